@@ -1,0 +1,1 @@
+//! Runs tasks on this computer: link, dispatcher, executors, the device's store.

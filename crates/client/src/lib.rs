@@ -1,0 +1,1 @@
+//! Typed HTTP client of a relay, for the command line and for tests.

@@ -1,0 +1,1 @@
+//! What both binaries need of the machine: directories, config, secrets, logging; starts agent and relay.

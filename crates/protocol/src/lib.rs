@@ -1,0 +1,1 @@
+//! What travels on a wire: ids, tasks, events, messages, error codes, limits.

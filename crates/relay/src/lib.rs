@@ -1,0 +1,1 @@
+//! Takes tasks from callers, hands them to devices, keeps timelines.

@@ -1,0 +1,1 @@
+//! Opens a SQLite database, applies migrations, commits in groups; knows no table.

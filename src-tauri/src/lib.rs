@@ -1,0 +1,1 @@
+//! Deskhand's desktop application: tray and viewer around the local agent.

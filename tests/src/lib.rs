@@ -1,0 +1,1 @@
+//! Harness for tests over the real relay and the real agent.
