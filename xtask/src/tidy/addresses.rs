@@ -58,12 +58,21 @@ fn machine_path(line: &str, root: &str) -> Option<String> {
                 is_name && !INVENTED.contains(&name)
             })
     };
-    let of_root = || {
+    let of_administrator = || {
         line.match_indices("/root/")
             .any(|(at, _)| starts_a_path(line, at))
     };
-    let is_found = line.contains(root) || HOMES.iter().any(real) || of_root();
+    let is_found = is_named(root, line) || HOMES.iter().any(real) || of_administrator();
     is_found.then(|| "names a folder of one machine".to_owned())
+}
+
+/// Tells whether a line names the folder the repository lies in; one like `/src` is not telling.
+fn is_named(root: &str, line: &str) -> bool {
+    let is_telling = root.matches(['/', '\\']).count() > 1;
+    is_telling
+        && line
+            .match_indices(root)
+            .any(|(at, _)| starts_a_path(line, at))
 }
 
 /// Tells whether a path begins here, rather than going on.
@@ -130,6 +139,7 @@ mod tests {
             0
         );
         assert_eq!(of("target/root/x"), 0);
+        assert_eq!(violations(&[file("x", "in \"/src\"")], "/src").len(), 0);
     }
 
     #[test]
