@@ -35,7 +35,7 @@ enum Chore {
         #[arg(value_enum)]
         steps: Vec<check::Step>,
     },
-    /// Checks the rules no compiler knows: arrows, calls, links, addresses, generated types.
+    /// Checks the rules no compiler knows: arrows, calls, tiers, links, addresses, generated types.
     Tidy,
     /// Writes the TypeScript types of the wire to `ui/src/lib/protocol`.
     Codegen,

@@ -16,6 +16,7 @@ mod addresses;
 mod arrows;
 mod calls;
 mod links;
+mod tiers;
 
 /// A text file of the repository.
 pub(crate) struct File {
@@ -38,6 +39,7 @@ pub(crate) fn pass() -> Result<()> {
     found.extend(arrows::violations(&arrows::packages()?));
     found.extend(calls::violations(&files));
     found.extend(links::violations(&files));
+    found.extend(tiers::violations(&files));
     found.extend(addresses::violations(&files, &root));
     found.extend(
         codegen::stale()?
@@ -63,6 +65,20 @@ fn read_files() -> Result<Vec<File>> {
         }
     }
     Ok(read)
+}
+
+/// Returns the path a relative one leads to from a file, or `None` when it leaves the repository.
+fn resolve(from: &str, relative: &str) -> Option<String> {
+    let mut folders: Vec<&str> = from.split('/').collect();
+    folders.pop();
+    for step in relative.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => drop(folders.pop()?),
+            name => folders.push(name),
+        }
+    }
+    Some(folders.join("/"))
 }
 
 /// Makes a file for the tests of a rule.

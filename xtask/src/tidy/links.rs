@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::File;
+use super::{File, resolve};
 
 /// Returns a sentence for each relative link that leads nowhere.
 pub(super) fn violations(files: &[File]) -> Vec<String> {
@@ -80,17 +80,8 @@ fn leads_somewhere(from: &str, target: &str, there: &BTreeSet<&str>) -> bool {
     if path.is_empty() || is_address {
         return true;
     }
-    let mut folders: Vec<&str> = from.split('/').collect();
-    folders.pop();
-    for step in path.split('/') {
-        match step {
-            "" | "." => {}
-            ".." if folders.pop().is_none() => return false,
-            ".." => {}
-            name => folders.push(name),
-        }
-    }
-    !path.starts_with('/') && there.contains(folders.join("/").as_str())
+    let place = resolve(from, path);
+    !path.starts_with('/') && place.is_some_and(|place| there.contains(place.as_str()))
 }
 
 #[cfg(test)]
