@@ -91,7 +91,7 @@ fn is_test_or_chore(path: &str) -> bool {
     let file = folders.next_back().unwrap_or_default();
     path.starts_with("xtask/")
         || matches!(file, "build.rs" | "tests.rs")
-        || folders.any(|folder| matches!(folder, "tests" | "benches"))
+        || folders.any(|folder| matches!(folder, "tests" | "benches" | "examples"))
 }
 
 fn is_excepted(rule: &Rule, path: &str, spent: &mut [usize]) -> bool {
