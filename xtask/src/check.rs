@@ -82,7 +82,11 @@ fn perform(step: Step) -> Result<Ended> {
             run(tools::cargo_deny()?.args(["check", "bans", "licenses", "sources"]))?;
         }
         Step::Clippy => run(&mut clippy(&[]))?,
-        Step::Test => run(tools::nextest()?.args(["run", "--no-tests=fail"]))?,
+        Step::Test => {
+            // The integration tests start the programs, which cargo does not build for them.
+            run(&mut cargo(["build", "--quiet", "--bins"]))?;
+            run(tools::nextest()?.args(["run", "--no-tests=fail"]))?;
+        }
         Step::Doctest => run(&mut cargo(["test", "--quiet", "--doc"]))?,
         Step::Doc => {
             let mut doc = cargo(["doc", "--quiet", "--no-deps", "--document-private-items"]);
