@@ -18,6 +18,9 @@ const TYPOS: &str = "1.52.0";
 const NODE: &str = "24.21.0";
 const NPM: &str = "11.19.1";
 
+/// What npm is called where programs have endings.
+pub(crate) const NPM_PROGRAM: &str = if cfg!(windows) { "npm.cmd" } else { "npm" };
+
 /// Older ones mistake Vite's optional packages for conflicts.
 const OLDEST_NPM: (u32, u32) = (11, 0);
 
@@ -58,7 +61,7 @@ pub(crate) fn typos() -> Result<Command> {
 /// however old it is: Debian 12's Node is too old for Vite.
 pub(crate) fn node_dir() -> Result<Option<PathBuf>> {
     if version_of("node").is_some_and(runs_vite)
-        && version_of("npm").is_some_and(|found| found >= OLDEST_NPM)
+        && version_of(NPM_PROGRAM).is_some_and(|found| found >= OLDEST_NPM)
     {
         return Ok(None);
     }
@@ -67,7 +70,7 @@ pub(crate) fn node_dir() -> Result<Option<PathBuf>> {
     if !installed.exists() {
         std::fs::create_dir_all(&home).with_context(|| format!("make {}", home.display()))?;
         let (node, npm) = (format!("node@{NODE}"), format!("npm@{NPM}"));
-        run(command("npm")
+        run(command(NPM_PROGRAM)
             .arg("install")
             .arg("--prefix")
             .arg(&home)

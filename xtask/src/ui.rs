@@ -1,12 +1,12 @@
 //! The viewer's own checks: types, tests and build, by npm.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::run::{command, root, run};
-use crate::tools;
+use crate::tools::{self, NPM_PROGRAM};
 
 /// Installs what the lock file says if it is not there yet, then checks, tests and builds `ui/`.
 pub(crate) fn check() -> Result<()> {
@@ -25,13 +25,13 @@ pub(crate) fn check() -> Result<()> {
 
 fn npm(node_dir: Option<&Path>, args: &[&str]) -> Result<()> {
     let mut npm = match node_dir {
-        None => command("npm"),
+        None => command(NPM_PROGRAM),
         Some(dir) => {
             let rest = std::env::var_os("PATH").unwrap_or_default();
             let dirs = [dir.to_owned()]
                 .into_iter()
                 .chain(std::env::split_paths(&rest));
-            let mut npm = command(dir.join("npm"));
+            let mut npm = command(dir.join(NPM_PROGRAM));
             npm.env(
                 "PATH",
                 std::env::join_paths(dirs).context("put Node on the path")?,
@@ -49,6 +49,6 @@ fn is_installed(ui: &Path) -> bool {
     noted.is_some() && noted == read(&ui.join("package-lock.json"))
 }
 
-fn installed(ui: &Path) -> std::path::PathBuf {
+fn installed(ui: &Path) -> PathBuf {
     ui.join("node_modules/.installed-lock.json")
 }
