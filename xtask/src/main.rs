@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod codegen;
+mod mirror;
 mod run;
 mod tidy;
 mod tools;
