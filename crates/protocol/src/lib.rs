@@ -1,1 +1,3 @@
 //! What travels on a wire: ids, tasks, events, messages, error codes, limits.
+
+pub mod git;
