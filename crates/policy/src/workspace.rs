@@ -97,6 +97,9 @@ mod tests {
         assert_eq!(judge("/home/o"), Err(NotAWorkspace::Home));
         assert_eq!(judge("/home/other"), Err(NotAWorkspace::Home));
         assert_eq!(judge("/home/o/.local"), Err(NotAWorkspace::Hidden));
-        assert_eq!(judge("/home/o/.local/share/deskhand/x"), Err(NotAWorkspace::Hidden));
+        assert_eq!(
+            judge("/home/o/.local/share/deskhand/x"),
+            Err(NotAWorkspace::Hidden)
+        );
     }
 }
