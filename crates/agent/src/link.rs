@@ -1,0 +1,91 @@
+//! The link to the relay: dial, talk, and dial again, for ever.
+//!
+//! What it owns: the one WebSocket to the relay, and when to dial again.
+//! What it waits on: the relay, the recorder's bus and the wish to end.
+//! What it never does: run or judge anything. A broken link stops no task.
+
+pub(crate) mod backoff;
+mod connect;
+mod session;
+
+use std::sync::Arc;
+
+use deskhand_protocol::device_request::LinkStatus;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    device::Device,
+    dispatcher::Dispatcher,
+    link::{backoff::Backoff, connect::ConnectError, session::End},
+};
+
+/// Keeps a link to the relay until `stop` says to end it.
+pub(crate) async fn run(
+    device: Arc<Device>,
+    dispatcher: Dispatcher,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut backoff = Backoff::default();
+    loop {
+        let begun = Instant::now();
+        let delay = match once(&device, &dispatcher, stop.clone()).await {
+            Ok(End::Stopped) => return,
+            Ok(End::Polite(restarting)) => backoff.after_polite_close(begun.elapsed(), restarting),
+            Ok(End::Fenced) => {
+                set(
+                    &device,
+                    reconnecting(&backoff, "a later session of this device took over"),
+                );
+                backoff.after_fence()
+            }
+            Ok(End::Broken(error)) => {
+                set(&device, reconnecting(&backoff, &error));
+                backoff.after_session(begun.elapsed())
+            }
+            Err(ConnectError::Refused(error)) => {
+                set(&device, LinkStatus::Refused { error });
+                backoff.after_refusal()
+            }
+            Err(ConnectError::Failed(error)) => {
+                set(&device, reconnecting(&backoff, &error));
+                backoff.after_failure()
+            }
+        };
+        tracing::debug!(?delay, "dialling the relay again");
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = sleep(delay) => {}
+        }
+    }
+}
+
+/// Dials and talks until the session ends.
+async fn once(
+    device: &Arc<Device>,
+    dispatcher: &Dispatcher,
+    mut stop: watch::Receiver<bool>,
+) -> Result<End, ConnectError> {
+    let (socket, welcome) = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => return Ok(End::Stopped),
+        connected = connect::connect(device) => connected?,
+    };
+    tracing::info!(epoch = welcome.session_epoch.0, "linked to the relay");
+    Ok(session::run(socket, welcome, device, dispatcher, stop).await)
+}
+
+fn reconnecting(backoff: &Backoff, error: &str) -> LinkStatus {
+    LinkStatus::Reconnecting {
+        attempt: backoff.n_failures() + 1,
+        error: Some(error.to_owned()),
+    }
+}
+
+fn set(device: &Device, status: LinkStatus) {
+    tracing::info!(?status, "the link is down");
+    device.link.send_replace(status);
+}
