@@ -64,6 +64,16 @@ fn main() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Chore::Bench { args } => {
+            let programs = [
+                "build",
+                "--release",
+                "-p",
+                "deskhand-cli",
+                "-p",
+                "deskhand-sandbox",
+                "--bins",
+            ];
+            run::run(run::cargo(programs))?;
             let bench = [
                 "run",
                 "--release",
