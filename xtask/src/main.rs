@@ -73,7 +73,7 @@ fn main() -> Result<ExitCode> {
                 "deskhand-sandbox",
                 "--bins",
             ];
-            run::run(run::cargo(programs))?;
+            run::run(&mut run::cargo(programs))?;
             let bench = [
                 "run",
                 "--release",
