@@ -26,10 +26,18 @@ impl Command {
         }
     }
 
+    /// Tells whether it contains a NUL, which no program can be passed.
+    pub fn has_nul(&self) -> bool {
+        match self {
+            Command::Argv(words) => words.iter().any(|word| word.contains('\0')),
+            Command::Line(line) => line.contains('\0'),
+        }
+    }
+
     /// Tells whether there is nothing to run.
     pub fn is_empty(&self) -> bool {
         match self {
-            Command::Argv(words) => words.is_empty(),
+            Command::Argv(words) => words.first().is_none_or(String::is_empty),
             Command::Line(line) => line.trim().is_empty(),
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Command, ErrorCode, KeyId, TaskId, TaskName, Timestamp,
+    Command, ErrorCode, KeyId, Problem, TaskId, TaskName, Timestamp,
     limits::{DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS},
 };
 
@@ -83,6 +83,33 @@ impl Action {
             Action::Git(git) => git.working_dir.as_deref(),
             Action::Shell(shell) => shell.working_dir.as_deref(),
             Action::Echo(_) => None,
+        }
+    }
+
+    /// Tells whether there is something to run: a command that is not empty, of words that can be
+    /// passed to a program, and for git a command that begins with `git`.
+    pub fn check(&self) -> Result<(), Problem> {
+        let command = match self {
+            Action::Git(git) => &git.command,
+            Action::Shell(shell) => &shell.command,
+            Action::Echo(_) => return Ok(()),
+        };
+        let invalid = |error: String| Err(Problem::new(ErrorCode::InvalidCommand, error));
+        if command.is_empty() {
+            return Err(Problem::new(
+                ErrorCode::MissingCommand,
+                "Missing command parameter",
+            ));
+        }
+        if command.has_nul() {
+            return invalid("a command cannot contain a NUL character".to_owned());
+        }
+        match (self, command.words()) {
+            (Action::Git(_), Err(error)) => invalid(error.to_string()),
+            (Action::Git(_), Ok(words)) if words.first().is_none_or(|word| word != "git") => {
+                invalid("a git command begins with `git`".to_owned())
+            }
+            _ => Ok(()),
         }
     }
 
