@@ -14,12 +14,40 @@
 //! thread. It runs no hook, no filter, no text conversion, no signing program; a command that
 //! would need one is not native.
 
+mod attr;
 mod bytes;
+mod config;
+mod convert;
 mod exec;
+mod id;
+mod ignore;
+mod index;
 mod init;
+mod object;
+mod operation;
 mod options;
 mod outcome;
+mod pair;
+mod pathspec;
+mod patterns;
+mod pool;
+mod quote;
+mod reflog;
+mod refresh;
+mod refs;
+mod rename;
+mod repo;
 mod request;
+mod rev;
+mod status;
+mod status_long;
+mod submodule;
+mod tree_diff;
+mod tree_index;
+mod untracked;
+mod userdiff;
+mod wildmatch;
+mod work_tree;
 
 pub use exec::{Plan, exec, plan};
 pub use init::init;
