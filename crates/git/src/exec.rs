@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use crate::bytes::{self, Bytes, lossy};
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
-use crate::status;
+use crate::{diff, status};
 
 /// What a command line would do, judged from the argv alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,6 +241,7 @@ fn reads(_args: &[Bytes]) -> Res<Plan> {
 }
 
 const VERBS: &[Verb] = &[
+    Verb { name: "diff", plan: diff::plan, run: diff::run },
     Verb {
         name: "status",
         plan: status::plan,

@@ -77,3 +77,73 @@ pub(crate) fn refuse_programs(contents: &Contents<'_>, path: &[u8]) -> Res<()> {
     }
     Ok(())
 }
+
+/// Which lines are headings of hunks.
+pub(crate) enum Headings {
+    /// Those that begin with a letter, `_` or `$`.
+    Default,
+    /// Those a list of expressions picks: whether it refuses the line, and the expression.
+    Patterns(Vec<(bool, regex::bytes::Regex)>),
+}
+
+impl Headings {
+    /// Returns the heading a line (with its end) makes.
+    pub(crate) fn of<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
+        match self {
+            Headings::Default => {
+                let first = *line.first()?;
+                (first.is_ascii_alphabetic() || first == b'_' || first == b'$').then_some(line)
+            }
+            Headings::Patterns(patterns) => {
+                let line = line.strip_suffix(b"\n").unwrap_or(line);
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                for (refuses, pattern) in patterns {
+                    if let Some(found) = pattern.captures(line) {
+                        if *refuses {
+                            return None;
+                        }
+                        let range = found.get(1).or_else(|| found.get(0))?.range();
+                        return Some(&line[range]);
+                    }
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Returns how headings of a side are found.
+pub(crate) fn headings(contents: &Contents<'_>, side: &Side) -> Res<Headings> {
+    let Driver::Named(name) = driver(contents, &side.path)? else {
+        return Ok(Headings::Default);
+    };
+    let name = lossy(&name).into_owned();
+    for kind in ["xfuncname", "funcname"] {
+        if contents.repo.config.get(&format!("diff.{name}.{kind}")).is_some() {
+            return Err(Stop::NotNative(format!("the setting `diff.{name}.{kind}`")));
+        }
+    }
+    match crate::userdiff_builtin::patterns(&name) {
+        None => Ok(Headings::Default),
+        Some(patterns) => compile(patterns).map(Headings::Patterns),
+    }
+}
+
+/// Compiles a list of expressions, one a line; `!` at the beginning refuses a line.
+fn compile(patterns: (&str, bool)) -> Res<Vec<(bool, regex::bytes::Regex)>> {
+    let (text, ignore_case) = patterns;
+    let mut compiled = Vec::new();
+    for line in text.split('\n') {
+        let (refuses, pattern) = match line.strip_prefix('!') {
+            Some(rest) => (true, rest),
+            None => (false, line),
+        };
+        let regex = regex::bytes::RegexBuilder::new(pattern)
+            .unicode(false)
+            .case_insensitive(ignore_case)
+            .build()
+            .map_err(|_| Stop::not_native("a heading pattern"))?;
+        compiled.push((refuses, regex));
+    }
+    Ok(compiled)
+}
