@@ -20,7 +20,10 @@ mod idle;
 mod load;
 mod startup;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 use deskhand_tests::{Program, TestCaller, TestRepo};
@@ -72,15 +75,18 @@ async fn main() {
 
 /// `deskhand up` in a home of its own, with a small repository as its workspace.
 struct Up {
-    home: tempfile::TempDir,
+    /// Holds the home and, beside it, the repository.
+    root: tempfile::TempDir,
     _program: Program,
     caller: TestCaller,
     url: String,
 }
 
 async fn up() -> Up {
-    let home = tempfile::tempdir().unwrap();
-    let repo = repository(&home);
+    let root = tempfile::tempdir().unwrap();
+    let repo = repository(root.path());
+    let home = root.path().join("home");
+    std::fs::create_dir(&home).unwrap();
     let args = [
         "up",
         "--listen",
@@ -88,19 +94,19 @@ async fn up() -> Up {
         "--workspace",
         repo.to_str().unwrap(),
     ];
-    let (program, ready) = Program::start(home.path(), args).await;
+    let (program, ready) = Program::start(&home, args).await;
     let url = ready["relay_url"].as_str().unwrap().to_owned();
     let caller = TestCaller::new(&url, ready["api_key"].as_str().unwrap());
     Up {
-        home,
+        root,
         _program: program,
         caller,
         url,
     }
 }
 
-fn repository(home: &tempfile::TempDir) -> PathBuf {
-    let dir = home.path().join("repository");
+fn repository(root: &Path) -> PathBuf {
+    let dir = root.join("repository");
     let repo = TestRepo::dirty(&dir);
     for n in 0..12 {
         repo.write(&format!("src/module_{n}.rs"), "pub fn f() {}\n");
@@ -114,7 +120,7 @@ fn repository(home: &tempfile::TempDir) -> PathBuf {
 async fn tasks(rounds: u32, slice: Duration) {
     let up = up().await;
     let floor = floor::start();
-    let repo = up.home.path().join("repository");
+    let repo = up.root.path().join("repository");
     let contenders = [
         Contender::floor(&floor.url),
         Contender::echo(&up),
@@ -122,7 +128,7 @@ async fn tasks(rounds: u32, slice: Duration) {
         Contender::shell_echo(&up),
         Contender::bare("bare git status", &["git", "status"], &repo),
         Contender::bare("bare echo", &["/bin/echo", "hello"], &repo),
-        Contender::fsync(up.home.path()),
+        Contender::fsync(up.root.path()),
     ];
     let mut figures = Figures::default();
     for round in 0..rounds {

@@ -1,9 +1,6 @@
 //! A computer with an agent in a process of its own.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Output,
-};
+use std::{path::PathBuf, process::Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -16,7 +13,8 @@ use crate::{
 /// An enrolled computer; its agent may run or not.
 #[derive(Debug)]
 pub struct TestDevice {
-    home: TempDir,
+    /// Holds the home and, beside it, the workspace: nothing beneath a home is open to tasks.
+    root: TempDir,
     relay_url: String,
     program: Option<Program>,
 }
@@ -29,14 +27,14 @@ impl TestDevice {
 
     /// Makes a computer known to a relay, with a configuration file.
     pub async fn enrol_configured(relay: &TestRelay, name: &str, config: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("config.toml"), config).unwrap();
+        let device = Self::unenrolled(relay.url());
+        std::fs::write(device.home().join("config.toml"), config).unwrap();
         let code = relay.cli_json(&["devices", "pair"])["code"]
             .as_str()
             .unwrap()
             .to_owned();
         let enrolled = program::run(
-            home.path(),
+            &device.home(),
             [
                 "enrol",
                 "--relay",
@@ -52,11 +50,17 @@ impl TestDevice {
             "{}",
             String::from_utf8_lossy(&enrolled.stderr)
         );
+        device
+    }
+
+    fn unenrolled(relay_url: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
         let device = Self {
-            home,
-            relay_url: relay.url().to_owned(),
+            root,
+            relay_url: relay_url.to_owned(),
             program: None,
         };
+        std::fs::create_dir(device.home()).unwrap();
         std::fs::create_dir(device.workspace()).unwrap();
         device
     }
@@ -78,28 +82,22 @@ impl TestDevice {
             "--workspace",
             workspace.to_str().unwrap(),
         ];
-        self.program = Some(Program::start(self.home.path(), args).await.0);
+        self.program = Some(Program::start(&self.home(), args).await.0);
     }
 
     /// Makes another computer that has the same token: a home that was copied before its agent ran.
     pub fn copied(&self) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        for entry in std::fs::read_dir(self.home.path()).unwrap() {
+        let copy = Self::unenrolled(&self.relay_url);
+        for entry in std::fs::read_dir(self.home()).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
             // The token and where it belongs; never the store, which is what tells them apart.
             if entry.path().is_file() && !name.starts_with("agent.db") && !name.starts_with("ready")
             {
-                std::fs::copy(entry.path(), home.path().join(name)).unwrap();
+                std::fs::copy(entry.path(), copy.home().join(name)).unwrap();
             }
         }
-        let device = Self {
-            home,
-            relay_url: self.relay_url.clone(),
-            program: None,
-        };
-        std::fs::create_dir(device.workspace()).unwrap();
-        device
+        copy
     }
 
     /// Ends the agent as a power cut would.
@@ -124,22 +122,22 @@ impl TestDevice {
     /// Returns the directory that is open to tasks.
     pub fn workspace(&self) -> PathBuf {
         // Canonical, as answers show it.
-        self.home.path().canonicalize().unwrap().join("workspace")
+        self.root.path().canonicalize().unwrap().join("workspace")
     }
 
     /// Returns its home.
-    pub fn home(&self) -> &Path {
-        self.home.path()
+    pub fn home(&self) -> PathBuf {
+        self.root.path().join("home")
     }
 
     /// Runs the command line on this computer.
     pub fn cli(&self, args: &[&str]) -> Output {
-        program::run(self.home.path(), args)
+        program::run(&self.home(), args)
     }
 
     /// Runs the command line on this computer and reads its JSON.
     pub fn cli_json(&self, args: &[&str]) -> Value {
-        program::run_json(self.home.path(), args)
+        program::run_json(&self.home(), args)
     }
 
     /// Returns the file to which tasks append what they did.

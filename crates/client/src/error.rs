@@ -37,8 +37,8 @@ pub enum Error {
     RangeNotKept {
         /// The relay's sentence.
         reason: String,
-        /// How long the stream is, when it is known.
-        total: Option<u64>,
+        /// What to do: where reading goes on.
+        hint: Option<String>,
     },
     /// What answered does not speak like a relay.
     #[error("understand the answer of {url}: {reason}")]
@@ -67,10 +67,10 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Error::Refused(refusal) => refusal.problem.hint.as_deref(),
+            Error::RangeNotKept { hint, .. } => hint.as_deref(),
             Error::Address { .. }
             | Error::Unreachable { .. }
             | Error::TimedOut { .. }
-            | Error::RangeNotKept { .. }
             | Error::BadAnswer { .. } => None,
         }
     }

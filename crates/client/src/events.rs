@@ -14,6 +14,7 @@ const SILENCE: Duration = Duration::from_secs(38);
 pub struct EventStream {
     response: reqwest::Response,
     parser: Parser,
+    place: Option<String>,
 }
 
 impl EventStream {
@@ -21,7 +22,13 @@ impl EventStream {
         Self {
             response,
             parser: Parser::default(),
+            place: None,
         }
+    }
+
+    /// Returns the place of the last event that was read, for reading on after it.
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
     }
 
     /// Returns the next event; none when the relay ended the stream, as it does after the event
@@ -29,14 +36,14 @@ impl EventStream {
     ///
     /// # Errors
     ///
-    /// The connection broke, or nothing came for two and a half beats: read on from the last event's
-    /// number.
+    /// The connection broke, or nothing came for two and a half beats: read on from [`Self::place`].
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
-            if let Some(data) = self.parser.take() {
-                return serde_json::from_str(&data)
-                    .map(Some)
-                    .map_err(|error| self.bad(&error.to_string()));
+            if let Some(message) = self.parser.take() {
+                let event = serde_json::from_str(&message.data)
+                    .map_err(|error| self.bad(&error.to_string()))?;
+                self.place = message.id.or(self.place.take());
+                return Ok(Some(event));
             }
             let chunk = tokio::time::timeout(SILENCE, self.response.chunk()).await;
             match chunk {
@@ -63,8 +70,14 @@ impl EventStream {
     }
 }
 
-/// Splits a byte stream into the `data` of its events. Comments (the beat) and other fields are
-/// skipped.
+/// One message with data.
+#[derive(Debug, PartialEq, Eq)]
+struct Message {
+    id: Option<String>,
+    data: String,
+}
+
+/// Splits a byte stream into its messages. Comments (the beat) and other fields are skipped.
 #[derive(Debug, Default)]
 struct Parser {
     buffer: Vec<u8>,
@@ -81,19 +94,24 @@ impl Parser {
         Ok(())
     }
 
-    /// Takes the data of the next whole event that has any.
-    fn take(&mut self) -> Option<String> {
+    /// Takes the next whole message that has data.
+    fn take(&mut self) -> Option<Message> {
         loop {
             let end = self.buffer.windows(2).position(|pair| pair == b"\n\n")?;
             let block = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
             self.buffer.drain(..end + 2);
-            let data: Vec<&str> = block
-                .lines()
-                .filter_map(|line| line.strip_prefix("data:"))
-                .map(|data| data.strip_prefix(' ').unwrap_or(data))
-                .collect();
+            let fields = |name: &'static str| {
+                block.lines().filter_map(move |line| {
+                    let value = line.strip_prefix(name)?.strip_prefix(':')?;
+                    Some(value.strip_prefix(' ').unwrap_or(value))
+                })
+            };
+            let data: Vec<&str> = fields("data").collect();
             if !data.is_empty() {
-                return Some(data.join("\n"));
+                return Some(Message {
+                    id: fields("id").next_back().map(str::to_owned),
+                    data: data.join("\n"),
+                });
             }
         }
     }
@@ -111,11 +129,15 @@ mod tests {
             let mut found = Vec::new();
             for chunk in wire.chunks(size) {
                 parser.push(chunk).unwrap();
-                while let Some(data) = parser.take() {
-                    found.push(data);
+                while let Some(message) = parser.take() {
+                    found.push((message.id, message.data));
                 }
             }
-            assert_eq!(found, ["{\"a\":1}", "two\nlines"], "cut every {size} bytes");
+            let expected = [
+                (Some("1".to_owned()), "{\"a\":1}".to_owned()),
+                (None, "two\nlines".to_owned()),
+            ];
+            assert_eq!(found, expected, "cut every {size} bytes");
         }
     }
 

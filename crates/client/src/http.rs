@@ -150,21 +150,17 @@ impl Call {
     pub(crate) async fn output_part(self) -> Result<OutputPart, Error> {
         let url = self.url.clone();
         let response = self.send().await?;
-        let (status, range) = (response.status(), ContentRange::of(response.headers()));
+        let (status, total) = (response.status(), total(response.headers()));
         let bytes = read(response).await?;
         match status {
             StatusCode::RANGE_NOT_SATISFIABLE => {
                 let refusal = refusal(&url, status, &bytes)?;
                 Err(Error::RangeNotKept {
                     reason: refusal.problem.error,
-                    total: range.total,
+                    hint: refusal.problem.hint,
                 })
             }
-            status if status.is_success() => Ok(OutputPart {
-                offset: range.first,
-                bytes,
-                total: range.total,
-            }),
+            status if status.is_success() => Ok(OutputPart { bytes, total }),
             status => Err(Error::Refused(Box::new(refusal(&url, status, &bytes)?))),
         }
     }
@@ -261,29 +257,15 @@ fn refusal(url: &Url, status: StatusCode, body: &[u8]) -> Result<Refusal, Error>
     })
 }
 
-/// `bytes a-b/total`, `bytes a-b/*` while the stream grows, `bytes */total` for a refusal.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct ContentRange {
-    first: u64,
-    total: Option<u64>,
-}
-
-impl ContentRange {
-    fn of(headers: &HeaderMap) -> Self {
-        headers
-            .get("content-range")
-            .and_then(|value| Self::parse(value.to_str().ok()?))
-            .unwrap_or_default()
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
-        let first = range.split('-').next().and_then(|first| first.parse().ok());
-        Some(Self {
-            first: first.unwrap_or_default(),
-            total: total.parse().ok(),
-        })
-    }
+/// Reads the length out of `bytes a-b/length` or `bytes */length`; there is none in `bytes a-b/*`.
+fn total(headers: &HeaderMap) -> Option<u64> {
+    let range = headers.get("content-range")?.to_str().ok()?;
+    range
+        .strip_prefix("bytes ")?
+        .split_once('/')?
+        .1
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -291,12 +273,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_range_says_where_and_how_long() {
-        let range = |text| ContentRange::parse(text).map(|range| (range.first, range.total));
-        assert_eq!(range("bytes 5-9/10"), Some((5, Some(10))));
-        assert_eq!(range("bytes 5-9/*"), Some((5, None)));
-        assert_eq!(range("bytes */10"), Some((0, Some(10))));
-        assert_eq!(range("lines 1-2/3"), None);
+    fn a_content_range_says_how_long_the_stream_is() {
+        let read = |text: &str| {
+            total(&HeaderMap::from_iter([(
+                reqwest::header::CONTENT_RANGE,
+                text.parse().unwrap(),
+            )]))
+        };
+        assert_eq!(read("bytes 5-9/10"), Some(10));
+        assert_eq!(read("bytes */0"), Some(0));
+        assert_eq!(read("bytes 5-9/*"), None);
+        assert_eq!(read("lines 1-2/3"), None);
     }
 
     #[test]

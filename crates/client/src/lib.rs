@@ -14,7 +14,7 @@ mod http;
 use std::time::Duration;
 
 use deskhand_protocol::{
-    Problem, Secret, Seq, Source, TaskRequest, TaskStatus,
+    Problem, Secret, Source, TaskRequest, TaskStatus,
     event::Stream,
     relay_request::{DeviceView, EnrolRequest, EnrolResponse, PairingCode, RenameDeviceRequest},
     task::TaskView,
@@ -131,11 +131,12 @@ impl Client {
             .await
     }
 
-    /// Reads a task's events after `after`, those that were and those to come, up to its end.
-    pub async fn events(&self, id: &str, after: Seq) -> Result<EventStream, Error> {
+    /// Reads a task's events, those that were and those to come, up to its end: all of them, or those
+    /// after the place where an earlier stream broke ([`EventStream::place`]).
+    pub async fn events(&self, id: &str, after: Option<&str>) -> Result<EventStream, Error> {
         let mut call = self.call(Method::GET, &["api", "tasks", id, "events"]);
-        if after > Seq::default() {
-            call = call.header("last-event-id", after.to_string());
+        if let Some(place) = after {
+            call = call.header("last-event-id", place.to_owned());
         }
         Ok(EventStream::new(
             call.without_time_limit().response().await?,
@@ -235,11 +236,9 @@ struct DeviceList {
 /// Exact bytes of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputPart {
-    /// Where the bytes begin.
-    pub offset: u64,
-    /// The bytes; none when there are none there yet.
+    /// The bytes from the offset on that was asked for; none when there are none there yet.
     pub bytes: Vec<u8>,
-    /// How long the stream is; none while it may grow.
+    /// How long the stream is so far; none when the relay does not say.
     pub total: Option<u64>,
 }
 

@@ -339,8 +339,11 @@ impl Layers {
     }
 }
 
-/// Reads a file into dotted keys, values and lines; an error has its line as well.
-fn entries(text: &str) -> Result<Vec<(String, toml::Value, usize)>, (usize, String)> {
+/// A dotted key, its value, and the line it is on.
+type Entry = (String, toml::Value, usize);
+
+/// Reads a file; an error has its line as well.
+fn entries(text: &str) -> Result<Vec<Entry>, (usize, String)> {
     let line = |offset: usize| 1 + text[..offset.min(text.len())].matches('\n').count();
     let table = DeTable::parse(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);

@@ -1,8 +1,8 @@
 //! The control socket: how the command line and a second launch reach the process that runs in this
 //! home, and through it the agent and the relay.
 //!
-//! A request is one line of JSON, `{"device": …}` or `{"relay": …}`; so is its answer, under the same
-//! word, or `{"problem": …}`. The socket lies in a directory that only the owner can enter: whoever
+//! A request is one line of JSON, `{"device": …}`, `{"relay": …}` or `{"here": {}}`; so is its answer,
+//! under the same word, or `{"problem": …}`. The socket lies in a directory that only the owner can enter: whoever
 //! can connect is the owner, and may do what is local. Lines, connections and waits are bounded.
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 };
 
 use deskhand_protocol::{
-    Problem,
+    DeviceId, Problem,
     device_request::{DeviceRequest, DeviceResponse},
     relay_request::{RelayRequest, RelayResponse},
 };
@@ -53,6 +53,27 @@ pub enum ControlRequest {
     Device(DeviceRequest),
     /// For the relay.
     Relay(RelayRequest),
+    /// For the process itself: what runs here.
+    Here {},
+}
+
+/// What runs in a home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Here {
+    /// The process.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// Where programs on this computer reach the relay that runs in this process.
+    pub own_relay_url: Option<String>,
+    /// The relay the agent dials; where only a relay runs, that one.
+    pub relay_url: Option<String>,
+    /// This computer's id; none where only a relay runs.
+    pub device_id: Option<DeviceId>,
+    /// This computer's name; none where only a relay runs.
+    pub device_name: Option<String>,
+    /// Where the secrets lie, for a person.
+    pub secrets: String,
 }
 
 /// One answer.
@@ -63,7 +84,9 @@ pub enum ControlResponse {
     Device(DeviceResponse),
     /// Of the relay.
     Relay(RelayResponse),
-    /// Of neither: the line was no request, or the one it was for does not run in this process.
+    /// Of the process itself.
+    Here(Here),
+    /// Of none of them: the line was no request, or the one it was for does not run in this process.
     Problem(Problem),
 }
 
@@ -101,7 +124,7 @@ impl Control {
             ControlResponse::Device(DeviceResponse::Problem { problem })
             | ControlResponse::Problem(problem) => Err(ControlError::Problem(problem)),
             ControlResponse::Device(response) => Ok(response),
-            ControlResponse::Relay(_) => Err(other_word()),
+            ControlResponse::Relay(_) | ControlResponse::Here(_) => Err(other_word()),
         }
     }
 
@@ -111,7 +134,16 @@ impl Control {
             ControlResponse::Relay(RelayResponse::Problem { problem })
             | ControlResponse::Problem(problem) => Err(ControlError::Problem(problem)),
             ControlResponse::Relay(response) => Ok(response),
-            ControlResponse::Device(_) => Err(other_word()),
+            ControlResponse::Device(_) | ControlResponse::Here(_) => Err(other_word()),
+        }
+    }
+
+    /// Asks what runs here.
+    pub async fn here(&self) -> Result<Here, ControlError> {
+        match self.ask(&ControlRequest::Here {}).await? {
+            ControlResponse::Here(here) => Ok(here),
+            ControlResponse::Problem(problem) => Err(ControlError::Problem(problem)),
+            ControlResponse::Device(_) | ControlResponse::Relay(_) => Err(other_word()),
         }
     }
 

@@ -122,9 +122,14 @@ impl Dirs {
         self.data.join("relay.db")
     }
 
-    /// Returns where the agent's own working files go, such as the homes of tasks.
+    /// Returns the directory of the stores.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Returns where tasks get private directories.
+    pub fn scratch(&self) -> PathBuf {
+        self.data.join("scratch")
     }
 
     /// Returns the file with the secrets, where there is no keyring.

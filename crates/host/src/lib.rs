@@ -7,17 +7,21 @@
 pub mod config;
 pub mod control;
 mod dirs;
+pub mod enrolment;
 mod environment;
 pub mod files;
 mod identity;
 mod instance;
 pub mod logging;
+pub mod machine;
 mod ready;
 pub mod secrets;
+pub mod start;
 
 pub use config::Config;
 pub use control::{Control, ControlError};
 pub use dirs::{Dirs, DirsError};
+pub use enrolment::Enrolment;
 pub use environment::Environment;
 pub use identity::{Identity, IdentityError};
 pub use instance::{Instance, InstanceError};
@@ -25,3 +29,4 @@ pub use instance::{Instance, InstanceError};
 pub use instance::{leave_terminal, terminate};
 pub use ready::Ready;
 pub use secrets::{Credentials, Secrets, SecretsError, Vault};
+pub use start::{Options, Parts, Running, StartError, start};

@@ -25,6 +25,11 @@ pub struct Ready {
 }
 
 impl Ready {
+    /// Reads the file.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+    }
+
     /// Writes the file in one step, readable for the owner only.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(self).expect("texts and numbers become JSON");
