@@ -153,7 +153,7 @@ async fn a_later_agent_with_the_same_token_fences_the_earlier_one() {
         assert_eq!(first.effects().count(&name), 1, "{name}");
     }
     assert!(
-        first.program().log().contains("fenced"),
+        first.program().log().contains("took over"),
         "the first agent was told"
     );
 }

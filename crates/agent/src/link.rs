@@ -35,6 +35,9 @@ pub(crate) async fn run(
             Ok(End::Stopped) => return,
             Ok(End::Polite(restarting)) => backoff.after_polite_close(begun.elapsed(), restarting),
             Ok(End::Fenced) => {
+                tracing::warn!(
+                    "a later session of this device took over: is its token in use elsewhere?"
+                );
                 set(
                     &device,
                     reconnecting(&backoff, "a later session of this device took over"),

@@ -1,11 +1,13 @@
 //! From an argv to a verb: global options, aliases, dispatch, and how an early end becomes an answer.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::sync::atomic::AtomicBool;
 
 use crate::bytes::{self, Bytes, lossy};
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
+use crate::{diff, status};
 
 /// What a command line would do, judged from the argv alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,14 +99,18 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         globals,
         stdin: request.stdin.as_deref().unwrap_or_default(),
         cancel,
+        warnings: RefCell::default(),
+        depth: 0,
     };
     let Some(name) = rest.first() else {
         return Err(Stop::not_native("no command"));
     };
-    match find_verb(name) {
-        Some(verb) => (verb.run)(&call, &rest[1..], out),
-        None => Err(Stop::NotNative(format!("command `{}`", lossy(name)))),
-    }
+    let Some(verb) = find_verb(name) else {
+        return Err(Stop::NotNative(format!("command `{}`", lossy(name))));
+    };
+    let done = (verb.run)(&call, &rest[1..], out);
+    out.warn(call.warnings.borrow().as_slice());
+    done
 }
 
 /// Everything a verb knows about its call besides its own arguments.
@@ -116,9 +122,17 @@ pub(crate) struct Call<'a> {
     #[expect(dead_code, reason = "verbs that read standard input come next")]
     pub(crate) stdin: &'a [u8],
     pub(crate) cancel: Cancel<'a>,
+    pub(crate) warnings: RefCell<Bytes>,
+    /// How many repositories this one is nested in.
+    pub(crate) depth: usize,
 }
 
 impl Call<'_> {
+    /// Keeps a line for standard error.
+    pub(crate) fn warn(&self, text: impl AsRef<[u8]>) {
+        self.warnings.borrow_mut().extend_from_slice(text.as_ref());
+    }
+
     /// Returns a variable's bytes; an unset and an empty variable are different.
     pub(crate) fn var(&self, name: &str) -> Option<Bytes> {
         self.env.get(name).map(bytes::from_os)
@@ -226,11 +240,19 @@ fn reads(_args: &[Bytes]) -> Res<Plan> {
     Ok(Plan::Read)
 }
 
-const VERBS: &[Verb] = &[Verb {
-    name: "version",
-    plan: reads,
-    run: version,
-}];
+const VERBS: &[Verb] = &[
+    Verb { name: "diff", plan: diff::plan, run: diff::run },
+    Verb {
+        name: "status",
+        plan: status::plan,
+        run: status::run,
+    },
+    Verb {
+        name: "version",
+        plan: reads,
+        run: version,
+    },
+];
 
 fn version(_call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     if !args.is_empty() {

@@ -14,12 +14,49 @@
 //! thread. It runs no hook, no filter, no text conversion, no signing program; a command that
 //! would need one is not native.
 
+mod attr;
 mod bytes;
+mod columns;
+mod config;
+mod convert;
+mod diff;
+mod diff_options;
+mod diff_print;
 mod exec;
+mod id;
+mod ignore;
+mod index;
 mod init;
+mod object;
+mod operation;
 mod options;
 mod outcome;
+mod pair;
+mod patch;
+mod pathspec;
+mod patterns;
+mod pool;
+mod quote;
+mod reflog;
+mod refresh;
+mod refs;
+mod rename;
+mod repo;
 mod request;
+mod rev;
+mod rev_args;
+mod stat;
+mod status;
+mod status_long;
+mod submodule;
+mod tree_diff;
+mod tree_index;
+mod untracked;
+mod userdiff;
+mod userdiff_builtin;
+mod wildmatch;
+mod work_tree;
+mod xdiff;
 
 pub use exec::{Plan, exec, plan};
 pub use init::init;

@@ -16,7 +16,15 @@ mod submit;
 mod token;
 mod waiters;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::serve::ListenerExt;
 use deskhand_protocol::{
@@ -91,6 +99,8 @@ pub(crate) struct Shared {
     pub(crate) github: Option<GithubOptions>,
     public_url: Option<String>,
     listens_at: OnceCell<SocketAddr>,
+    /// The relay ends its links itself: the next one expects its devices back.
+    pub(crate) is_leaving: AtomicBool,
     /// Ends waits and then the listener.
     pub(crate) stopping: CancellationToken,
     links: TaskTracker,
@@ -122,6 +132,7 @@ impl Relay {
             github: options.github,
             public_url: options.public_url,
             listens_at: OnceCell::new(),
+            is_leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             links: TaskTracker::new(),
         }));
@@ -169,6 +180,7 @@ impl Relay {
     /// Ends politely: devices are told to come back, waits end, the listener closes, and what was
     /// reported is committed.
     pub async fn shutdown(&self) {
+        self.state.is_leaving.store(true, Ordering::Relaxed);
         self.state.registry.say_restarting();
         self.state.links.close();
         // A link that does not close by itself is dropped with the listener.

@@ -11,7 +11,7 @@ use deskhand_protocol::{
 };
 use futures_util::FutureExt;
 
-use crate::harness::{DEADLINE, TestDevice, TestRelay, echo, skip};
+use crate::harness::{DEADLINE, TestDevice, TestRelay, echo, eventually, skip};
 
 /// Names the frames, events by their kind.
 fn names(frames: &[DeviceToRelay]) -> Vec<String> {
@@ -226,14 +226,18 @@ async fn a_refused_agent_says_so_and_never_gives_up() {
 #[tokio::test]
 async fn a_silent_relay_is_dialled_again() {
     let (device, relay) = (TestDevice::new(), TestRelay::start().await);
-    let _agent = device.start(&relay).await;
+    let agent = device.start(&relay).await;
     let mut session = relay.session(0).await;
-    skip(Duration::from_secs(45)).await;
-    session.round_trip().await;
-    skip(Duration::from_secs(45)).await;
-    session.round_trip().await;
+    for _ in 0..2 {
+        skip(Duration::from_secs(45)).await;
+        session.round_trip().await;
+    }
+    // The second round trip answered the WebSocket's ping of the first: that was the last sign.
+    eventually("the way is measured", || {
+        matches!(*agent.link().borrow(), LinkStatus::Connected { latency_ms: Some(_), .. })
+    })
+    .await;
     skip(Duration::from_secs(51)).await;
-    skip(Duration::from_secs(1)).await;
     relay.session(0).await;
 }
 

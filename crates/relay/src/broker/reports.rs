@@ -78,6 +78,10 @@ pub(super) fn apply(
     let before = stored_through(c, session.store)?;
     let mut through = before;
     let mut held = HashMap::new();
+    // An event that was stored before is acknowledged again: the device did not hear it.
+    let has_events = reports
+        .iter()
+        .any(|report| matches!(report, Report::Event(_)));
     for report in reports {
         match report {
             Report::Accepted(task) => accepted(c, session, task)?,
@@ -117,7 +121,7 @@ pub(super) fn apply(
             through.0.cast_signed()
         ])?;
     }
-    applied.stored_through = Some(through);
+    applied.stored_through = has_events.then_some(through);
     Ok(applied)
 }
 

@@ -8,7 +8,7 @@ use std::{
     collections::{HashMap, VecDeque},
     ops::ControlFlow,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
