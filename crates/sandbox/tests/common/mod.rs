@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use deskhand_sandbox::{
-    Capture, Command, Exit, Limits, Network, Profile, SpawnError, Stream, Tier, spawn,
+    Capture, Child, Command, Exit, Limits, Network, Profile, SpawnError, Stream, Tier, spawn,
 };
 
-pub(crate) fn helper() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_deskhand-sandbox"))
-}
+pub(crate) const TIERS: [Tier; 3] = [Tier::Full, Tier::Reduced, Tier::None];
 
-/// A place for one test: a workspace to work in, a directory outside of it, and a private temporary directory.
+/// A place for one test: a workspace to work in, a directory outside of it, a private temporary directory, and a helper.
 pub(crate) struct Place {
     root: tempfile::TempDir,
+    tier: Tier,
+    helper: PathBuf,
 }
 
 /// What a command did.
@@ -26,16 +26,53 @@ pub(crate) struct Ran {
     pub(crate) exit: Exit,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    pub(crate) tier: Tier,
     pub(crate) applied: Vec<String>,
 }
 
 impl Place {
-    pub(crate) fn new() -> Self {
+    /// A place where tasks get exactly `tier`: whatever is above is taken away from the helper.
+    pub(crate) fn new(tier: Tier) -> Self {
+        let mut place = Self::without(match tier {
+            Tier::Full => "",
+            Tier::Reduced => "userns,bubblewrap",
+            Tier::None => "userns,bubblewrap,landlock",
+        });
+        place.tier = tier;
+        place
+    }
+
+    /// A place where these layers are taken away from the helper, which is asked for tier full all the same.
+    pub(crate) fn without(layers: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
-        for name in ["workspace", "outside", "tmp"] {
+        for name in ["workspace", "outside", "tmp", "bin"] {
             std::fs::create_dir(root.path().join(name)).unwrap();
         }
-        Self { root }
+        // The variable is given to the helper alone: this process has one environment for all tests.
+        let helper = root.path().join("bin/helper");
+        let real = env!("CARGO_BIN_EXE_deskhand-sandbox");
+        std::fs::write(
+            &helper,
+            format!("#!/bin/sh\nDESKHAND_SANDBOX_DISABLE='{layers}' exec '{real}' \"$@\"\n"),
+        )
+        .unwrap();
+        for (path, mode) in [
+            (root.path().join("bin"), 0o755),
+            (helper.clone(), 0o755),
+            (root.path().join("tmp"), 0o700),
+        ] {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+                .unwrap();
+        }
+        Self {
+            root,
+            tier: Tier::Full,
+            helper,
+        }
+    }
+
+    pub(crate) fn helper(&self) -> &Path {
+        &self.helper
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -46,14 +83,14 @@ impl Place {
         self.path("workspace")
     }
 
-    /// A profile of the weakest tier, with everything a test does not ask for left at its default.
-    pub(crate) fn profile(&self, require: Tier) -> Profile {
+    /// A profile that requires the place's tier, with everything a test does not ask for left at its default.
+    pub(crate) fn profile(&self) -> Profile {
         Profile {
             workspace: self.workspace(),
             writable: true,
             git_writes: false,
             network: Network::Off,
-            require,
+            require: self.tier,
             limits: Limits::default(),
             hidden: Vec::new(),
             private_tmp: self.path("tmp"),
@@ -73,29 +110,39 @@ impl Place {
         }
     }
 
+    pub(crate) async fn spawn(
+        &self,
+        profile: &Profile,
+        command: Command,
+    ) -> Result<Child, SpawnError> {
+        spawn(&self.helper, profile, command).await
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn run(&self, profile: &Profile, command: Command) -> Result<Ran, SpawnError> {
+        let mut child = self.spawn(profile, command).await?;
+        let mut captures = [Capture::new(1 << 20, 0), Capture::new(1 << 20, 0)];
+        while let Some(chunk) = child.next_output().await {
+            captures[usize::from(chunk.stream == Stream::Stderr)].push(&chunk.bytes);
+        }
+        let exit = child.wait().await;
+        let [stdout, stderr] =
+            captures.map(|capture| String::from_utf8_lossy(capture.head()).into_owned());
+        Ok(Ran {
+            exit,
+            stdout,
+            stderr,
+            tier: child.tier(),
+            applied: child.applied().to_vec(),
+        })
+    }
+
     /// Runs a shell script in the workspace to its end.
     pub(crate) async fn sh(&self, profile: &Profile, script: &str) -> Ran {
-        run(profile, self.command(&["sh", "-c", script]))
+        self.run(profile, self.command(&["sh", "-c", script]))
             .await
             .unwrap()
     }
-}
-
-pub(crate) async fn run(profile: &Profile, command: Command) -> Result<Ran, SpawnError> {
-    let mut child = spawn(helper(), profile, command).await?;
-    let mut captures = [Capture::new(1 << 20, 0), Capture::new(1 << 20, 0)];
-    while let Some(chunk) = child.next_output().await {
-        captures[usize::from(chunk.stream == Stream::Stderr)].push(&chunk.bytes);
-    }
-    let exit = child.wait().await;
-    let [stdout, stderr] =
-        captures.map(|capture| String::from_utf8_lossy(capture.head()).into_owned());
-    Ok(Ran {
-        exit,
-        stdout,
-        stderr,
-        applied: child.applied().to_vec(),
-    })
 }
 
 /// Waits until `condition` holds; fails the test after `within`.
