@@ -75,7 +75,7 @@ fn first_process(
         });
     }
     map_user(uid, gid).step("userns/map")?;
-    if profile.network != Network::On {
+    if profile.network != Network::On && !without.skips("netns") {
         sys::loopback_up().step("netns/loopback")?;
     }
     if let Network::Allow(_) = profile.network {

@@ -22,7 +22,7 @@ const DEVICES: &[&str] = &[
     "/dev/urandom",
 ];
 
-/// Where other programs of the owner keep what is nobody's business.
+/// Where other programs of the owner keep what is nobody's business, and disks and terminals are.
 const PRIVATE_OF_OTHERS: &[&str] = &["/tmp", "/var/tmp", "/dev/shm", "/run/user", "/dev/pts"];
 
 /// Most entries of directories on the way to a secret; each costs a rule.
