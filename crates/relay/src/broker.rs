@@ -51,27 +51,17 @@ pub(crate) const MIGRATION: Migration = Migration {
         cancel_requested INTEGER NOT NULL DEFAULT 0,
         result TEXT
     ) WITHOUT ROWID;
-    CREATE INDEX tasks_mailbox ON tasks (device_id, task_id)
-        WHERE accepted_at IS NULL AND status = 'pending';
-    CREATE INDEX tasks_open ON tasks (device_id, task_id)
+    CREATE INDEX tasks_open ON tasks (device_id, accepted_at, task_id)
         WHERE status IN ('pending', 'awaiting_approval', 'in_progress');
+    CREATE INDEX tasks_of_name ON tasks (key_id, name, task_id);
     CREATE INDEX tasks_of_key ON tasks (key_id, task_id);
-    CREATE INDEX tasks_of_device ON tasks (device_id, task_id);
-    CREATE TABLE names (
-        key_id TEXT NOT NULL,
-        name TEXT NOT NULL,
-        task_id BLOB NOT NULL,
-        free_at INTEGER NOT NULL,
-        PRIMARY KEY (key_id, name)
-    ) WITHOUT ROWID;
-    CREATE INDEX names_free ON names (free_at);
     CREATE TABLE stores (
         store_id BLOB PRIMARY KEY,
         device_id TEXT NOT NULL,
         stored_through INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE events (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        id INTEGER PRIMARY KEY,
         device_id TEXT NOT NULL,
         task_id BLOB,
         at INTEGER NOT NULL,

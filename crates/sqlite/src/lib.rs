@@ -5,6 +5,7 @@
 //! flush to disk share one. A few threads with read-only connections answer reads, which in WAL mode
 //! never wait for the writer. Nothing here blocks the caller's thread but [`Database::open`].
 
+mod checkpoint;
 mod migrate;
 mod reader;
 mod writer;
@@ -100,7 +101,14 @@ impl Database {
         let readers = reader::Readers::start(|| {
             connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)
         })?;
-        let writer = writer::Writer::start(connection).map_err(OpenError::Thread)?;
+        // Copying the log is the checkpointer's, so that no commit waits for it.
+        connection
+            .pragma_update(None, "wal_autocheckpoint", 0)
+            .map_err(failed)?;
+        let checkpointer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+        let checkpointer =
+            checkpoint::Checkpointer::start(checkpointer).map_err(OpenError::Thread)?;
+        let writer = writer::Writer::start(connection, checkpointer).map_err(OpenError::Thread)?;
         Ok(Self { writer, readers })
     }
 

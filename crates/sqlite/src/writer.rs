@@ -8,7 +8,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, Sync};
+use crate::{Error, Sync, checkpoint::Checkpointer};
 
 /// Writes that wait for the writer.
 const QUEUE: usize = 1_024;
@@ -30,11 +30,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        connection: Connection,
+        checkpointer: Checkpointer,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("sqlite-write".into())
-            .spawn(move || run(&connection, queue))?;
+            .spawn(move || run(&connection, &checkpointer, queue))?;
         Ok(Self { jobs })
     }
 
@@ -68,7 +71,7 @@ impl Writer {
     }
 }
 
-fn run(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
+fn run(connection: &Connection, checkpointer: &Checkpointer, mut queue: mpsc::Receiver<Job>) {
     let mut group = Vec::with_capacity(GROUP);
     let mut sync = None;
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
@@ -88,7 +91,11 @@ fn run(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
             }
             sync = Some(wanted);
         }
+        let before = connection.total_changes();
         commit(connection, &mut group);
+        if connection.total_changes() != before {
+            checkpointer.note_commit();
+        }
     }
 }
 

@@ -62,14 +62,12 @@ pub(super) fn sweep(c: &Connection) -> rusqlite::Result<Swept> {
 fn withdraw(c: &Connection) -> rusqlite::Result<Vec<TaskId>> {
     let withdrawn: Vec<[u8; 16]> = c
         .prepare_cached(
-            "DELETE FROM tasks WHERE accepted_at IS NULL AND status = 'pending'
+            "DELETE FROM tasks WHERE accepted_at IS NULL
+             AND status IN ('pending', 'awaiting_approval', 'in_progress')
              AND withdraw_at <= ?1 AND given_to IS NULL RETURNING task_id",
         )?
         .query_map([now().as_millisecond()], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    for task in &withdrawn {
-        c.execute("DELETE FROM names WHERE task_id = ?1", [task])?;
-    }
     Ok(withdrawn.into_iter().map(super::task_id).collect())
 }
 
@@ -90,10 +88,6 @@ fn overdue(c: &Connection) -> rusqlite::Result<Vec<tasks::Record>> {
 pub(super) fn forget_old(c: &Connection) -> rusqlite::Result<()> {
     let day_ms = 24 * 3_600 * 1_000;
     let old = now().as_millisecond() - TIMELINE_DAYS * day_ms;
-    c.execute(
-        "DELETE FROM names WHERE free_at <= ?1",
-        [now().as_millisecond()],
-    )?;
     c.execute("DELETE FROM events WHERE at < ?1", [old])?;
     c.execute(
         "DELETE FROM tasks WHERE completed_at < ?1

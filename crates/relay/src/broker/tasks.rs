@@ -127,17 +127,6 @@ pub(super) fn put(c: &Connection, new: &NewTask) -> rusqlite::Result<Put> {
         new.given_to.map(store_blob),
         new.given_to.map(|_| created_at),
     ])?;
-    if let Some(key) = &task.caller.key_id {
-        c.prepare_cached(
-            "INSERT OR REPLACE INTO names (key_id, name, task_id, free_at) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![
-            key.as_str(),
-            task.name.as_str(),
-            blob(task.task_id),
-            (task.created_at + NAME_LIFETIME).as_millisecond()
-        ])?;
-    }
     Ok(Put::Stored)
 }
 
@@ -160,12 +149,13 @@ fn find_with_digest(
     key: &KeyId,
     name: &TaskName,
 ) -> rusqlite::Result<Option<(Record, [u8; 32])>> {
+    let taken_since = now() - NAME_LIFETIME;
     c.prepare_cached(&format!(
-        "SELECT {COLUMNS}, digest FROM tasks WHERE task_id =
-            (SELECT task_id FROM names WHERE key_id = ?1 AND name = ?2 AND free_at > ?3)"
+        "SELECT {COLUMNS}, digest FROM tasks
+         WHERE key_id = ?1 AND name = ?2 AND created_at > ?3 ORDER BY task_id DESC LIMIT 1"
     ))?
     .query_row(
-        params![key.as_str(), name.as_str(), now().as_millisecond()],
+        params![key.as_str(), name.as_str(), taken_since.as_millisecond()],
         |row| Ok((record(row)?, row.get(7)?)),
     )
     .optional()
@@ -173,7 +163,8 @@ fn find_with_digest(
 
 fn mailbox_size(c: &Connection, device: &DeviceId) -> rusqlite::Result<i64> {
     c.prepare_cached(
-        "SELECT count(*) FROM tasks WHERE device_id = ?1 AND accepted_at IS NULL AND status = 'pending'",
+        "SELECT count(*) FROM tasks WHERE device_id = ?1 AND accepted_at IS NULL
+         AND status IN ('pending', 'awaiting_approval', 'in_progress')",
     )?
     .query_row([device.as_str()], |row| row.get(0))
 }
@@ -186,7 +177,8 @@ pub(super) fn take_mailbox(
     let waiting: Vec<(Record, Option<[u8; 16]>)> = c
         .prepare_cached(&format!(
             "SELECT {COLUMNS}, given_to FROM tasks
-             WHERE device_id = ?1 AND accepted_at IS NULL AND status = 'pending' ORDER BY task_id"
+             WHERE device_id = ?1 AND accepted_at IS NULL
+             AND status IN ('pending', 'awaiting_approval', 'in_progress') ORDER BY task_id"
         ))?
         .query_map([device.as_str()], |row| Ok((record(row)?, row.get(7)?)))?
         .collect::<rusqlite::Result<_>>()?;
