@@ -50,40 +50,6 @@ pub(crate) fn descendants(root: i32) -> Vec<Process> {
     }
 }
 
-/// Returns all descendants of `root` as the kernel lists each process's children: quicker than [`descendants`] on a machine
-/// with many processes, but one that starts or ends meanwhile may be missed. Good for counting, not for ending.
-pub(crate) fn descendants_by_children(root: i32) -> Vec<Process> {
-    let mut found = Vec::new();
-    let mut open = vec![root];
-    while let Some(parent) = open.pop() {
-        let Some(children) = children(parent) else {
-            if parent == root {
-                return descendants(root);
-            }
-            continue;
-        };
-        found.extend(children.iter().copied().filter_map(process));
-        open.extend(children);
-    }
-    found
-}
-
-/// Returns the children of all threads of a process; nothing when it is gone or this kernel has no such list.
-fn children(pid: i32) -> Option<Vec<i32>> {
-    let mut children = Vec::new();
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))
-        .ok()?
-        .flatten()
-    {
-        let list = std::fs::read_to_string(thread.path().join("children")).ok()?;
-        children.extend(
-            list.split_ascii_whitespace()
-                .filter_map(|child| child.parse::<i32>().ok()),
-        );
-    }
-    Some(children)
-}
-
 /// Returns the processor time of those children of `pid` that it has waited for.
 pub(crate) fn ticks_of_reaped(pid: i32) -> u64 {
     process(pid).map_or(0, |process| process.cpu_ticks_of_reaped)

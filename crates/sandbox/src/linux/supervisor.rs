@@ -288,7 +288,7 @@ impl Supervisor {
             }
             self.answer_mappings();
             self.obey();
-            if self.watch.next_at() <= Instant::now() {
+            if self.watch.is_due(&self.received.plan.profile) {
                 self.look();
             }
         }

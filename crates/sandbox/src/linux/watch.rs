@@ -12,19 +12,23 @@ use crate::profile::Profile;
 use crate::spawn::Limit;
 use crate::tree::{self, Process};
 
-/// A tree is looked at often after its start and while it has many processes, because a fork bomb goes off in a moment,
-/// and less often otherwise.
-const OFTEN: Duration = Duration::from_millis(10);
-const SELDOM: Duration = Duration::from_millis(200);
-const OFTEN_FOR: Duration = Duration::from_millis(300);
+/// How often a tree is looked at. Soon after its start too, for a task that goes wrong at once.
+const INTERVAL: Duration = Duration::from_millis(200);
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+
+/// How often the number of processes on the machine is read, which costs next to nothing. A fork bomb goes off in a
+/// moment, so when that number has grown the tree is looked at early.
+const GLANCE: Duration = Duration::from_millis(10);
 
 /// Files looked at to tell whether it was this task that filled the disk.
 const MAX_FILES: usize = 200_000;
 
 /// The limits of one tree and what has to be remembered between two looks.
 pub(super) struct Watch {
-    next_at: Instant,
-    began_at: Instant,
+    next_look: Instant,
+    next_glance: Instant,
+    /// Processes and threads on the machine when the tree was last looked at.
+    n_on_machine: u64,
     started_at: SystemTime,
     /// Free bytes on the workspace's file system, and bytes the tree had written, when files were last counted.
     free_bytes: u64,
@@ -37,8 +41,9 @@ impl Watch {
     /// Begins to watch a tree that was just started.
     pub(super) fn new(profile: &Profile) -> Self {
         Self {
-            next_at: Instant::now() + OFTEN,
-            began_at: Instant::now(),
+            next_look: Instant::now() + FIRST_LOOK,
+            next_glance: Instant::now() + GLANCE,
+            n_on_machine: n_on_machine(),
             started_at: SystemTime::now(),
             free_bytes: free_bytes(&profile.workspace),
             written_bytes: 0,
@@ -47,26 +52,36 @@ impl Watch {
         }
     }
 
-    /// Returns when to look next.
+    /// Returns when to look or glance next.
     pub(super) fn next_at(&self) -> Instant {
-        self.next_at
+        self.next_look.min(self.next_glance)
+    }
+
+    /// Says whether it is time for a look.
+    pub(super) fn is_due(&mut self, profile: &Profile) -> bool {
+        let now = Instant::now();
+        if self.next_glance > now {
+            return self.next_look <= now;
+        }
+        self.next_glance = now + GLANCE;
+        let grown = n_on_machine().saturating_sub(self.n_on_machine);
+        self.next_look <= now || grown >= u64::from(profile.limits.n_processes) / 2
     }
 
     /// Looks at the descendants of this process, one of which, `spared`, is ours and not the task's.
     pub(super) fn look(&mut self, profile: &Profile, spared: Option<i32>) -> Vec<Limit> {
         let limits = &profile.limits;
         let root = rustix::process::getpid().as_raw_nonzero().get();
-        let tree = tree::descendants_by_children(root);
-        let living: Vec<&Process> = tree
-            .iter()
-            .filter(|process| !process.ended && Some(process.pid) != spared)
-            .collect();
+        let tree = tree::descendants(root);
         let mut passed = Vec::new();
 
-        let n_processes: u64 = living.iter().map(|process| process.n_threads).sum();
+        // As the kernel counts: threads, and what has ended but was not waited for.
+        let of_task = tree.iter().filter(|process| Some(process.pid) != spared);
+        let n_processes: u64 = of_task.map(|process| process.n_threads.max(1)).sum();
         if n_processes >= u64::from(limits.n_processes) {
             passed.push(Limit::ProcessLimit);
         }
+        let living: Vec<&Process> = tree.iter().filter(|process| !process.ended).collect();
         let resident: u64 = living
             .iter()
             .map(|process| process.resident_pages * self.page_bytes)
@@ -89,13 +104,8 @@ impl Watch {
             }
         }
         passed.extend(self.look_at_disk(profile, &tree));
-        let many = n_processes * 4 > u64::from(limits.n_processes);
-        let interval = if many || self.began_at.elapsed() < OFTEN_FOR {
-            OFTEN
-        } else {
-            SELDOM
-        };
-        self.next_at = Instant::now() + interval;
+        self.next_look = Instant::now() + INTERVAL;
+        self.n_on_machine = n_on_machine();
         passed
     }
 
@@ -143,7 +153,7 @@ impl Watch {
         let Ok(rollup) = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid))
         else {
             // It ended meanwhile, or it is not for us to see: then the larger count is the safe one.
-            let there = tree::descendants_by_children(process.parent);
+            let there = tree::descendants(process.parent);
             let there = there
                 .iter()
                 .find(|there| there.pid == process.pid && !there.ended);
@@ -159,6 +169,15 @@ impl Watch {
         });
         pss.unwrap_or(0) * 1024
     }
+}
+
+/// Returns how many processes and threads there are on the whole machine.
+fn n_on_machine() -> u64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split([' ', '/'])
+        .nth(4)
+        .and_then(|total| total.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Returns what a process and the children it waited for have sent to disks.
