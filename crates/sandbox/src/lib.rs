@@ -33,6 +33,8 @@ mod linux;
 mod plan;
 #[cfg(target_os = "linux")]
 mod protected;
+#[cfg(target_os = "linux")]
+mod proxy;
 mod spawn;
 #[cfg(target_os = "linux")]
 mod tree;

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::profile::{Command, Profile};
 use crate::support::{Missing, Tier};
+#[cfg(target_os = "linux")]
+use crate::{profile::Network, proxy::AllowList};
 
 #[cfg(target_os = "linux")]
 mod launch;
@@ -48,11 +50,15 @@ pub async fn spawn(
             command.argv.first().cloned().unwrap_or_default(),
             profile.clone(),
         );
+        let allowed = match &profile.network {
+            Network::Allow(rules) => Some(AllowList::new(rules).map_err(SpawnError::Invalid)?),
+            Network::Off | Network::On => None,
+        };
         // Opening files and starting a process block, briefly as a rule; a hung network file system must not hold a worker.
         let launched =
             tokio::task::spawn_blocking(move || launch::launch(&helper, &profile, command));
         let mut child = launched.await.map_err(io::Error::other)??;
-        tokio::time::timeout(START_WITHIN, child.started(require, program))
+        tokio::time::timeout(START_WITHIN, child.started(require, program, allowed))
             .await
             .map_err(|_| {
                 io::Error::new(
@@ -224,7 +230,8 @@ pub struct Child {
     stderr: Pipe,
     #[cfg(unix)]
     control: Arc<tokio::net::UnixStream>,
-    records: Vec<u8>,
+    #[cfg(target_os = "linux")]
+    records: Records,
     control_closed: bool,
     exit: Option<Exit>,
     /// When the pipes are given up.
@@ -289,7 +296,7 @@ impl Child {
             tokio::select! {
                 bytes = self.stdout.read() => if let Some(chunk) = self.took(Stream::Stdout, bytes) { return Some(chunk) },
                 bytes = self.stderr.read() => if let Some(chunk) = self.took(Stream::Stderr, bytes) { return Some(chunk) },
-                record = next_record(&self.control, &mut self.records), if following => self.note(record),
+                record = self.records.next(&self.control), if following => self.note(record),
                 () = until(pipes_until), if pipes_until.is_some() => {
                     self.stdout.receiver = None;
                     self.stderr.receiver = None;
@@ -303,7 +310,7 @@ impl Child {
     pub async fn wait(&mut self) -> Exit {
         while self.next_output().await.is_some() {}
         while !self.control_closed {
-            let record = next_record(&self.control, &mut self.records).await;
+            let record = self.records.next(&self.control).await;
             self.note(record);
         }
         // The helper has closed its socket, so it is at its last instruction or gone; this reaps it.
@@ -373,10 +380,15 @@ impl Child {
     }
 
     /// Waits for the record that the program runs.
-    async fn started(&mut self, require: Tier, program: OsString) -> Result<(), SpawnError> {
+    async fn started(
+        &mut self,
+        require: Tier,
+        program: OsString,
+        allowed: Option<AllowList>,
+    ) -> Result<(), SpawnError> {
         use crate::plan::Record;
         let source = io::Error::from_raw_os_error;
-        match next_record(&self.control, &mut self.records).await? {
+        match self.records.next(&self.control).await? {
             Some(Record::Started { tier, .. }) if tier < require => {
                 let missing = vec![Missing {
                     layer: "tier".into(),
@@ -391,6 +403,13 @@ impl Child {
             }
             Some(Record::Started { tier, layers }) => {
                 (self.tier, self.applied) = (tier, layers);
+                if let (Some(allowed), Some(listener)) = (allowed, self.records.descriptors.pop()) {
+                    let listener = std::net::TcpListener::from(listener);
+                    listener.set_nonblocking(true)?;
+                    let listener = tokio::net::TcpListener::from_std(listener)?;
+                    self.proxy =
+                        Some(tokio::spawn(crate::proxy::serve(listener, allowed)).abort_handle());
+                }
                 Ok(())
             }
             Some(Record::Unavailable { tier, missing }) => Err(SpawnError::Unavailable {
@@ -470,28 +489,57 @@ async fn until(deadline: Option<tokio::time::Instant>) {
     }
 }
 
-/// Returns the next record, or nothing when the helper closed its end. Cancel safe: what was read stays in `buffer`.
+/// What comes through the control socket.
 #[cfg(target_os = "linux")]
-async fn next_record(
-    control: &tokio::net::UnixStream,
-    buffer: &mut Vec<u8>,
-) -> io::Result<Option<crate::plan::Record>> {
-    loop {
-        if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = buffer.drain(..=end).collect();
-            return serde_json::from_slice(&line)
-                .map(Some)
-                .map_err(io::Error::other);
+#[derive(Debug, Default)]
+struct Records {
+    /// What is not a whole record yet.
+    bytes: Vec<u8>,
+    /// The proxy's socket, which comes with the first record.
+    descriptors: Vec<std::os::fd::OwnedFd>,
+}
+
+#[cfg(target_os = "linux")]
+impl Records {
+    /// Returns the next record, or nothing when the helper closed its end. Cancel safe.
+    async fn next(
+        &mut self,
+        control: &tokio::net::UnixStream,
+    ) -> io::Result<Option<crate::plan::Record>> {
+        loop {
+            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.bytes.drain(..=end).collect();
+                return serde_json::from_slice(&line)
+                    .map(Some)
+                    .map_err(io::Error::other);
+            }
+            if self.bytes.len() > RECORD_BYTES {
+                return Err(io::Error::other("the helper's record is too long"));
+            }
+            control.readable().await?;
+            match control.try_io(tokio::io::Interest::READABLE, || self.receive(control)) {
+                Ok(0) => return Ok(None),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
         }
-        if buffer.len() > RECORD_BYTES {
-            return Err(io::Error::other("the helper's record is too long"));
+    }
+
+    fn receive(&mut self, control: &tokio::net::UnixStream) -> io::Result<usize> {
+        use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+        let mut bytes = [0; 4096];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut buffers = [io::IoSliceMut::new(&mut bytes)];
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let n = rustix::net::recvmsg(control, &mut buffers, &mut ancillary, flags)?.bytes;
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                self.descriptors.extend(descriptors);
+            }
         }
-        control.readable().await?;
-        match control.try_read_buf(buffer) {
-            Ok(0) => return Ok(None),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
+        self.bytes.extend_from_slice(&bytes[..n]);
+        Ok(n)
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Process {
     pub(crate) n_threads: u64,
     /// Of this process and of those of its children that it waited for.
     pub(crate) cpu_ticks: u64,
+    cpu_ticks_of_reaped: u64,
     pub(crate) resident_pages: u64,
     started_at_tick: u64,
 }
@@ -49,6 +50,11 @@ pub(crate) fn descendants(root: i32) -> Vec<Process> {
     }
 }
 
+/// Returns the processor time of those children of `pid` that it has waited for.
+pub(crate) fn ticks_of_reaped(pid: i32) -> u64 {
+    process(pid).map_or(0, |process| process.cpu_ticks_of_reaped)
+}
+
 fn process(pid: i32) -> Option<Process> {
     let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     parse_stat(pid, &String::from_utf8_lossy(&text))
@@ -69,6 +75,7 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
         ended: matches!(field(3)?, "Z" | "X"),
         n_threads: number(20)?,
         cpu_ticks: (14..=17).filter_map(number).sum(),
+        cpu_ticks_of_reaped: (16..=17).filter_map(number).sum(),
         resident_pages: number(24)?,
         started_at_tick: number(22)?,
     })
@@ -156,6 +163,7 @@ mod tests {
             ended: false,
             n_threads: 5,
             cpu_ticks: 100,
+            cpu_ticks_of_reaped: 70,
             resident_pages: 77,
             started_at_tick: 12345,
         };

@@ -178,11 +178,26 @@ async fn a_server_on_loopback() {
 #[tokio::test]
 async fn devices_and_temporary_directories() {
     works(
-        "head -c 4 /dev/urandom >/dev/zero; echo x > /dev/null; echo x >/dev/stdout; echo x > $TMPDIR/f; mktemp >/dev/null
+        "head -c 4 /dev/urandom >/dev/zero; echo x > /dev/null; echo x > $TMPDIR/f; mktemp >/dev/null
          echo x > /dev/shm/f; echo x > /var/tmp/f; python3 -c 'from multiprocessing import Lock; Lock()'
          cat <(echo works)",
     )
     .await;
+}
+
+#[tokio::test]
+async fn output_by_name() {
+    let place = Place::new(Tier::Full);
+    let ran = place
+        .sh(
+            &place.profile(),
+            "echo a > /dev/stdout; echo b > /dev/stderr; echo c > /proc/self/fd/1",
+        )
+        .await;
+    assert_eq!(
+        (ran.stdout.as_str(), ran.stderr.as_str()),
+        ("a\nc\n", "b\n")
+    );
 }
 
 #[tokio::test]

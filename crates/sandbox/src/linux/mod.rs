@@ -12,6 +12,7 @@ mod seccomp;
 mod supervisor;
 mod sys;
 mod tell;
+mod watch;
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, OwnedFd};

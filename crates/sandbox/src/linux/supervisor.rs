@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::DumpableBehavior;
 
 use super::report::{self, Report};
+use super::watch::Watch;
 use super::{Failure, Received, Step, Without, namespaces, program, reduced, sys, tell};
 use crate::plan::Record;
 use crate::profile::Network;
@@ -230,11 +231,13 @@ struct Supervisor {
     ended: Option<(i32, Instant)>,
     kill_at: Option<Instant>,
     limits_hit: Vec<Limit>,
+    watch: Watch,
 }
 
 impl Supervisor {
     fn new(control: OwnedFd, received: Received, signals: OwnedFd, mut running: Running) -> Self {
         let started_at = Instant::now();
+        let watch = Watch::new(&received.plan.profile);
         let layers = running
             .layers
             .iter()
@@ -265,6 +268,7 @@ impl Supervisor {
             ended: None,
             kill_at: None,
             limits_hit: Vec::new(),
+            watch,
         }
     }
 
@@ -275,7 +279,8 @@ impl Supervisor {
             if nothing_left || self.kill_at.is_some_and(|at| at <= now) {
                 break;
             }
-            self.wait_until(self.kill_at.map_or(now + NEVER, |at| at.min(now + NEVER)));
+            let next_look = self.watch.next_at();
+            self.wait_until(self.kill_at.map_or(next_look, |at| at.min(next_look)));
             while let Some(signal) = sys::next_signal(&self.signals) {
                 if signal != libc::SIGCHLD {
                     self.stop(Duration::ZERO);
@@ -283,6 +288,9 @@ impl Supervisor {
             }
             self.answer_mappings();
             self.obey();
+            if self.watch.is_due(&self.received.plan.profile) {
+                self.look();
+            }
         }
         self.end_tree();
         // A program that is not reaped by now hangs in the kernel with a kill pending.
@@ -296,6 +304,7 @@ impl Supervisor {
             .running
             .inventory
             .changed_since(&self.received.plan.profile.workspace);
+        self.look_back(status);
         let limits_hit = self.limits_hit;
         let record = Record::Exited {
             returncode: returncode(status),
@@ -356,8 +365,14 @@ impl Supervisor {
                 self.ended.get_or_insert((status, Instant::now()));
             }
         }
-        if let Some((_, at)) = self.ended {
+        if let Some((_, at)) = self.ended
+            && self
+                .kill_at
+                .is_none_or(|kill_at| kill_at > at + AFTER_PROGRAM)
+        {
             self.kill_by(at + AFTER_PROGRAM);
+            // What is left now tells why a program gave up.
+            self.look();
         }
         nothing_left
     }
@@ -382,6 +397,33 @@ impl Supervisor {
         }
         if asked {
             self.hit(Limit::MemoryLimit);
+        }
+    }
+
+    /// Looks at what the tree uses, and ends it when that is too much.
+    fn look(&mut self) {
+        let spared = (self.running.tier == Tier::Full).then_some(self.running.child);
+        for limit in self.watch.look(&self.received.plan.profile, spared) {
+            self.hit(limit);
+            // The kernel has dealt with whoever wrote that file; the rest may go on.
+            if limit != Limit::FileSizeLimit {
+                self.kill_by(Instant::now());
+            }
+        }
+    }
+
+    /// Reads off the end what no look in between has seen: the signals of limits that the kernel enforces, and the files.
+    fn look_back(&mut self, status: i32) {
+        // A shell passes on the signal that ended its last command as 128 + n.
+        let ended_by = |signal: i32| [-signal, 128 + signal].contains(&returncode(status));
+        if ended_by(libc::SIGXFSZ) {
+            self.hit(Limit::FileSizeLimit);
+        }
+        if ended_by(libc::SIGXCPU) {
+            self.hit(Limit::CpuLimit);
+        }
+        for limit in self.watch.look_back_at_disk(&self.received.plan.profile) {
+            self.hit(limit);
         }
     }
 

@@ -73,7 +73,7 @@ pub(super) fn launch(
         stdout: pipe(stdout)?,
         stderr: pipe(stderr)?,
         control: Arc::new(tokio::net::UnixStream::from_std(ours)?),
-        records: Vec::new(),
+        records: super::Records::default(),
         control_closed: false,
         exit: None,
         pipes_until: None,
