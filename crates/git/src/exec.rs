@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use crate::bytes::{self, Bytes, lossy};
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
-use crate::{diff, status};
+use crate::{branch, diff, log, rev_parse, show, status};
 
 /// What a command line would do, judged from the argv alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,6 +241,26 @@ fn reads(_args: &[Bytes]) -> Res<Plan> {
 }
 
 const VERBS: &[Verb] = &[
+    Verb {
+        name: "branch",
+        plan: branch::plan,
+        run: branch::run,
+    },
+    Verb {
+        name: "log",
+        plan: log::plan,
+        run: log::run,
+    },
+    Verb {
+        name: "rev-parse",
+        plan: rev_parse::plan,
+        run: rev_parse::run,
+    },
+    Verb {
+        name: "show",
+        plan: show::plan,
+        run: show::run,
+    },
     Verb {
         name: "diff",
         plan: diff::plan,
