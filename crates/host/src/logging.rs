@@ -12,8 +12,7 @@ use std::{
 
 use tracing::Level;
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::filter_fn, fmt::format::FmtSpan, layer::SubscriberExt,
-    util::SubscriberInitExt,
+    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
 use crate::{
@@ -49,24 +48,38 @@ pub enum LoggingError {
     Twice,
 }
 
-/// Starts logging for a process that stays: into `file` and to standard error. A person at a
-/// terminal who asked for nothing gets warnings there and finds the rest in the file.
-pub fn start(config: &Config, file: &Path) -> Result<(), LoggingError> {
+/// Whether a process that stays logs to standard error besides its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToStderr {
+    /// It does. A person at a terminal who asked for nothing gets warnings there and finds the rest
+    /// in the file.
+    Yes,
+    /// It does not: nobody reads it, and where it goes has no bound.
+    No,
+}
+
+/// Starts logging for a process that stays.
+pub fn start(config: &Config, file: &Path, to_stderr: ToStderr) -> Result<(), LoggingError> {
     let wanted = config.log.value.as_str();
-    let quiet = config.log.origin == Origin::Default && io::stderr().is_terminal();
+    let on_stderr = match to_stderr {
+        ToStderr::No => "off",
+        ToStderr::Yes if config.log.origin == Origin::Default && io::stderr().is_terminal() => {
+            "warn"
+        }
+        ToStderr::Yes => wanted,
+    };
     let log = BoundedFile::open(file, MAX_LOG_BYTES).map_err(|source| LoggingError::File {
         path: file.to_owned(),
         source,
     })?;
     let to_file = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_span_events(FmtSpan::NONE)
         .with_writer(Mutex::new(log))
         .with_filter(filter(wanted)?);
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
-        .with_filter(filter(if quiet { "warn" } else { wanted })?);
+        .with_filter(filter(on_stderr)?);
     tracing_subscriber::registry()
         .with(filter_fn(may_be_heard))
         .with(to_file)

@@ -1,8 +1,10 @@
 //! This computer, as others are told of it, and what its tasks inherit.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, io, path::PathBuf};
 
-use crate::Environment;
+pub use deskhand_agent::SandboxSupport;
+
+use crate::{Config, Environment};
 
 /// The word for this operating system.
 pub const OS: &str = std::env::consts::OS;
@@ -19,14 +21,24 @@ pub fn host_name() -> String {
     }
 }
 
-/// Returns the helper that confines tasks: beside this program.
-pub fn sandbox_helper() -> std::io::Result<PathBuf> {
+/// Returns the helper that confines tasks: the one the settings name, else the one beside this
+/// program.
+pub fn sandbox_helper(config: &Config) -> io::Result<PathBuf> {
+    let named = &config.sandbox_helper.value;
+    if !named.as_os_str().is_empty() {
+        return Ok(named.clone());
+    }
     let name = if cfg!(windows) {
         "deskhand-sandbox.exe"
     } else {
         "deskhand-sandbox"
     };
     Ok(std::env::current_exe()?.with_file_name(name))
+}
+
+/// Tries what can confine a task on this computer. Blocks for some milliseconds.
+pub fn sandbox_support(config: &Config) -> io::Result<SandboxSupport> {
+    Ok(deskhand_agent::support(&sandbox_helper(config)?))
 }
 
 /// Returns what a git task reads of the environment. The list is of names that may pass: a `GIT_DIR`

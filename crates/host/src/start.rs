@@ -241,12 +241,7 @@ async fn start_agent(
     credentials: Credentials,
 ) -> Result<AgentHandle, StartError> {
     let (config, environment, dirs) = (&options.config, &options.environment, &options.dirs);
-    let helper = &config.sandbox_helper.value;
-    let sandbox_path = if helper.as_os_str().is_empty() {
-        machine::sandbox_helper().map_err(StartError::Helper)?
-    } else {
-        helper.clone()
-    };
+    let sandbox_path = machine::sandbox_helper(config).map_err(StartError::Helper)?;
     let git_environment = machine::git_environment(environment);
     deskhand_agent::init_git(&git_environment);
     let agent = Agent::start(deskhand_agent::Config {

@@ -8,7 +8,7 @@ use deskhand_protocol::{
 };
 
 use crate::{
-    args::{DevicesArgs, DevicesCommand},
+    args::{DevicesArgs, DevicesCommand, RelayArgs},
     context::Context,
     exit::{self, UsageError},
     out::{Cell, Tone},
@@ -44,10 +44,14 @@ pub(crate) async fn run(context: &Context, args: DevicesArgs) -> anyhow::Result<
             if out.is_json() {
                 out.json(&code)?;
             } else {
+                let url = address(context, &args.relay).await?;
                 out.talk(format!(
-                    "On the other computer, before {:.0}: deskhand enrol --relay URL --code {}",
+                    "On the other computer, before {:.0}: deskhand enrol --relay {url} --code {}",
                     code.expires_at, code.code
                 ));
+                if is_loopback(&url) {
+                    out.talk("That address is good on this computer only: set relay.public_url, or listen elsewhere.");
+                }
                 out.line(code.code)?;
             }
         }
@@ -73,6 +77,24 @@ pub(crate) async fn run(context: &Context, args: DevicesArgs) -> anyhow::Result<
         }
     }
     Ok(exit::OK)
+}
+
+/// Returns the address by which other computers reach the relay.
+async fn address(context: &Context, args: &RelayArgs) -> anyhow::Result<String> {
+    if let Some(url) = &args.relay {
+        return Ok(url.clone());
+    }
+    match context.control().relay(RelayRequest::Status).await? {
+        RelayResponse::Status { relay_url, .. } => Ok(relay_url),
+        _ => bail!("understand the relay's answer: it is to another request"),
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.split("://").nth(1).unwrap_or_default();
+    ["127.", "localhost", "[::1]"]
+        .iter()
+        .any(|loopback| host.starts_with(loopback))
 }
 
 /// Finds a device by id, or by a name that only one has.

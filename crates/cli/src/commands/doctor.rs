@@ -3,11 +3,14 @@
 use deskhand_client::Client;
 use deskhand_host::{
     Config, Control, ControlError, Identity,
-    config::SecretsIn,
+    config::{Require, SecretsIn},
     control::Here,
+    machine,
     secrets::{EMBEDDED, keyring_status},
 };
-use deskhand_protocol::device_request::{DeviceRequest, DeviceResponse, DeviceStatus, LinkStatus};
+use deskhand_protocol::device_request::{
+    DeviceRequest, DeviceResponse, DeviceStatus, LayerStatus, LinkStatus,
+};
 use serde::Serialize;
 
 use crate::{
@@ -93,11 +96,13 @@ async fn look(context: &Context) -> Vec<Finding> {
             findings.extend(relay(context, config.as_ref(), &here).await);
             findings.extend(device(&context.control()).await);
         }
-        Err(ControlError::NotRunning) => findings.push(broken(
-            "process",
-            "nothing runs in this home".to_owned(),
-            Some("deskhand up".to_owned()),
-        )),
+        Err(ControlError::NotRunning) => {
+            let text = "nothing runs in this home".to_owned();
+            findings.push(broken("process", text, Some("deskhand up".to_owned())));
+            if let Some(config) = config {
+                findings.extend(sandbox_at_rest(config).await);
+            }
+        }
         Err(error) => findings.push(broken(
             "process",
             format!("{:#}", anyhow::Error::from(error)),
@@ -270,20 +275,11 @@ fn device_findings(status: &DeviceStatus) -> Vec<Finding> {
         let reason = status.reason.as_deref().unwrap_or("no reason given");
         broken("agent", format!("cannot execute: {reason}"), None)
     });
-    findings.push(sandbox(status));
-    for layer in status
-        .sandbox_layers
-        .iter()
-        .filter(|layer| !layer.available)
-    {
-        let why = layer.why_not.as_deref().unwrap_or("not available");
-        findings.push(Finding {
-            check: "sandbox",
-            state: State::Warning,
-            found: format!("without {}: {why}", layer.name),
-            mend: layer.mend.clone(),
-        });
-    }
+    findings.extend(sandbox(
+        &status.sandbox_tier,
+        &status.sandbox_require,
+        &status.sandbox_layers,
+    ));
     findings.push(if status.workspaces.is_empty() {
         Finding {
             check: "workspaces",
@@ -300,23 +296,63 @@ fn device_findings(status: &DeviceStatus) -> Vec<Finding> {
     findings
 }
 
-fn sandbox(status: &DeviceStatus) -> Finding {
-    let (tier, require) = (&status.sandbox_tier, &status.sandbox_require);
-    if require != "none" {
-        return ok(
-            "sandbox",
-            format!("`{require}` is required, this machine can enforce `{tier}`"),
-        );
+/// Looks for itself where no agent can be asked.
+async fn sandbox_at_rest(config: Config) -> Vec<Finding> {
+    let require = match config.sandbox_require.value {
+        Require::None => "none",
+        Require::Reduced => "reduced",
+        Require::Full => "full",
+    };
+    match tokio::task::spawn_blocking(move || machine::sandbox_support(&config)).await {
+        Ok(Ok(support)) => sandbox(&support.tier.to_string(), require, &support.layers),
+        Ok(Err(error)) => vec![broken("sandbox", error.to_string(), None)],
+        Err(error) => vec![broken("sandbox", error.to_string(), None)],
     }
-    Finding {
-        check: "sandbox",
-        state: State::Warning,
-        found: format!(
+}
+
+fn sandbox(tier: &str, require: &str, layers: &[LayerStatus]) -> Vec<Finding> {
+    let mut findings = vec![tier_finding(tier, require)];
+    for layer in layers.iter().filter(|layer| !layer.available) {
+        let why = layer.why_not.as_deref().unwrap_or("not available");
+        findings.push(Finding {
+            check: "sandbox",
+            // Without its helper nothing is started at all.
+            state: if layer.name == "helper" {
+                State::Broken
+            } else {
+                State::Warning
+            },
+            found: format!("without {}: {why}", layer.name),
+            mend: layer.mend.clone(),
+        });
+    }
+    findings
+}
+
+fn tier_finding(tier: &str, require: &str) -> Finding {
+    let rank = |tier: &str| {
+        ["none", "reduced", "full"]
+            .iter()
+            .position(|word| *word == tier)
+    };
+    let setting =
+        |tier: &str| format!("set sandbox.require = \"{tier}\" in `deskhand config path`");
+    if require == "none" {
+        let found = format!(
             "tasks are not confined yet: sandbox.require is `none`; this machine can enforce `{tier}`"
-        ),
-        mend: (tier != "none")
-            .then(|| format!("set sandbox.require = \"{tier}\" in `deskhand config path`")),
+        );
+        return Finding {
+            check: "sandbox",
+            state: State::Warning,
+            found,
+            mend: (tier != "none").then(|| setting(tier)),
+        };
     }
+    let found = format!("`{require}` is required, this machine can enforce `{tier}`");
+    if rank(tier) < rank(require) {
+        return broken("sandbox", found, Some(setting(tier)));
+    }
+    ok("sandbox", found)
 }
 
 fn ok(check: &'static str, found: String) -> Finding {

@@ -1,6 +1,6 @@
 //! `deskhand relay serve`, `deskhand agent run`: each alone.
 
-use deskhand_host::{Parts, config::Flag};
+use deskhand_host::{Parts, config::Flag, logging::ToStderr};
 
 use crate::{
     args::{AgentCommand, AgentRunArgs, RelayCommand, RelayServeArgs},
@@ -25,6 +25,7 @@ pub(crate) async fn relay(context: &Context, command: RelayCommand) -> anyhow::R
         ready_file,
         new_identity,
         announce: Announce::Address,
+        logs_to_stderr: ToStderr::Yes,
     }
     .run(context)
     .await
@@ -48,6 +49,7 @@ pub(crate) async fn agent(context: &Context, command: AgentCommand) -> anyhow::R
         ready_file,
         new_identity: false,
         announce: Announce::Address,
+        logs_to_stderr: ToStderr::Yes,
     }
     .run(context)
     .await

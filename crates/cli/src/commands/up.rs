@@ -10,8 +10,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use deskhand_host::{
-    Identity, Instance, InstanceError, Options, Parts, Ready, config::Flag, files, leave_terminal,
-    logging, start,
+    Identity, Instance, InstanceError, Options, Parts, Ready,
+    config::Flag,
+    files, leave_terminal,
+    logging::{self, ToStderr},
+    start,
 };
 use deskhand_protocol::{
     Timestamp,
@@ -52,6 +55,11 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> anyhow::Result<u8> {
         flags,
         parts,
         announce: Announce::of(&args),
+        logs_to_stderr: if args.detached {
+            ToStderr::No
+        } else {
+            ToStderr::Yes
+        },
         workspaces: args.workspace,
         ready_file: args.ready_file,
         new_identity: args.new_identity,
@@ -67,6 +75,7 @@ pub(crate) struct Stay {
     pub(crate) ready_file: Option<PathBuf>,
     pub(crate) new_identity: bool,
     pub(crate) announce: Announce,
+    pub(crate) logs_to_stderr: ToStderr,
 }
 
 /// What is said of a process that is ready.
@@ -86,7 +95,7 @@ impl Stay {
         let out = context.out;
         let config = context.config(&self.flags)?;
         context.dirs.create()?;
-        logging::start(&config, &context.dirs.log_file())?;
+        logging::start(&config, &context.dirs.log_file(), self.logs_to_stderr)?;
         let mut told_to_end = Signals::new()?;
         let mut running = tokio::select! {
             running = start(Options {
