@@ -118,6 +118,11 @@ fn with_git_directories(
                 refused => return refused,
             },
             "--git-dir" | "--work-tree" => named.extend(value.or_else(|| words.next())),
+            "-c" if words.clone().next().is_some_and(moves_git) => {
+                return WorkingDir::Outside {
+                    asked: words.next().unwrap_or_default().to_owned(),
+                };
+            }
             "-c" | "--config-env" | "--exec-path" | "--namespace" if value.is_none() => {
                 words.next();
             }
@@ -131,6 +136,14 @@ fn with_git_directories(
         }
     }
     working_dir
+}
+
+/// Tells whether a setting given by `-c` has git work on files that no directory above names.
+fn moves_git(setting: &str) -> bool {
+    let setting = setting.to_ascii_lowercase();
+    ["core.worktree", "include.", "includeif."]
+        .iter()
+        .any(|moving| setting.starts_with(moving))
 }
 
 fn nature(git: &GitAction) -> GitNature {
@@ -237,6 +250,8 @@ mod tests {
             format!("git --git-dir={closed} log"),
             format!("git --git-dir {closed} log"),
             format!("git -c a.b=c --work-tree {closed} diff"),
+            format!("git -c Core.WorkTree={closed} diff"),
+            format!("git -c include.path={closed}/config status"),
         ] {
             assert_eq!(
                 judge(&command),

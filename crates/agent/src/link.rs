@@ -7,6 +7,7 @@
 pub(crate) mod backoff;
 mod connect;
 mod session;
+mod wake;
 
 use std::sync::Arc;
 
@@ -31,7 +32,14 @@ pub(crate) async fn run(
     let mut backoff = Backoff::default();
     loop {
         let begun = Instant::now();
-        let delay = match once(&device, &dispatcher, stop.clone()).await {
+        let ended = tokio::select! {
+            ended = once(&device, &dispatcher, stop.clone()) => ended,
+            () = wake::after_sleep() => {
+                set(&device, reconnecting(&backoff, "the computer slept"));
+                continue;
+            }
+        };
+        let delay = match ended {
             Ok(End::Stopped) => return,
             Ok(End::Polite(restarting)) => backoff.after_polite_close(begun.elapsed(), restarting),
             Ok(End::Fenced) => {
@@ -61,6 +69,7 @@ pub(crate) async fn run(
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
+            () = wake::after_sleep() => {}
             () = sleep(delay) => {}
         }
     }

@@ -39,6 +39,8 @@ pub(super) enum ConnectError {
 
 /// Dials the relay and greets it.
 pub(super) async fn connect(device: &Device) -> Result<(Socket, Welcome), ConnectError> {
+    // Fails when the process has a TLS provider already, and then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let request = request(
         &device.config.relay_url,
         device.config.device_token.expose(),

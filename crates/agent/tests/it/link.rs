@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deskhand_agent::{Door, Heard};
+use deskhand_agent::{Agent, Door, Heard};
 use deskhand_protocol::{
     EventKind, Seq,
     device_request::{DeviceRequest, DeviceResponse, LinkStatus},
@@ -10,6 +10,7 @@ use deskhand_protocol::{
     link::{DeviceToRelay, RelayToDevice},
 };
 use futures_util::FutureExt;
+use tokio::io::AsyncReadExt;
 
 use crate::harness::{DEADLINE, TestDevice, TestRelay, echo, eventually, skip};
 
@@ -221,6 +222,20 @@ async fn a_refused_agent_says_so_and_never_gives_up() {
         skip(Duration::from_secs(31)).await;
     }
     relay.session(0).await;
+}
+
+#[tokio::test]
+async fn a_relay_with_an_https_address_is_dialled_over_tls() {
+    const CLIENT_HELLO: u8 = 22;
+    let (device, relay) = (TestDevice::new(), TestRelay::start().await);
+    let mut config = device.config(&relay);
+    config.relay_url = relay.url().replace("http:", "https:");
+    let _agent = Agent::start(config).await.unwrap();
+    let (mut stream, _) = tokio::time::timeout(DEADLINE, relay.listener.accept())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), CLIENT_HELLO);
 }
 
 #[tokio::test]
