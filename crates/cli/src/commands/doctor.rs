@@ -166,7 +166,7 @@ async fn secrets(context: &Context, config: Option<&Config>) -> Finding {
         Err(error) => broken(
             "secrets",
             format!("{:#}", anyhow::Error::from(error)),
-            Some("unlock the keyring, then try again".to_owned()),
+            Some("unlock the keyring, or: deskhand up --new-identity".to_owned()),
         ),
     }
 }
