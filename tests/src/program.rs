@@ -20,15 +20,12 @@ pub struct Program {
 
 /// Returns the path of a program of this build.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    // The test binary lies in target/<profile>/deps, the programs one above.
-    let path = test.parent().unwrap().parent().unwrap().join(name);
-    assert!(
-        path.exists(),
-        "{} is not built: cargo build --bins",
-        path.display()
-    );
-    path
+    let this = std::env::current_exe().unwrap();
+    // Programs lie in target/<profile>, tests in its `deps`.
+    let mut places = this.ancestors().skip(1).take(2).map(|dir| dir.join(name));
+    places
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("{name} is not built: cargo build --bins"))
 }
 
 /// Returns a command line of `deskhand` for a home, with an environment in which nothing of this

@@ -34,13 +34,12 @@ pub(crate) fn tidy() -> Result<ExitCode> {
 /// Fails, after printing each violation, unless every rule holds.
 pub(crate) fn pass() -> Result<()> {
     let files = read_files()?;
-    let root = root().to_string_lossy();
     let mut found = Vec::new();
     found.extend(arrows::violations(&arrows::packages()?));
     found.extend(calls::violations(&files));
     found.extend(links::violations(&files));
     found.extend(tiers::violations(&files));
-    found.extend(addresses::violations(&files, &root));
+    found.extend(addresses::violations(&files, &addresses::folders()));
     found.extend(
         codegen::stale()?
             .iter()

@@ -16,7 +16,8 @@ use std::{
 
 use deskhand_policy::{Decision, Permit};
 use deskhand_protocol::{
-    ErrorCode, Outcome, Task, TaskId, TaskResult, Timestamp, outcome::EndStatus, task::Durability,
+    ErrorCode, Outcome, Task, TaskId, TaskResult, Timestamp, limits::MAX_TEXT_BYTES,
+    outcome::EndStatus, task::Durability,
 };
 use deskhand_sqlite::{Error, Sync};
 use tokio::{
@@ -156,7 +157,11 @@ fn sync_of(durability: Durability) -> Sync {
     }
 }
 
-fn result_of(ran: Ran) -> (Arc<TaskResult>, Arc<[executor::Piece]>) {
+fn result_of(mut ran: Ran) -> (Arc<TaskResult>, Arc<[executor::Piece]>) {
+    // It may quote what the caller sent.
+    if let Some(error) = &mut ran.outcome.error {
+        error.truncate(error.floor_char_boundary(MAX_TEXT_BYTES));
+    }
     let result = TaskResult {
         outcome: ran.outcome,
         output: ran.output,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use deskhand_protocol::{
-    Timestamp, device_request::LayerStatus, device_request::LinkStatus, link::Support,
-    workspace::Workspace,
+    DeviceId, StoreId, Timestamp, device_request::LayerStatus, device_request::LinkStatus,
+    link::Support, workspace::Workspace,
 };
 use deskhand_sandbox::Tier;
 use deskhand_sqlite::Database;
@@ -19,13 +19,14 @@ pub(crate) struct Device {
     pub(crate) config: Config,
     pub(crate) db: Database,
     pub(crate) recorder: Recorder,
+    pub(crate) store_id: StoreId,
     pub(crate) git_environment: deskhand_git::Environment,
     pub(crate) sandbox: SandboxSupport,
     /// As in the store, where they are changed first.
     pub(crate) workspaces: watch::Sender<Arc<[Workspace]>>,
     pub(crate) link: watch::Sender<LinkStatus>,
     /// The id by which the relay knows this device, once it has said so.
-    pub(crate) device_id: watch::Sender<Option<deskhand_protocol::DeviceId>>,
+    pub(crate) device_id: watch::Sender<Option<DeviceId>>,
     pub(crate) started_at: Timestamp,
     /// Cancelled when the agent is to end.
     pub(crate) stopping: CancellationToken,

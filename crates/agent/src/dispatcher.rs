@@ -31,7 +31,6 @@ use crate::{
     attempt::{self, End, Origin, StopSignal},
     device::Device,
     executor::Stop,
-    store::ledger::Entry,
 };
 
 /// Messages that wait for the dispatcher, which never waits itself.
@@ -62,7 +61,7 @@ enum Message {
 
 impl Dispatcher {
     /// Starts dispatching, with the tasks the ledger holds that have not ended.
-    pub(crate) fn start(device: Arc<Device>, unfinished: Vec<Entry>) -> Self {
+    pub(crate) fn start(device: Arc<Device>, unfinished: Vec<Ticket>) -> Self {
         let (messages, queue) = mpsc::channel(QUEUE);
         let dispatcher = Loop::new(device, unfinished);
         tokio::spawn(dispatcher.run(queue));
@@ -128,11 +127,29 @@ impl Lane {
 /// The order in which waiting tasks start: priority, then age.
 type Rank = (Reverse<Priority>, Timestamp, TaskId);
 
-/// A task that has not ended.
-struct Live {
+/// What the dispatcher has to know of a task. The task itself stays in the ledger while it waits.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    task_id: TaskId,
     lane: Lane,
     rank: Rank,
     expires_at: Timestamp,
+}
+
+impl From<&Task> for Ticket {
+    fn from(task: &Task) -> Self {
+        Self {
+            task_id: task.task_id,
+            lane: Lane::of(&task.action),
+            rank: (Reverse(task.priority), task.created_at, task.task_id),
+            expires_at: task.expires_at,
+        }
+    }
+}
+
+/// A task that has not ended.
+struct Live {
+    ticket: Ticket,
     in_ledger: Arc<AtomicBool>,
     state: State,
     stop: watch::Sender<Option<Stop>>,
@@ -171,7 +188,7 @@ struct Loop {
 }
 
 impl Loop {
-    fn new(device: Arc<Device>, unfinished: Vec<Entry>) -> Self {
+    fn new(device: Arc<Device>, unfinished: Vec<Ticket>) -> Self {
         let n_processors = thread::available_parallelism()
             .map_or(2, NonZero::get)
             .max(2);
@@ -193,11 +210,12 @@ impl Loop {
             tasks: HashMap::new(),
             stopping: None,
         };
-        for entry in unfinished {
-            let live = Live::new(&entry.task, None);
+        for ticket in unfinished {
+            let task_id = ticket.task_id;
+            let live = Live::new(ticket, None);
             live.in_ledger.store(true, Ordering::Release);
-            this.live.insert(entry.task.task_id, live);
-            this.wait(entry.task.task_id);
+            this.live.insert(task_id, live);
+            this.wait(task_id);
         }
         this
     }
@@ -263,8 +281,8 @@ impl Loop {
         if self.stopping.is_some() || self.live.len() >= MAX_UNFINISHED_TASKS {
             return;
         }
-        let live = Live::new(&task, Some(session));
-        let lane = live.lane;
+        let live = Live::new(Ticket::from(&*task), Some(session));
+        let lane = live.ticket.lane;
         self.live.insert(task_id, live);
         if self.place(lane).is_free() {
             self.start(task_id, Origin::Delivered(task));
@@ -341,7 +359,7 @@ impl Loop {
         if let Some(live) = self.live.get(&task_id)
             && live.state == State::Running
         {
-            self.lanes[live.lane as usize].n_taken -= 1;
+            self.lanes[live.ticket.lane as usize].n_taken -= 1;
         }
     }
 
@@ -353,7 +371,7 @@ impl Loop {
         };
         if live.in_ledger.load(Ordering::Acquire) && self.stopping.is_none() {
             live.state = State::Waiting;
-            let (lane, rank) = (live.lane, live.rank);
+            let (lane, rank) = (live.ticket.lane, live.ticket.rank);
             self.place(lane).waiting.insert(rank, task_id);
         } else {
             self.live.remove(&task_id);
@@ -367,7 +385,7 @@ impl Loop {
         };
         live.state = State::Waiting;
         live.session = None;
-        let (lane, rank, asked) = (live.lane, live.rank, *live.stop.borrow());
+        let (lane, rank, asked) = (live.ticket.lane, live.ticket.rank, *live.stop.borrow());
         self.place(lane).waiting.insert(rank, task_id);
         if let Some(stop) = asked {
             self.end_waiting(task_id, stop.outcome());
@@ -391,7 +409,7 @@ impl Loop {
     /// Ends what has waited too long.
     fn expire(&mut self) {
         let now = Timestamp::now();
-        let late = |live: &Live| live.state == State::Waiting && now > live.expires_at;
+        let late = |live: &Live| live.state == State::Waiting && now > live.ticket.expires_at;
         let expired: Vec<TaskId> = self
             .live
             .iter()
@@ -408,7 +426,7 @@ impl Loop {
             return;
         };
         live.state = State::Ending;
-        let (lane, rank) = (live.lane, live.rank);
+        let (lane, rank) = (live.ticket.lane, live.ticket.rank);
         self.place(lane).waiting.remove(&rank);
         let device = self.device.clone();
         self.spawn(task_id, attempt::end_waiting(device, task_id, outcome));
@@ -419,7 +437,7 @@ impl Loop {
             return;
         };
         live.state = State::Running;
-        let lane = live.lane;
+        let lane = live.ticket.lane;
         let (in_ledger, stop) = (live.in_ledger.clone(), StopSignal(live.stop.subscribe()));
         self.place(lane).n_taken += 1;
         let device = self.device.clone();
@@ -447,11 +465,9 @@ impl Places {
 }
 
 impl Live {
-    fn new(task: &Task, session: Option<mpsc::Sender<DeviceToRelay>>) -> Self {
+    fn new(ticket: Ticket, session: Option<mpsc::Sender<DeviceToRelay>>) -> Self {
         Self {
-            lane: Lane::of(&task.action),
-            rank: (Reverse(task.priority), task.created_at, task.task_id),
-            expires_at: task.expires_at,
+            ticket,
             in_ledger: Arc::default(),
             state: State::Entering,
             stop: watch::Sender::new(None),

@@ -27,7 +27,7 @@ mod recorder;
 mod requests;
 mod store;
 
-use std::{ffi::OsString, sync::Arc};
+use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use deskhand_protocol::{
     Event, Timestamp,
@@ -44,7 +44,14 @@ pub use deskhand_sandbox::Tier;
 pub use device::{SandboxSupport, support};
 pub use requests::Door;
 
-use crate::{device::Device, dispatcher::Dispatcher, recorder::Recorder};
+use crate::{
+    device::Device,
+    dispatcher::{Dispatcher, Ticket},
+    recorder::Recorder,
+};
+
+/// How often a store that could not be written is tried again.
+const MEND_EVERY: Duration = Duration::from_secs(2);
 
 /// Tells the git engine where system and user configuration lie. To be called once, when the process
 /// starts, with the variables [`Config::git_environment`] holds; later calls change nothing.
@@ -86,20 +93,18 @@ impl Agent {
         let sandbox = tokio::task::spawn_blocking(move || support(&sandbox_path)).await?;
 
         reconcile::settle(&db).await?;
-        let recorder = Recorder::start(db.clone()).await?;
-        let (unfinished, workspaces) = db
-            .read(|conn| {
-                Ok((
-                    store::ledger::unfinished(conn)?,
-                    store::workspaces::all(conn)?,
-                ))
-            })
+        let store_id = db
+            .write(deskhand_sqlite::Sync::Full, store::meta::store_id)
             .await?;
+        let recorder = Recorder::start(db.clone()).await?;
+        let workspaces = db.read(store::workspaces::all).await?;
+        let unfinished = db.read(unfinished).await?;
         let device = Arc::new(Device {
             git_environment: config.git_environment.iter().cloned().collect(),
             config,
             db,
             recorder,
+            store_id,
             sandbox,
             workspaces: watch::Sender::new(workspaces.into()),
             link: watch::Sender::new(LinkStatus::Reconnecting {
@@ -111,6 +116,7 @@ impl Agent {
             stopping: CancellationToken::new(),
         });
         let dispatcher = Dispatcher::start(device.clone(), unfinished);
+        tokio::spawn(mend(device.clone()));
         let stop_link = watch::Sender::new(false);
         let link = tokio::spawn(link::run(
             device.clone(),
@@ -123,6 +129,32 @@ impl Agent {
             stop_link,
             link: tokio::sync::Mutex::new(Some(link)),
         })))
+    }
+}
+
+fn unfinished(conn: &rusqlite::Connection) -> rusqlite::Result<Vec<Ticket>> {
+    let mut tickets = Vec::new();
+    for task_id in store::ledger::unfinished(conn)? {
+        let entry = store::ledger::get(conn, task_id)?;
+        tickets.extend(entry.map(|entry| Ticket::from(&entry.task)));
+    }
+    Ok(tickets)
+}
+
+/// Tries a store that could not be written again and again: a relay that knows of it delivers no task
+/// by which we would learn that it can be written again.
+async fn mend(device: Arc<Device>) {
+    let mut fault = device.recorder.fault();
+    let stopping = device.stopping.clone();
+    let mend = async {
+        while fault.wait_for(Option::is_some).await.is_ok() {
+            tokio::time::sleep(MEND_EVERY).await;
+            device.recorder.probe().await;
+        }
+    };
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        () = mend => {}
     }
 }
 
@@ -185,6 +217,7 @@ impl AgentHandle {
 
 impl Drop for Parts {
     fn drop(&mut self) {
+        self.device.stopping.cancel();
         self.stop_link.send_replace(true);
     }
 }

@@ -29,7 +29,10 @@ use crate::store::{events, ledger, meta, output};
 const PENDING_COMMITS: usize = 1_024;
 
 /// Commits a reader of the bus may be behind before it has to read the store.
-const BUS_BATCHES: usize = 1_024;
+const BUS_BATCHES: usize = 256;
+
+/// Largest result that travels on the bus: with the bound above it, what slow readers can make it hold.
+const RESULT_BYTES: usize = 8 * 1024;
 
 /// Longest `action` of a `TaskAccepted`, in bytes.
 const ACTION_BYTES: usize = 256;
@@ -38,7 +41,7 @@ const ACTION_BYTES: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Published {
     pub(crate) event: Event,
-    /// The attempt and the result, beside the event that ends a task.
+    /// The result, beside the event that ends a task; when it is large it has to be read from the store.
     pub(crate) result: Option<Arc<TaskResult>>,
     pub(crate) attempt: u32,
 }
@@ -147,6 +150,12 @@ impl Recorder {
                 meta::set_stored_through(conn, through)
             })
             .await
+    }
+
+    /// Tries whether the store can be written, and tells by [`Recorder::fault`].
+    pub(crate) async fn probe(&self) {
+        let probed = self.keep_stored().await;
+        self.note_fault(probed.as_ref().err());
     }
 
     fn note_fault(&self, error: Option<&Error>) {
@@ -268,9 +277,9 @@ impl<'a> Draft<'a> {
         attempt: u32,
         result: &Arc<TaskResult>,
     ) -> rusqlite::Result<()> {
-        if !ledger::set_finished(self.conn, task_id, result, self.at)? {
+        let Some(n_bytes) = ledger::set_finished(self.conn, task_id, result, self.at)? else {
             return Ok(());
-        }
+        };
         // The report is in the result; the event stays small.
         let outcome = Outcome {
             data: None,
@@ -286,7 +295,7 @@ impl<'a> Draft<'a> {
         let event = events::append(self.conn, task_id, self.at, kind)?;
         self.events.push(Published {
             event,
-            result: Some(result.clone()),
+            result: (n_bytes <= RESULT_BYTES).then(|| result.clone()),
             attempt,
         });
         Ok(())

@@ -20,7 +20,11 @@ use crate::{refresh, tree_diff, tree_index, work_tree};
 
 fn specs() -> Vec<Spec> {
     let mut specs = diff_options::OPTIONS.to_vec();
-    specs.extend([flag("cached", None), flag("staged", None), flag("merge-base", None)]);
+    specs.extend([
+        flag("cached", None),
+        flag("staged", None),
+        flag("merge-base", None),
+    ]);
     specs
 }
 
@@ -53,15 +57,25 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let (pairs, letters) = match &sides {
         Sides::IndexAndWorkTree => {
             repo.need_work_tree()?;
-            let found = unmerged_and_changes(&repo, &index, &spec, &parsed, &options, &mut refreshed)?;
+            let found =
+                unmerged_and_changes(&repo, &index, &spec, &parsed, &options, &mut refreshed)?;
             (found, (b"i/", b"w/"))
         }
-        Sides::TreeAndIndex(id) => (tree_index::changes(&repo, *id, &index, &spec)?, (b"c/", b"i/")),
+        Sides::TreeAndIndex(id) => (
+            tree_index::changes(&repo, *id, &index, &spec)?,
+            (b"c/", b"i/"),
+        ),
         Sides::TreeAndWorkTree(id) => {
             repo.need_work_tree()?;
-            (tree_and_work_tree(&repo, *id, &index, &spec, &mut refreshed)?, (b"c/", b"w/"))
+            (
+                tree_and_work_tree(&repo, *id, &index, &spec, &mut refreshed)?,
+                (b"c/", b"w/"),
+            )
         }
-        Sides::Trees(old, new) => (tree_diff::changes(&repo, *old, *new, &spec)?, (b"a/", b"b/")),
+        Sides::Trees(old, new) => (
+            tree_diff::changes(&repo, *old, *new, &spec)?,
+            (b"a/", b"b/"),
+        ),
         Sides::Blobs(old, new) => (vec![Pair::new(old.clone(), new.clone())], (b"a/", b"b/")),
     };
     let pairs = diff_print::prepare(pairs, &contents, &options)?;
@@ -94,7 +108,8 @@ enum Sides {
 impl Sides {
     fn of(repo: &Repo<'_>, revs: &[RevArg], cached: bool) -> Res<Sides> {
         let tree = |arg: &RevArg| -> Res<Id> {
-            repo.peel_to_tree(arg.id)?.ok_or_else(|| Stop::NotNative(format!("comparing `{}`", lossy(&arg.text))))
+            repo.peel_to_tree(arg.id)?
+                .ok_or_else(|| Stop::NotNative(format!("comparing `{}`", lossy(&arg.text))))
         };
         if revs.iter().any(|r| r.path.is_some() || r.is_blob) {
             return Sides::blobs(revs, cached);
@@ -108,11 +123,19 @@ impl Sides {
             ([a, b], false) if a.symmetric && b.symmetric => {
                 let base = repo.git.merge_bases(a.id.oid(), b.id.oid());
                 match base {
-                    Ok(bases) if bases.len() == 1 => Ok(Sides::Trees(tree(&RevArg { id: bases[0].into(), ..a.clone() })?, tree(b)?)),
+                    Ok(bases) if bases.len() == 1 => Ok(Sides::Trees(
+                        tree(&RevArg {
+                            id: bases[0].into(),
+                            ..a.clone()
+                        })?,
+                        tree(b)?,
+                    )),
                     Ok(_) => Err(Stop::not_native("several merge bases")),
                     Err(_) => {
                         let range = [a.text.as_slice(), b"...", &b.text].concat();
-                        Err(Stop::fatal([&range, b": no merge base".as_slice()].concat()))
+                        Err(Stop::fatal(
+                            [&range, b": no merge base".as_slice()].concat(),
+                        ))
                     }
                 }
             }
@@ -154,7 +177,11 @@ fn unmerged_and_changes(
     refreshed.extend(found.refreshed);
     let mut pairs = found.pairs;
     let mut conflicts: Vec<Pair> = Vec::new();
-    for entry in index.entries.iter().filter(|e| e.stage > 0 && spec.matches(index.path(e))) {
+    for entry in index
+        .entries
+        .iter()
+        .filter(|e| e.stage > 0 && spec.matches(index.path(e)))
+    {
         let path = index.path(entry);
         if options.forms.patch {
             return Err(Stop::not_native("a combined diff of conflicts"));
@@ -163,7 +190,12 @@ fn unmerged_and_changes(
             conflicts.push(Pair::unmerged(path));
         }
         if entry.stage == 2 {
-            let old = Side { path: path.to_vec(), mode: entry.mode, id: entry.id, dirty: false };
+            let old = Side {
+                path: path.to_vec(),
+                mode: entry.mode,
+                id: entry.id,
+                dirty: false,
+            };
             let new = work_tree_side(repo, path)?;
             conflicts.push(Pair::new(old, new));
         }
@@ -182,7 +214,12 @@ fn work_tree_side(repo: &Repo<'_>, path: &[u8]) -> Res<Side> {
         Ok(meta) if meta.is_file() => mode::FILE,
         _ => 0,
     };
-    Ok(Side { path: path.to_vec(), mode, id: Id::ZERO, dirty: false })
+    Ok(Side {
+        path: path.to_vec(),
+        mode,
+        id: Id::ZERO,
+        dirty: false,
+    })
 }
 
 /// Compares a tree with the work tree, through the index: what is not in the index is not there.

@@ -79,7 +79,10 @@ pub(crate) struct Forms {
 
 impl Forms {
     pub(crate) fn any(self) -> bool {
-        Forms { none: false, ..self } != Forms::default()
+        Forms {
+            none: false,
+            ..self
+        } != Forms::default()
     }
 }
 
@@ -133,8 +136,14 @@ impl DiffOptions {
     pub(crate) fn new(repo: &Repo<'_>, parsed: &Parsed) -> Res<DiffOptions> {
         let config = &repo.config;
         refuse_settings(repo)?;
-        let columns = repo.call.var("COLUMNS").and_then(|v| parse_int(&v)).filter(|n| *n > 0);
-        let size = |key: &str| -> Res<Option<usize>> { Ok(config.int(key)?.and_then(|n| usize::try_from(n).ok())) };
+        let columns = repo
+            .call
+            .var("COLUMNS")
+            .and_then(|v| parse_int(&v))
+            .filter(|n| *n > 0);
+        let size = |key: &str| -> Res<Option<usize>> {
+            Ok(config.int(key)?.and_then(|n| usize::try_from(n).ok()))
+        };
         let mut options = DiffOptions {
             forms: Forms::default(),
             context: size("diff.context")?.unwrap_or(3),
@@ -189,7 +198,12 @@ impl DiffOptions {
         self.renames = Some(renames);
         match repo.config.get("diff.renames") {
             None => {}
-            Some(b"copies" | b"copy") => self.renames = Some(RenameOptions { copies: true, ..renames }),
+            Some(b"copies" | b"copy") => {
+                self.renames = Some(RenameOptions {
+                    copies: true,
+                    ..renames
+                })
+            }
             Some(_) => {
                 if repo.config.bool("diff.renames")? == Some(false) {
                     self.renames = None;
@@ -206,7 +220,12 @@ impl DiffOptions {
             b"myers" | b"default" => {}
             b"minimal" => self.compare.minimal = true,
             b"patience" => self.compare.patience = true,
-            other => return Err(Stop::NotNative(format!("the diff algorithm `{}`", lossy(other)))),
+            other => {
+                return Err(Stop::NotNative(format!(
+                    "the diff algorithm `{}`",
+                    lossy(other)
+                )));
+            }
         }
         Ok(())
     }
@@ -220,10 +239,27 @@ impl DiffOptions {
         };
         let score = || match value {
             None => Ok(RenameOptions::default().minimum),
-            Some(text) => parse_score(text).ok_or_else(|| Stop::NotNative(format!("the value of `--{name}`"))),
+            Some(text) => {
+                parse_score(text).ok_or_else(|| Stop::NotNative(format!("the value of `--{name}`")))
+            }
         };
         let forms = &mut self.forms;
-        let shows = !matches!(name, "patch" | "" | "raw" | "stat" | "numstat" | "shortstat" | "summary" | "name-only" | "name-status" | "unified" | "patch-with-stat" | "patch-with-raw" | "compact-summary");
+        let shows = !matches!(
+            name,
+            "patch"
+                | ""
+                | "raw"
+                | "stat"
+                | "numstat"
+                | "shortstat"
+                | "summary"
+                | "name-only"
+                | "name-status"
+                | "unified"
+                | "patch-with-stat"
+                | "patch-with-raw"
+                | "compact-summary"
+        );
         if !shows {
             forms.none = false;
         }
@@ -233,7 +269,12 @@ impl DiffOptions {
                 forms.patch = true;
                 self.context = number()?;
             }
-            "no-patch" => *forms = Forms { none: true, ..Forms::default() },
+            "no-patch" => {
+                *forms = Forms {
+                    none: true,
+                    ..Forms::default()
+                }
+            }
             "raw" => forms.raw = true,
             "stat" => {
                 forms.stat = true;
@@ -313,8 +354,14 @@ impl DiffOptions {
             "indent-heuristic" => self.compare.no_indent_heuristic = negated,
             "inter-hunk-context" => self.between = number()?,
             "diff-filter" => self.filter = Some(Filter::parse(value.unwrap_or_default())?),
-            "src-prefix" => self.prefixes.get_or_insert_with(default_prefixes).0 = value.unwrap_or_default().to_vec(),
-            "dst-prefix" => self.prefixes.get_or_insert_with(default_prefixes).1 = value.unwrap_or_default().to_vec(),
+            "src-prefix" => {
+                self.prefixes.get_or_insert_with(default_prefixes).0 =
+                    value.unwrap_or_default().to_vec()
+            }
+            "dst-prefix" => {
+                self.prefixes.get_or_insert_with(default_prefixes).1 =
+                    value.unwrap_or_default().to_vec()
+            }
             "no-prefix" => self.prefixes = Some(Default::default()),
             "default-prefix" => {
                 self.prefixes = Some(default_prefixes());
@@ -325,7 +372,9 @@ impl DiffOptions {
             "color" if !matches!(value, Some(b"never" | b"auto" | b"false")) => {
                 return Err(Stop::not_native("coloured output"));
             }
-            "submodule" if !matches!(value, Some(b"short")) => return Err(Stop::not_native("option `--submodule`")),
+            "submodule" if !matches!(value, Some(b"short")) => {
+                return Err(Stop::not_native("option `--submodule`"));
+            }
             "binary" => return Err(Stop::not_native("option `--binary`")),
             _ => {}
         }
@@ -369,7 +418,9 @@ impl Filter {
             match c {
                 b'*' => filter.all_or_none = true,
                 b'A' | b'C' | b'D' | b'M' | b'R' | b'T' | b'U' | b'X' => filter.include.push(c),
-                b'a' | b'c' | b'd' | b'm' | b'r' | b't' | b'u' | b'x' => filter.exclude.push(c.to_ascii_uppercase()),
+                b'a' | b'c' | b'd' | b'm' | b'r' | b't' | b'u' | b'x' => {
+                    filter.exclude.push(c.to_ascii_uppercase())
+                }
                 _ => return Err(Stop::not_native("the value of `--diff-filter`")),
             }
         }

@@ -12,7 +12,11 @@ use crate::rename;
 use crate::stat::{self, Amount, FileStat};
 
 /// Finds renames, drops what a filter hides and turns sides around.
-pub(crate) fn prepare(pairs: Vec<Pair>, contents: &Contents<'_>, options: &DiffOptions) -> Res<Vec<Pair>> {
+pub(crate) fn prepare(
+    pairs: Vec<Pair>,
+    contents: &Contents<'_>,
+    options: &DiffOptions,
+) -> Res<Vec<Pair>> {
     let mut pairs = pairs;
     if options.reverse {
         pairs = pairs.into_iter().map(Pair::reverse).collect();
@@ -64,7 +68,9 @@ pub(crate) fn print(
                 if options.compact_summary {
                     name.extend_from_slice(stat::compact_note(pair).as_bytes());
                 }
-                if let (Some(file), Amount::Lines(added, deleted)) = (report.files.get_mut(i), amount) {
+                if let (Some(file), Amount::Lines(added, deleted)) =
+                    (report.files.get_mut(i), amount)
+                {
                     file.added = u32::try_from(added).ok();
                     file.deleted = u32::try_from(deleted).ok();
                 }
@@ -87,7 +93,9 @@ pub(crate) fn print(
     }
     if forms.summary {
         stat::print_summary(pairs, options, out);
-        separate |= pairs.iter().any(|p| p.status != b'M' || p.old.mode != p.new.mode);
+        separate |= pairs
+            .iter()
+            .any(|p| p.status != b'M' || p.old.mode != p.new.mode);
     }
     if forms.patch {
         if separate && !pairs.is_empty() {
@@ -117,7 +125,12 @@ fn file_report(pair: &Pair) -> FileDiff {
     }
 }
 
-fn print_name(contents: &Contents<'_>, pair: &Pair, options: &DiffOptions, out: &mut Out) -> Res<()> {
+fn print_name(
+    contents: &Contents<'_>,
+    pair: &Pair,
+    options: &DiffOptions,
+    out: &mut Out,
+) -> Res<()> {
     let forms = options.forms;
     if usize::from(forms.raw) + usize::from(forms.name_only) + usize::from(forms.name_status) > 1 {
         return Err(Stop::fatal(
@@ -125,7 +138,13 @@ fn print_name(contents: &Contents<'_>, pair: &Pair, options: &DiffOptions, out: 
         ));
     }
     let end: &[u8] = if options.nul { b"\0" } else { b"\n" };
-    let name = |path: &[u8]| if options.nul { path.to_vec() } else { quote::c_style(path, options.quote) };
+    let name = |path: &[u8]| {
+        if options.nul {
+            path.to_vec()
+        } else {
+            quote::c_style(path, options.quote)
+        }
+    };
     if forms.name_only {
         out.put(name(pair.path()));
         out.put(end);
@@ -133,7 +152,12 @@ fn print_name(contents: &Contents<'_>, pair: &Pair, options: &DiffOptions, out: 
     }
     if forms.raw {
         let short = |id| patch::short_id(contents, id, options);
-        out.put(format!(":{:06o} {:06o} {} ", pair.old.mode, pair.new.mode, short(pair.old.id)?));
+        out.put(format!(
+            ":{:06o} {:06o} {} ",
+            pair.old.mode,
+            pair.new.mode,
+            short(pair.old.id)?
+        ));
         out.put(format!("{} ", short(pair.new.id)?));
     }
     out.put([pair.status]);

@@ -241,7 +241,11 @@ fn reads(_args: &[Bytes]) -> Res<Plan> {
 }
 
 const VERBS: &[Verb] = &[
-    Verb { name: "diff", plan: diff::plan, run: diff::run },
+    Verb {
+        name: "diff",
+        plan: diff::plan,
+        run: diff::run,
+    },
     Verb {
         name: "status",
         plan: status::plan,

@@ -42,7 +42,11 @@ pub(crate) fn print(
     let must_show = write_header(contents, pair, options, prefixes, &mut header)?;
     let (old, new) = (contents.get(&pair.old)?, contents.get(&pair.new)?);
     let label = |side: &Side, prefix: &[u8]| {
-        if side.exists() { quote::two(prefix, &side.path, options.quote) } else { b"/dev/null".to_vec() }
+        if side.exists() {
+            quote::two(prefix, &side.path, options.quote)
+        } else {
+            b"/dev/null".to_vec()
+        }
     };
     let labels = (label(&pair.old, &prefixes.0), label(&pair.new, &prefixes.1));
     let binary = !options.text
@@ -56,7 +60,16 @@ pub(crate) fn print(
             return Ok(must_show.then(Vec::new));
         }
         out.put(header);
-        out.put([b"Binary files ".as_slice(), &labels.0, b" and ", &labels.1, b" differ\n"].concat());
+        out.put(
+            [
+                b"Binary files ".as_slice(),
+                &labels.0,
+                b" and ",
+                &labels.1,
+                b" differ\n",
+            ]
+            .concat(),
+        );
         return Ok(Some(Vec::new()));
     }
     let changes = xdiff::changes(&old, &new, options.compare)?;
@@ -79,7 +92,9 @@ pub(crate) fn print(
         Headings::Default => userdiff::headings(contents, &pair.new)?,
         own => own,
     };
-    Ok(Some(print_hunks(&old, &new, &changes, options, &headings, out)))
+    Ok(Some(print_hunks(
+        &old, &new, &changes, options, &headings, out,
+    )))
 }
 
 /// Prints the hunks of two texts.
@@ -96,10 +111,21 @@ pub(crate) fn print_hunks(
     let mut heading = Bytes::new();
     // Lines before this one were looked at for a heading already.
     let mut looked = 0;
-    for range in xdiff::hunks(changes, options.context, options.between, olds.len(), news.len()) {
-        for line in olds[looked.min(range.old.start)..range.old.start].iter().rev() {
+    for range in xdiff::hunks(
+        changes,
+        options.context,
+        options.between,
+        olds.len(),
+        news.len(),
+    ) {
+        for line in olds[looked.min(range.old.start)..range.old.start]
+            .iter()
+            .rev()
+        {
             if let Some(found) = headings.of(line) {
-                heading = found[..found.len().min(MAX_HEADING)].trim_ascii_end().to_vec();
+                heading = found[..found.len().min(MAX_HEADING)]
+                    .trim_ascii_end()
+                    .to_vec();
                 break;
             }
         }
@@ -109,7 +135,11 @@ pub(crate) fn print_hunks(
             1 => format!("{}", range.start + 1),
             n => format!("{},{n}", range.start + 1),
         };
-        out.put(format!("@@ -{} +{} @@", place(&range.old), place(&range.new)));
+        out.put(format!(
+            "@@ -{} +{} @@",
+            place(&range.old),
+            place(&range.new)
+        ));
         if !heading.is_empty() {
             out.put(" ");
             out.put(&heading);
@@ -164,13 +194,24 @@ fn write_header(
     header: &mut Bytes,
 ) -> Res<bool> {
     // A side that is not there is named like the other one.
-    let old_path = if pair.old.exists() { &pair.old.path } else { &pair.new.path };
-    let new_path = if pair.new.exists() { &pair.new.path } else { &pair.old.path };
+    let old_path = if pair.old.exists() {
+        &pair.old.path
+    } else {
+        &pair.new.path
+    };
+    let new_path = if pair.new.exists() {
+        &pair.new.path
+    } else {
+        &pair.old.path
+    };
     let mut line = |parts: &[&[u8]]| {
         header.extend_from_slice(&parts.concat());
         header.push(b'\n');
     };
-    let (a, b) = (quote::two(&prefixes.0, old_path, options.quote), quote::two(&prefixes.1, new_path, options.quote));
+    let (a, b) = (
+        quote::two(&prefixes.0, old_path, options.quote),
+        quote::two(&prefixes.1, new_path, options.quote),
+    );
     line(&[b"diff --git ", &a, b" ", &b]);
     let (old, new) = (&pair.old, &pair.new);
     let mut must_show = true;
@@ -185,7 +226,11 @@ fn write_header(
         must_show = false;
     }
     if pair.is_rename_or_copy() {
-        let verb: &[u8] = if pair.status == b'R' { b"rename" } else { b"copy" };
+        let verb: &[u8] = if pair.status == b'R' {
+            b"rename"
+        } else {
+            b"copy"
+        };
         line(&[format!("similarity index {}%", pair.percent()).as_bytes()]);
         line(&[verb, b" from ", &quote::c_style(&old.path, options.quote)]);
         line(&[verb, b" to ", &quote::c_style(&new.path, options.quote)]);
@@ -194,7 +239,11 @@ fn write_header(
     let (old_id, new_id) = (side_id(contents, old)?, side_id(contents, new)?);
     if old_id != new_id {
         let short = |id: Id| short_id(contents, id, options);
-        let mode = if old.mode == new.mode { format!(" {:06o}", old.mode) } else { String::new() };
+        let mode = if old.mode == new.mode {
+            format!(" {:06o}", old.mode)
+        } else {
+            String::new()
+        };
         line(&[format!("index {}..{}{mode}", short(old_id)?, short(new_id)?).as_bytes()]);
     }
     Ok(must_show)
@@ -202,7 +251,11 @@ fn write_header(
 
 /// Returns a side's id; a file that is not there has the zero id.
 pub(crate) fn side_id(contents: &Contents<'_>, side: &Side) -> Res<Id> {
-    if side.exists() { contents.id(side) } else { Ok(Id::ZERO) }
+    if side.exists() {
+        contents.id(side)
+    } else {
+        Ok(Id::ZERO)
+    }
 }
 
 /// Abbreviates an id for an `index` line.

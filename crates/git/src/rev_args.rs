@@ -24,12 +24,18 @@ pub(crate) struct RevArg {
 }
 
 /// Splits arguments into revisions and paths, or ends with git's error.
-pub(crate) fn split(repo: &Repo<'_>, parsed: &Parsed, _verb: &str) -> Res<(Vec<RevArg>, Vec<Bytes>)> {
+pub(crate) fn split(
+    repo: &Repo<'_>,
+    parsed: &Parsed,
+    _verb: &str,
+) -> Res<(Vec<RevArg>, Vec<Bytes>)> {
     let mut revs = Vec::new();
     if let Some(n) = parsed.before_dashes {
         for arg in &parsed.args[..n] {
             if !add(repo, arg, &mut revs)? {
-                return Err(Stop::fatal([b"bad revision '".as_slice(), arg, b"'"].concat()));
+                return Err(Stop::fatal(
+                    [b"bad revision '".as_slice(), arg, b"'"].concat(),
+                ));
             }
         }
         return Ok((revs, parsed.args[n..].to_vec()));
@@ -55,14 +61,27 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
         if arg == b".." {
             return Ok(false);
         }
-        let or_head = |text: &[u8]| if text.is_empty() { b"HEAD".to_vec() } else { text.to_vec() };
+        let or_head = |text: &[u8]| {
+            if text.is_empty() {
+                b"HEAD".to_vec()
+            } else {
+                text.to_vec()
+            }
+        };
         let (left, right) = (or_head(left), or_head(right));
         if let (Some(a), Some(b)) = (quietly(repo, &left)?, quietly(repo, &right)?) {
             let mut sides = Vec::new();
             for (text, id, exclude) in [(left, a, !symmetric), (right, b, false)] {
                 // Ranges are of commits, except that `diff` takes trees too.
                 let is_blob = matches!(repo.peel(id)?, Some((_, ObjectType::Blob)));
-                sides.push(RevArg { text, id, exclude, symmetric, is_blob, ..RevArg::default() });
+                sides.push(RevArg {
+                    text,
+                    id,
+                    exclude,
+                    symmetric,
+                    is_blob,
+                    ..RevArg::default()
+                });
             }
             revs.extend(sides);
             return Ok(true);
@@ -87,7 +106,15 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
         return Err(Stop::fatal([b"bad object ".as_slice(), name].concat()));
     };
     let is_blob = kind == ObjectType::Blob;
-    revs.push(RevArg { text: name.to_vec(), id: found.id, exclude, symmetric: false, path: found.path, mode: found.mode, is_blob });
+    revs.push(RevArg {
+        text: name.to_vec(),
+        id: found.id,
+        exclude,
+        symmetric: false,
+        path: found.path,
+        mode: found.mode,
+        is_blob,
+    });
     Ok(true)
 }
 
@@ -117,7 +144,11 @@ pub(crate) fn verify_path(repo: &Repo<'_>, arg: &[u8], may_be_revision: bool) ->
 }
 
 fn verify_not_path(repo: &Repo<'_>, arg: &[u8]) -> Res<()> {
-    if !repo.is_inside_work_tree() || repo.is_inside_git_dir() || arg.first() == Some(&b'-') || !exists(repo, arg) {
+    if !repo.is_inside_work_tree()
+        || repo.is_inside_git_dir()
+        || arg.first() == Some(&b'-')
+        || !exists(repo, arg)
+    {
         return Ok(());
     }
     Err(Stop::fatal(
@@ -132,7 +163,10 @@ fn verify_not_path(repo: &Repo<'_>, arg: &[u8]) -> Res<()> {
 }
 
 fn exists(repo: &Repo<'_>, arg: &[u8]) -> bool {
-    let arg = match arg.strip_prefix(b":/").or_else(|| arg.strip_prefix(b":(top)")) {
+    let arg = match arg
+        .strip_prefix(b":/")
+        .or_else(|| arg.strip_prefix(b":(top)"))
+    {
         Some(rest) => bytes::join(repo.work_tree.as_deref().unwrap_or(b"/"), rest),
         None => bytes::join(&repo.call.cwd, arg),
     };
@@ -140,7 +174,12 @@ fn exists(repo: &Repo<'_>, arg: &[u8]) -> bool {
 }
 
 fn looks_like_pathspec(arg: &[u8]) -> bool {
-    if arg.starts_with(b":(") || arg.starts_with(b":!") || arg.starts_with(b":^") || arg == b":/" || arg == b":" {
+    if arg.starts_with(b":(")
+        || arg.starts_with(b":!")
+        || arg.starts_with(b":^")
+        || arg == b":/"
+        || arg == b":"
+    {
         return true;
     }
     // A pattern with a character that is special and not escaped.

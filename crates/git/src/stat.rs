@@ -28,7 +28,11 @@ pub(crate) enum Amount {
 }
 
 /// Counts one pair's lines; `None` when it turns out to differ in nothing that counts.
-pub(crate) fn measure(contents: &Contents<'_>, pair: &Pair, options: &DiffOptions) -> Res<Option<Amount>> {
+pub(crate) fn measure(
+    contents: &Contents<'_>,
+    pair: &Pair,
+    options: &DiffOptions,
+) -> Res<Option<Amount>> {
     if pair.status == b'U' {
         return Ok(Some(Amount::Unmerged));
     }
@@ -39,13 +43,18 @@ pub(crate) fn measure(contents: &Contents<'_>, pair: &Pair, options: &DiffOption
         && (pair.old.exists() && userdiff::is_binary(contents, &pair.old, &old)?
             || pair.new.exists() && userdiff::is_binary(contents, &pair.new, &new)?);
     if binary {
-        return Ok(Some(if same { Amount::Binary(0, 0) } else { Amount::Binary(new.len(), old.len()) }));
+        return Ok(Some(if same {
+            Amount::Binary(0, 0)
+        } else {
+            Amount::Binary(new.len(), old.len())
+        }));
     }
     if same {
         return Ok(Some(Amount::Lines(0, 0)));
     }
     let (added, deleted) = xdiff::count(&xdiff::changes(&old, &new, options.compare)?);
-    let nothing = added == 0 && deleted == 0 && pair.status == b'M' && pair.old.mode == pair.new.mode;
+    let nothing =
+        added == 0 && deleted == 0 && pair.status == b'M' && pair.old.mode == pair.new.mode;
     Ok((!nothing).then_some(Amount::Lines(added, deleted)))
 }
 
@@ -61,7 +70,12 @@ pub(crate) fn shown_name(pair: &Pair, quote_high: bool) -> Bytes {
 /// Writes `a/{b => c}/d` for two names.
 pub(crate) fn renamed(a: &[u8], b: &[u8], quote_high: bool) -> Bytes {
     if quote::needs_quotes(a, quote_high) || quote::needs_quotes(b, quote_high) {
-        return [&quote::c_style(a, quote_high), b" => ".as_slice(), &quote::c_style(b, quote_high)].concat();
+        return [
+            &quote::c_style(a, quote_high),
+            b" => ".as_slice(),
+            &quote::c_style(b, quote_high),
+        ]
+        .concat();
     }
     let mut prefix = 0;
     for (i, (x, y)) in a.iter().zip(b).enumerate() {
@@ -87,7 +101,10 @@ pub(crate) fn renamed(a: &[u8], b: &[u8], quote_high: bool) -> Bytes {
         }
     }
     let middle = |name: &[u8]| -> Bytes {
-        let end = name.len().saturating_sub(suffix).max(prefix.min(name.len()));
+        let end = name
+            .len()
+            .saturating_sub(suffix)
+            .max(prefix.min(name.len()));
         name[prefix.min(end)..end].to_vec()
     };
     let mut out = Bytes::new();
@@ -127,12 +144,19 @@ pub(crate) fn print_stat(files: &[FileStat], widths: StatWidths, indent: usize, 
     let mut width = widths.width.saturating_sub(indent);
     number_width = number_width.max(digits(max_change));
     width = width.max(16 + 6 + number_width);
-    let mut graph = if max_change + 4 > bin_width { max_change } else { bin_width - 4 };
+    let mut graph = if max_change + 4 > bin_width {
+        max_change
+    } else {
+        bin_width - 4
+    };
     let graph_limit = widths.graph.filter(|n| *n > 0);
     if let Some(limit) = graph_limit {
         graph = graph.min(limit);
     }
-    let mut name = widths.name.filter(|n| *n > 0 && *n < longest).unwrap_or(longest);
+    let mut name = widths
+        .name
+        .filter(|n| *n > 0 && *n < longest)
+        .unwrap_or(longest);
     if name + number_width + 6 + graph > width {
         let room = (width * 3 / 8).saturating_sub(number_width + 6);
         if graph > room {
@@ -157,7 +181,14 @@ pub(crate) fn print_stat(files: &[FileStat], widths: StatWidths, indent: usize, 
     print_totals(files, out);
 }
 
-fn print_line(file: &FileStat, name_width: usize, number_width: usize, graph: usize, max_change: usize, out: &mut Out) {
+fn print_line(
+    file: &FileStat,
+    name_width: usize,
+    number_width: usize,
+    graph: usize,
+    max_change: usize,
+    out: &mut Out,
+) {
     let (dots, name) = fit(&file.name, name_width);
     let used = dots.len() + width_of(name);
     out.put(b" ");
@@ -190,7 +221,10 @@ fn print_line(file: &FileStat, name_width: usize, number_width: usize, graph: us
                 }
             }
             let n = added + deleted;
-            out.put(format!("{n:>number_width$}{}", if n > 0 { " " } else { "" }));
+            out.put(format!(
+                "{n:>number_width$}{}",
+                if n > 0 { " " } else { "" }
+            ));
             out.put("+".repeat(add));
             out.put("-".repeat(del));
             out.put("\n");
@@ -206,7 +240,11 @@ fn fit(name: &[u8], width: usize) -> (&'static [u8], &[u8]) {
     let len = width.saturating_sub(3);
     let mut rest = name;
     while width_of(rest) > len && !rest.is_empty() {
-        let step = rest.iter().skip(1).position(|b| b & 0xc0 != 0x80).map_or(rest.len(), |i| i + 1);
+        let step = rest
+            .iter()
+            .skip(1)
+            .position(|b| b & 0xc0 != 0x80)
+            .map_or(rest.len(), |i| i + 1);
         rest = &rest[step..];
     }
     if let Some(slash) = rest.iter().position(|b| *b == b'/') {
@@ -233,12 +271,21 @@ pub(crate) fn print_totals(files: &[FileStat], out: &mut Out) {
         out.put(" 0 files changed\n");
         return;
     }
-    out.put(format!(" {n} file{} changed", if n == 1 { "" } else { "s" }));
+    out.put(format!(
+        " {n} file{} changed",
+        if n == 1 { "" } else { "s" }
+    ));
     if added > 0 || deleted == 0 {
-        out.put(format!(", {added} insertion{}(+)", if added == 1 { "" } else { "s" }));
+        out.put(format!(
+            ", {added} insertion{}(+)",
+            if added == 1 { "" } else { "s" }
+        ));
     }
     if deleted > 0 || added == 0 {
-        out.put(format!(", {deleted} deletion{}(-)", if deleted == 1 { "" } else { "s" }));
+        out.put(format!(
+            ", {deleted} deletion{}(-)",
+            if deleted == 1 { "" } else { "s" }
+        ));
     }
     out.put("\n");
 }
@@ -270,7 +317,16 @@ pub(crate) fn print_numstat(pair: &Pair, amount: Amount, options: &DiffOptions, 
         out.put(shown_name(pair, options.quote));
         out.put("\n");
     } else if pair.is_rename_or_copy() {
-        out.put([b"\0", pair.old.path.as_slice(), b"\0", &pair.new.path, b"\0"].concat());
+        out.put(
+            [
+                b"\0",
+                pair.old.path.as_slice(),
+                b"\0",
+                &pair.new.path,
+                b"\0",
+            ]
+            .concat(),
+        );
     } else {
         out.put(pair.path());
         out.put("\0");
@@ -293,7 +349,11 @@ pub(crate) fn print_summary(pairs: &[Pair], options: &DiffOptions, out: &mut Out
                 out.put("\n");
             }
             b'R' | b'C' => {
-                out.put(if pair.status == b'R' { " rename " } else { " copy " });
+                out.put(if pair.status == b'R' {
+                    " rename "
+                } else {
+                    " copy "
+                });
                 out.put(renamed(&pair.old.path, &pair.new.path, options.quote));
                 out.put(format!(" ({}%)\n", pair.percent()));
                 print_mode_change(pair, false, options, out);
@@ -306,7 +366,10 @@ pub(crate) fn print_summary(pairs: &[Pair], options: &DiffOptions, out: &mut Out
 
 fn print_mode_change(pair: &Pair, with_name: bool, options: &DiffOptions, out: &mut Out) {
     if pair.old.mode != 0 && pair.new.mode != 0 && pair.old.mode != pair.new.mode {
-        out.put(format!(" mode change {:06o} => {:06o}", pair.old.mode, pair.new.mode));
+        out.put(format!(
+            " mode change {:06o} => {:06o}",
+            pair.old.mode, pair.new.mode
+        ));
         if with_name {
             out.put(" ");
             out.put(quote::c_style(&pair.new.path, options.quote));
@@ -337,7 +400,9 @@ mod tests {
 
     #[test]
     fn renames_share_beginning_and_end() {
-        let show = |a: &str, b: &str| String::from_utf8(renamed(a.as_bytes(), b.as_bytes(), true)).unwrap();
+        let show = |a: &str, b: &str| {
+            String::from_utf8(renamed(a.as_bytes(), b.as_bytes(), true)).unwrap()
+        };
         assert_eq!(show("a", "b"), "a => b");
         assert_eq!(show("d/a", "d/b"), "d/{a => b}");
         assert_eq!(show("d/a/f", "d/b/f"), "d/{a => b}/f");

@@ -119,7 +119,12 @@ pub(crate) fn headings(contents: &Contents<'_>, side: &Side) -> Res<Headings> {
     };
     let name = lossy(&name).into_owned();
     for kind in ["xfuncname", "funcname"] {
-        if contents.repo.config.get(&format!("diff.{name}.{kind}")).is_some() {
+        if contents
+            .repo
+            .config
+            .get(&format!("diff.{name}.{kind}"))
+            .is_some()
+        {
             return Err(Stop::NotNative(format!("the setting `diff.{name}.{kind}`")));
         }
     }

@@ -6,8 +6,14 @@
 pub(crate) fn patterns(name: &str) -> Option<(&'static str, bool)> {
     Some(match name {
         "css" => ("![:;]\\s*$\n^[:\\[@.#]?[_a-z0-9].*$", true),
-        "elixir" => ("^[ \\t]*((?:def(?:macro|module|impl|protocol|p)?|test)[ \\t].*)$", false),
-        "golang" => ("^[ \\t]*(func[ \\t]*.*)\n^[ \\t]*(type[ \\t].*(?:struct|interface)[ \\t]*(?:\\{[ \\t]*)?)", false),
+        "elixir" => (
+            "^[ \\t]*((?:def(?:macro|module|impl|protocol|p)?|test)[ \\t].*)$",
+            false,
+        ),
+        "golang" => (
+            "^[ \\t]*(func[ \\t]*.*)\n^[ \\t]*(type[ \\t].*(?:struct|interface)[ \\t]*(?:\\{[ \\t]*)?)",
+            false,
+        ),
         "html" => ("^[ \\t]*(<[Hh][1-6](?:[ \\t].*)?>.*)$", false),
         "java" => (
             "!^[ \\t]*(?:catch|do|for|if|instanceof|new|return|switch|throw|while)\n\
@@ -15,7 +21,10 @@ pub(crate) fn patterns(name: &str) -> Option<(&'static str, bool)> {
              ^[ \\t]*((?:[A-Za-z_<>&][\\]\\[?&<>.,A-Za-z_0-9]*[ \\t]+)+[A-Za-z_][A-Za-z_0-9]*[ \\t]*\\([^;]*)$",
             false,
         ),
-        "kotlin" => ("^[ \\t]*((?:[a-z]+[ \\t]+)*(?:fun|class|interface)[ \\t]+.*)$", false),
+        "kotlin" => (
+            "^[ \\t]*((?:[a-z]+[ \\t]+)*(?:fun|class|interface)[ \\t]+.*)$",
+            false,
+        ),
         "markdown" => ("^ {0,3}#{1,6}[ \\t].*", false),
         "php" => (
             "^[\\t ]*((?:(?:public|protected|private|static|abstract|final)[\\t ]+)*function.*)$\n\
@@ -29,8 +38,8 @@ pub(crate) fn patterns(name: &str) -> Option<(&'static str, bool)> {
              (?:struct|enum|union|mod|trait|fn|impl|macro_rules!)[< \\t]+[^;]*)$",
             false,
         ),
-        "ada" | "bash" | "bibtex" | "cpp" | "csharp" | "dts" | "fortran" | "fountain" | "matlab" | "objc" | "pascal"
-        | "perl" | "scheme" | "tex" => ("(", false),
+        "ada" | "bash" | "bibtex" | "cpp" | "csharp" | "dts" | "fortran" | "fountain"
+        | "matlab" | "objc" | "pascal" | "perl" | "scheme" | "tex" => ("(", false),
         _ => return None,
     })
 }

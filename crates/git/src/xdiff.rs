@@ -44,7 +44,13 @@ pub(crate) fn changes(old: &[u8], new: &[u8], how: Compare) -> Res<Vec<Change>> 
     let mut changes = Vec::with_capacity(patch.num_hunks());
     for i in 0..patch.num_hunks() {
         let (hunk, _) = patch.hunk(i)?;
-        let at = |start: u32, lines: u32| if lines == 0 { start as usize } else { (start as usize).saturating_sub(1) };
+        let at = |start: u32, lines: u32| {
+            if lines == 0 {
+                start as usize
+            } else {
+                (start as usize).saturating_sub(1)
+            }
+        };
         changes.push(Change {
             old: at(hunk.old_start(), hunk.old_lines()),
             n_old: hunk.old_lines() as usize,
@@ -62,7 +68,9 @@ pub(crate) fn lines(text: &[u8]) -> Vec<&[u8]> {
 
 /// Counts the lines that were added and deleted.
 pub(crate) fn count(changes: &[Change]) -> (usize, usize) {
-    changes.iter().fold((0, 0), |(added, deleted), c| (added + c.n_new, deleted + c.n_old))
+    changes.iter().fold((0, 0), |(added, deleted), c| {
+        (added + c.n_new, deleted + c.n_old)
+    })
 }
 
 /// Changes that are shown together, with the lines around them; the ends are exclusive.
@@ -74,7 +82,13 @@ pub(crate) struct HunkRange {
 }
 
 /// Groups changes whose context touches.
-pub(crate) fn hunks(changes: &[Change], context: usize, between: usize, n_old: usize, n_new: usize) -> Vec<HunkRange> {
+pub(crate) fn hunks(
+    changes: &[Change],
+    context: usize,
+    between: usize,
+    n_old: usize,
+    n_new: usize,
+) -> Vec<HunkRange> {
     let mut hunks = Vec::new();
     let mut i = 0;
     while i < changes.len() {
@@ -87,7 +101,9 @@ pub(crate) fn hunks(changes: &[Change], context: usize, between: usize, n_old: u
         let (a, b) = (changes[first], changes[i]);
         let before = context.min(a.old).min(a.new);
         let (old_end, new_end) = (b.old + b.n_old, b.new + b.n_new);
-        let after = context.min(n_old.saturating_sub(old_end)).min(n_new.saturating_sub(new_end));
+        let after = context
+            .min(n_old.saturating_sub(old_end))
+            .min(n_new.saturating_sub(new_end));
         hunks.push(HunkRange {
             changes: first..i + 1,
             old: a.old - before..old_end + after,

@@ -31,6 +31,8 @@ pub mod support;
 mod linux;
 #[cfg(target_os = "linux")]
 mod plan;
+#[cfg(target_os = "linux")]
+mod protected;
 mod spawn;
 #[cfg(target_os = "linux")]
 mod tree;

@@ -99,6 +99,14 @@ pub(crate) fn terminate(root: i32, spared: Option<i32>) {
     }
 }
 
+/// Kills one child of this process, which must not have been reaped.
+pub(crate) fn kill_child(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        // Already dead is as good.
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
+}
+
 /// Kills every descendant of this process and reaps those that become its children; returns whether none is left.
 ///
 /// All are stopped before any is killed, so that none can start another one while its siblings die.
@@ -126,6 +134,10 @@ pub(crate) fn sweep(mut reap_all: impl FnMut() -> bool) -> bool {
         if reap_all() {
             return true;
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a descendant that is not our child tells nobody when it ends"
+        )]
         std::thread::sleep(LOOK_AGAIN);
     }
     false

@@ -18,7 +18,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{device::Device, store::meta};
+use crate::device::Device;
 
 /// A WebSocket to a relay.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -58,7 +58,7 @@ pub(super) async fn connect(device: &Device) -> Result<(Socket, Welcome), Connec
         .map_err(|_| failed("dial the relay: it does not answer"))?
         .map_err(not_connected)?;
 
-    let hello = hello(device).await?;
+    let hello = hello(device);
     let greeted = timeout(WITHIN, greet(&mut socket, hello)).await;
     let welcome = greeted.map_err(|_| failed("greet the relay: it says nothing"))??;
     Ok((socket, welcome))
@@ -87,23 +87,18 @@ fn request(relay_url: &str, token: &str) -> Result<Request<()>, ConnectError> {
     Ok(request)
 }
 
-async fn hello(device: &Device) -> Result<DeviceToRelay, ConnectError> {
-    let store_id = device
-        .db
-        .write(deskhand_sqlite::Sync::Normal, meta::store_id)
-        .await
-        .map_err(|error| failed(format!("read the store: {error}")))?;
+fn hello(device: &Device) -> DeviceToRelay {
     let fault = device.recorder.fault().borrow().clone();
-    Ok(DeviceToRelay::Hello(Hello {
+    DeviceToRelay::Hello(Hello {
         protocol: PROTOCOL_VERSION,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         device_name: device.config.device_name.clone(),
         os: device.config.os.clone(),
-        store_id,
+        store_id: device.store_id,
         next_event: device.recorder.last_seq().next(),
         support: device.support(),
         can_execute: device.health(fault.as_deref()).can_execute,
-    }))
+    })
 }
 
 async fn greet(socket: &mut Socket, hello: DeviceToRelay) -> Result<Welcome, ConnectError> {

@@ -12,8 +12,8 @@
 use std::{sync::Arc, time::Duration};
 
 use deskhand_protocol::{
-    Event, EventKind, Seq, TaskResult, Timestamp,
-    device_request::LinkStatus,
+    ErrorCode, Event, EventKind, Problem, Seq, TaskResult, Timestamp,
+    device_request::{DeviceResponse, LinkStatus},
     limits::{CLOSE_FENCED, MAX_FRAME_BYTES, RESEND_AFTER},
     link::{DeviceToRelay, RelayToDevice, Welcome},
 };
@@ -33,7 +33,7 @@ use super::{backoff::Restarting, connect::Socket};
 use crate::{
     device::Device,
     dispatcher::Dispatcher,
-    recorder::Batch,
+    recorder::{Batch, Published},
     requests::{self, Door},
     store::{events, ledger},
 };
@@ -49,6 +49,9 @@ const WINDOW: u64 = 1_024;
 
 /// Events read from the store at once.
 const PAGE: u32 = 256;
+
+/// Bytes of results after which a page ends.
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Frames written before they are flushed.
 const BATCH: usize = 64;
@@ -285,17 +288,17 @@ impl Speaker<'_> {
             tokio::select! {
                 biased;
                 Ok(()) = self.beat.changed() => {
-                    self.feed(&DeviceToRelay::Pong).await?;
+                    self.feed(DeviceToRelay::Pong).await?;
                     // Its answer tells how long the way is.
                     self.feed_message(Message::Ping(Default::default())).await?;
                 }
-                Some(answer) = self.answers.recv() => self.feed(&answer).await?,
+                Some(answer) = self.answers.recv() => self.feed(answer).await?,
                 Ok(()) = fault.changed() => {
                     let now = self.device.health(fault.borrow_and_update().as_deref());
                     if now != health {
                         health = now.clone();
                         let (can_execute, reason) = (now.can_execute, now.reason);
-                        self.feed(&DeviceToRelay::Health { can_execute, reason }).await?;
+                        self.feed(DeviceToRelay::Health { can_execute, reason }).await?;
                     }
                 }
                 Ok(()) = self.stored.changed() => self.acknowledged(),
@@ -319,7 +322,7 @@ impl Speaker<'_> {
     async fn feed_what_is_ready(&mut self) -> Result<(), String> {
         for _ in 0..BATCH {
             if let Ok(answer) = self.answers.try_recv() {
-                self.feed(&answer).await?;
+                self.feed(answer).await?;
                 continue;
             }
             match self.bus.try_recv() {
@@ -341,10 +344,15 @@ impl Speaker<'_> {
         match batch {
             Ok(batch) => {
                 for published in &*batch {
-                    if published.event.seq == self.sent.next() && self.has_room() {
-                        let result = published.result.as_deref();
-                        self.event(&published.event, published.attempt, result)
-                            .await?;
+                    let Published {
+                        event,
+                        result,
+                        attempt,
+                    } = published;
+                    // A large result is in the store only: from here on, that is where to read.
+                    let is_whole = result.is_some() || event.kind.outcome().is_none();
+                    if event.seq == self.sent.next() && self.has_room() && is_whole {
+                        self.event(event, *attempt, result.as_deref()).await?;
                     }
                 }
                 Ok(())
@@ -357,16 +365,21 @@ impl Speaker<'_> {
 
     /// Sends one page of events from the store.
     async fn catch_up(&mut self) -> Result<(), String> {
-        let sent = self.sent;
+        let (sent, last) = (self.sent, self.device.recorder.last_seq());
         let page = self.device.db.read(move |conn| {
-            let mut page = Vec::new();
+            let (mut page, mut n_bytes) = (Vec::new(), 0);
             for event in events::after(conn, sent, PAGE)? {
-                let ended = event.kind.outcome().is_some();
-                let result = match ended {
-                    true => ledger::result(conn, event.task_id)?,
-                    false => None,
+                let result = match event.kind.outcome() {
+                    Some(_) => ledger::result(conn, event.task_id)?,
+                    None => None,
                 };
+                if let Some((_, result)) = &result {
+                    n_bytes += result.output.stdout.len() + result.output.stderr.len();
+                }
                 page.push((event, result));
+                if n_bytes > PAGE_BYTES {
+                    break;
+                }
             }
             Ok(page)
         });
@@ -375,7 +388,7 @@ impl Speaker<'_> {
             .map_err(|error| format!("read the store: {error}"))?;
         if page.is_empty() {
             // The rest was forgotten by the owner, which happens only to what the relay has.
-            self.sent = self.device.recorder.last_seq();
+            self.sent = last;
         }
         for (event, result) in page {
             if !self.has_room() {
@@ -399,41 +412,22 @@ impl Speaker<'_> {
     ) -> Result<(), String> {
         let task_id = event.task_id;
         if let EventKind::TaskAccepted { .. } = event.kind {
-            self.feed(&DeviceToRelay::Accepted { task_id }).await?;
+            self.feed(DeviceToRelay::Accepted { task_id }).await?;
         }
         if let Some(result) = result {
-            self.result(task_id, attempt, result.clone()).await?;
+            let result = result.clone();
+            self.feed(DeviceToRelay::Result {
+                task_id,
+                attempt,
+                result,
+            })
+            .await?;
         }
-        let seq = event.seq;
-        self.feed(&DeviceToRelay::Event {
-            event: event.clone(),
-        })
-        .await?;
-        self.sent = seq;
+        let event = event.clone();
+        self.sent = event.seq;
+        self.feed(DeviceToRelay::Event { event }).await?;
         self.unacknowledged_since.get_or_insert_with(Instant::now);
         Ok(())
-    }
-
-    /// Sends a result; one that is too large for a frame goes without its report.
-    async fn result(
-        &mut self,
-        task_id: deskhand_protocol::TaskId,
-        attempt: u32,
-        result: TaskResult,
-    ) -> Result<(), String> {
-        let mut frame = DeviceToRelay::Result {
-            task_id,
-            attempt,
-            result,
-        };
-        let mut json = to_json(&frame)?;
-        if json.len() > MAX_FRAME_BYTES
-            && let DeviceToRelay::Result { result, .. } = &mut frame
-        {
-            result.outcome.data = None;
-            json = to_json(&frame)?;
-        }
-        self.feed_message(Message::text(json)).await
     }
 
     fn acknowledged(&mut self) {
@@ -468,7 +462,7 @@ impl Speaker<'_> {
         let _ = timeout(CLOSE_WITHIN, goodbye).await;
     }
 
-    async fn feed(&mut self, frame: &DeviceToRelay) -> Result<(), String> {
+    async fn feed(&mut self, frame: DeviceToRelay) -> Result<(), String> {
         self.feed_message(Message::text(to_json(frame)?)).await
     }
 
@@ -481,8 +475,30 @@ impl Speaker<'_> {
     }
 }
 
-fn to_json(frame: &DeviceToRelay) -> Result<String, String> {
-    serde_json::to_string(frame).map_err(|error| format!("write a frame: {error}"))
+/// Writes a frame. What would not fit one is said shorter: a result without its report, which is the
+/// only part of it without a small bound, and any other answer as the news that it is too large.
+fn to_json(mut frame: DeviceToRelay) -> Result<String, String> {
+    let write = |frame: &DeviceToRelay| {
+        serde_json::to_string(frame).map_err(|error| format!("write a frame: {error}"))
+    };
+    let json = write(&frame)?;
+    if json.len() <= MAX_FRAME_BYTES {
+        return Ok(json);
+    }
+    match &mut frame {
+        DeviceToRelay::Result { result, .. } => result.outcome.data = None,
+        DeviceToRelay::Response { response, .. } => {
+            let problem = Problem::new(ErrorCode::TooLarge, "the answer is larger than a frame");
+            *response = DeviceResponse::Problem { problem };
+        }
+        DeviceToRelay::Hello(_)
+        | DeviceToRelay::Accepted { .. }
+        | DeviceToRelay::Event { .. }
+        | DeviceToRelay::Opened { .. }
+        | DeviceToRelay::Health { .. }
+        | DeviceToRelay::Pong => {}
+    }
+    write(&frame)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

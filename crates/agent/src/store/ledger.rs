@@ -82,13 +82,15 @@ pub(crate) fn set_pending(conn: &Connection, task_id: TaskId) -> rusqlite::Resul
     Ok(())
 }
 
-/// Notes how the task ended. Returns false, and changes nothing, when it had ended before.
+/// Notes how the task ended and returns how long the result is as JSON. Returns nothing, and changes
+/// nothing, when it had ended before.
 pub(crate) fn set_finished(
     conn: &Connection,
     task_id: TaskId,
     result: &TaskResult,
     at: Timestamp,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Option<usize>> {
+    let json = to_json(result)?;
     let n = conn
         .prepare_cached(
             "UPDATE tasks SET status = ?2, result = ?3, finished_at = ?4
@@ -97,10 +99,10 @@ pub(crate) fn set_finished(
         .execute(params![
             id_bytes(task_id),
             TaskStatus::from(result.outcome.status).as_str(),
-            to_json(result)?,
+            json,
             at.as_microsecond(),
         ])?;
-    Ok(n == 1)
+    Ok((n == 1).then_some(json.len()))
 }
 
 const COLUMNS: &str = "task, status, attempt, started_at, finished_at, result";
@@ -137,13 +139,15 @@ pub(crate) fn status(conn: &Connection, task_id: TaskId) -> rusqlite::Result<Opt
     Ok(word.as_deref().and_then(TaskStatus::parse))
 }
 
-/// Returns the tasks that have not ended, oldest first. The dispatcher's bound bounds them too.
-pub(crate) fn unfinished(conn: &Connection) -> rusqlite::Result<Vec<Entry>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM tasks
-         WHERE status IN ('pending', 'awaiting_approval', 'in_progress') ORDER BY task_id"
-    );
-    conn.prepare(&sql)?.query_map([], entry)?.collect()
+/// Returns the tasks that have not ended, oldest first. The dispatcher's bound bounds them too; their
+/// bodies could fill a quarter of a gigabyte, so they are read one by one.
+pub(crate) fn unfinished(conn: &Connection) -> rusqlite::Result<Vec<TaskId>> {
+    conn.prepare(
+        "SELECT task_id FROM tasks
+         WHERE status IN ('pending', 'awaiting_approval', 'in_progress') ORDER BY task_id",
+    )?
+    .query_map([], |row| Ok(id_from(row.get(0)?)))?
+    .collect()
 }
 
 /// Most bytes of rows one list holds, so that the answer fits a frame.

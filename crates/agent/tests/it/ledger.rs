@@ -168,3 +168,28 @@ async fn finished_tasks_are_forgotten_and_still_known() {
     session.deliver(&sent).await;
     session.until_accepted(&sent).await;
 }
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_is_said_and_mended() {
+    let (device, relay) = (TestDevice::new(), TestRelay::start().await);
+    let _agent = device.start(&relay).await;
+    let mut session = relay.session(0).await;
+    // Somebody else writes, for longer than SQLite waits.
+    let other = rusqlite::Connection::open(device.path("own/agent.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let task = echo("x");
+    session.deliver(&task).await;
+    let is_health = |frame| match frame {
+        DeviceToRelay::Health {
+            can_execute,
+            reason,
+        } => Some((can_execute, reason)),
+        _ => None,
+    };
+    let (can_execute, reason) = session.until(is_health).await;
+    assert!(!can_execute);
+    assert!(reason.unwrap().starts_with("the store cannot be written"));
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(session.until(is_health).await, (true, None));
+    assert_eq!(session.run(&task).await.output.stdout, "x");
+}

@@ -234,7 +234,13 @@ async fn a_silent_relay_is_dialled_again() {
     }
     // The second round trip answered the WebSocket's ping of the first: that was the last sign.
     eventually("the way is measured", || {
-        matches!(*agent.link().borrow(), LinkStatus::Connected { latency_ms: Some(_), .. })
+        matches!(
+            *agent.link().borrow(),
+            LinkStatus::Connected {
+                latency_ms: Some(_),
+                ..
+            }
+        )
     })
     .await;
     skip(Duration::from_secs(51)).await;

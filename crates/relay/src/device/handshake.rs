@@ -100,13 +100,14 @@ async fn begin(
         stored_through,
         n_approvers: 0,
     });
-    let text = serde_json::to_string(&welcome).expect("a welcome has only string keys");
-    // A socket that is gone shows in the session's first read.
-    let _ = socket.send(Message::Text(text.into())).await;
+    // Active before it is welcomed: what is asked from then on goes to this session.
     let (handle, queue) =
         state
             .registry
             .activate(&device_id, epoch, hello.store_id, hello.can_execute);
+    let text = serde_json::to_string(&welcome).expect("a welcome has only string keys");
+    // A socket that is gone shows in the session's first read.
+    let _ = socket.send(Message::Text(text.into())).await;
     tracing::info!(device = %device.name, %epoch, version = %hello.agent_version, "device connected");
     let key = SessionKey {
         device: device_id,

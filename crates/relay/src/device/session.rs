@@ -112,9 +112,11 @@ impl Session {
         self.state
             .registry
             .deactivate(&self.key.device, self.key.epoch);
-        self.state
-            .devices
-            .end_session(&self.key.device, self.key.epoch);
+        if !self.state.is_leaving.load(Ordering::Relaxed) {
+            self.state
+                .devices
+                .end_session(&self.key.device, self.key.epoch);
+        }
         tracing::info!(device = %self.key.device, epoch = %self.key.epoch, reason, "device disconnected");
         // What is queued is committed all the same; its waiters want to hear of it.
         while let Some(commit) = self.commits.next().await {

@@ -5,7 +5,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rustix::fs::Mode;
@@ -25,7 +25,7 @@ pub(super) const EXECUTE: &str = "execute";
 /// Forks and starts the program in the child, where `confine` runs last before it. Returns its process id once it runs.
 pub(super) fn start(
     plan: &Plan,
-    cwd: OwnedFd,
+    cwd: impl AsFd,
     confine: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<i32, Failure> {
     let (mut failed, mut failing) = std::io::pipe().step("pipe")?;
@@ -41,16 +41,12 @@ pub(super) fn start(
             sys::exit_now(127);
         }
         sys::Forked::Parent { child } => {
-            drop((failing, cwd));
+            drop(failing);
             let mut word = String::new();
             failed.read_to_string(&mut word).step("pipe")?;
             match word.split_once(' ') {
                 None => Ok(child),
-                // The step's name was a constant of this program a moment ago; leaking a copy is a few bytes, once.
-                Some((errno, step)) => Err(Failure {
-                    step: String::from(step).leak(),
-                    errno: errno.parse().unwrap_or(libc::EINVAL),
-                }),
+                Some((errno, step)) => Err(Failure::from_words(errno, step)),
             }
         }
     }
@@ -59,7 +55,7 @@ pub(super) fn start(
 fn become_program(
     plan: &Plan,
     parent: rustix::process::Pid,
-    cwd: OwnedFd,
+    cwd: impl AsFd,
     confine: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<std::convert::Infallible, Failure> {
     // Should the supervisor be killed, the program goes with it.
@@ -74,7 +70,6 @@ fn become_program(
     rustix::process::setsid().step("setsid")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::process::fchdir(&cwd).step("working directory")?;
-    drop(cwd);
     set_limits(&plan.profile.limits).step("limits")?;
     rustix::thread::set_no_new_privs(true).step("no_new_privs")?;
     sys::default_signals();
@@ -155,8 +150,7 @@ fn set_limits(limits: &Limits) -> rustix::io::Result<()> {
         limits.file_size_bytes,
         limits.file_size_bytes,
     )?;
-    // Address space that is private and writable, per process: room for what is reserved and not used.
-    let data = limits.memory_bytes.saturating_mul(2);
+    let data = data_limit(limits.memory_bytes);
     set_limit(Resource::Data, data, data)?;
     if let Some(cpu) = limits.cpu {
         // The signal at the soft limit can be caught; the one a second later cannot.
@@ -164,6 +158,12 @@ fn set_limits(limits: &Limits) -> rustix::io::Result<()> {
         set_limit(Resource::Cpu, seconds.max(1), seconds.max(1) + 1)?;
     }
     Ok(())
+}
+
+/// Private writable address space a process may have, when its tree may have `memory_bytes` in memory: twice that, because
+/// much of what programs reserve they never touch.
+pub(super) fn data_limit(memory_bytes: u64) -> u64 {
+    memory_bytes.saturating_mul(2)
 }
 
 /// Sets a limit, or the hard limit that is there already when that is lower.

@@ -1,7 +1,8 @@
 //! The supervisor: the helper's own process while a program runs.
 //!
-//! Owns the control socket and the tree. Waits on the socket, on signals and on its clock. It ends when nothing of the
-//! tree is left, and it leaves nothing behind: it is the subreaper of everything the program starts.
+//! Owns the control socket and the tree. Waits on the socket, on signals, on what the inner processes report and on its
+//! clock. It ends when nothing of the tree is left, and it leaves nothing behind: it is the subreaper of everything the
+//! program starts.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -10,9 +11,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::DumpableBehavior;
 
-use super::{Failure, Received, Step, program, sys};
+use super::report::{self, Report};
+use super::{Failure, Received, Step, Without, namespaces, program, reduced, sys, tell};
 use crate::plan::Record;
-use crate::support::{Missing, Tier};
+use crate::profile::Network;
+use crate::protected::Inventory;
+use crate::spawn::Limit;
+use crate::support::Tier;
 use crate::tree;
 
 /// What processes that outlive the program get before they are killed: time for a pipe's last reader to finish.
@@ -22,94 +27,19 @@ const AFTER_PROGRAM: Duration = Duration::from_millis(500);
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// Starts the program and stays until its tree is gone. Returns the helper's exit code.
-pub(super) fn run(received: Received) -> i32 {
-    match start(received) {
-        Ok(supervisor) => {
-            supervisor.supervise();
+pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
+    let started = prepare(received.stdin.take())
+        .map_err(failed)
+        .and_then(|signals| Ok((signals, start(&received)?)));
+    match started {
+        Ok((signals, running)) => {
+            Supervisor::new(control, received, signals, running).supervise();
             0
         }
-        Err((control, record)) => {
-            tell(&control, &record);
+        Err(record) => {
+            tell::record(&control, &record, None);
             1
         }
-    }
-}
-
-struct Supervisor {
-    control: OwnedFd,
-    signals: OwnedFd,
-    /// What came through the control socket and is not a whole line yet.
-    line: Vec<u8>,
-    program: i32,
-    started_at: Instant,
-    /// How the program ended, and when.
-    ended: Option<(i32, Instant)>,
-    kill_at: Option<Instant>,
-}
-
-fn start(received: Received) -> Result<Supervisor, (OwnedFd, Record)> {
-    let Received {
-        plan,
-        control,
-        workspace,
-        cwd,
-        stdin,
-    } = received;
-    drop(workspace);
-    if plan.profile.require > Tier::None {
-        let missing = vec![Missing {
-            layer: "namespaces".into(),
-            step: "not built yet".into(),
-            errno: 0,
-        }];
-        return Err((
-            control,
-            Record::Unavailable {
-                tier: Tier::None,
-                missing,
-            },
-        ));
-    }
-    let prepared = prepare(stdin).and_then(|signals| {
-        let program = program::start(&plan, cwd, || Ok(()))?;
-        let_go_of_output().map(|()| (signals, program))
-    });
-    match prepared {
-        Ok((signals, program)) => {
-            let layers = vec![
-                "process_tree".into(),
-                "rlimits".into(),
-                "no_new_privs".into(),
-            ];
-            tell(
-                &control,
-                &Record::Started {
-                    tier: Tier::None,
-                    layers,
-                },
-            );
-            let started_at = Instant::now();
-            Ok(Supervisor {
-                control,
-                signals,
-                line: Vec::new(),
-                program,
-                started_at,
-                ended: None,
-                kill_at: None,
-            })
-        }
-        Err(Failure {
-            step: program::EXECUTE,
-            errno,
-        }) => Err((control, Record::NotExecuted { errno })),
-        Err(Failure { step, errno }) => Err((
-            control,
-            Record::Failed {
-                step: step.into(),
-                errno,
-            },
-        )),
     }
 }
 
@@ -118,8 +48,6 @@ fn prepare(stdin: Option<OwnedFd>) -> Result<OwnedFd, Failure> {
     rustix::process::setsid().step("setsid")?;
     rustix::process::umask(Mode::from_raw_mode(0o077));
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).step("subreaper")?;
-    // Whoever runs as the same user could else read our memory or take our descriptors.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step("dumpable")?;
     let stdin = match stdin {
         Some(stdin) => stdin,
         None => open_null(OFlags::RDONLY).step("stdin")?,
@@ -129,8 +57,8 @@ fn prepare(stdin: Option<OwnedFd>) -> Result<OwnedFd, Failure> {
         .step("signals")
 }
 
-/// Closes our copies of the output pipes, so that they end when the tree does, and of the program's input.
-fn let_go_of_output() -> Result<(), Failure> {
+/// Lets go of the output pipes, so that they end when the tree does, and of the program's input.
+pub(super) fn let_go_of_output() -> Result<(), Failure> {
     let null = open_null(OFlags::RDWR).step("output")?;
     (0..=2)
         .try_for_each(|standard| sys::replace_standard(null.as_fd(), standard))
@@ -141,7 +69,205 @@ fn open_null(flags: OFlags) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open("/dev/null", flags | OFlags::CLOEXEC, Mode::empty())
 }
 
+/// What runs, and what we hold of it.
+struct Running {
+    tier: Tier,
+    layers: Vec<&'static str>,
+    /// Our child: the program itself, or the first process of its namespace.
+    child: i32,
+    report: OwnedFd,
+    /// The kernel asks here before it maps a lot of memory at once.
+    mappings: Option<OwnedFd>,
+    proxy: Option<OwnedFd>,
+    inventory: Inventory,
+}
+
+/// Layers that every tier has.
+const ALWAYS: &[&str] = &["process_tree", "rlimits", "no_new_privs"];
+
+/// Starts the program in the best tier that is to be had, or says why none that would do is.
+fn start(received: &Received) -> Result<Running, Record> {
+    let without = Without::from_environment();
+    let profile = &received.plan.profile;
+    let inventory = Inventory::before(&profile.workspace);
+    let mut missing = Vec::new();
+    let mut best = Tier::None;
+    for tier in [Tier::Full, Tier::Reduced, Tier::None] {
+        if tier < profile.require {
+            // Not to be had by this task, but what could be had is part of the answer.
+            best = best.max(
+                if tier == Tier::Reduced && reduced::possible(profile, &without) {
+                    tier
+                } else {
+                    Tier::None
+                },
+            );
+            continue;
+        }
+        match attempt(tier, received, &inventory, &without) {
+            Ok((child, layers, report, mappings, proxy)) => {
+                return Ok(Running {
+                    tier,
+                    layers,
+                    child,
+                    report,
+                    mappings,
+                    proxy,
+                    inventory,
+                });
+            }
+            Err(failure) => match failure.missing() {
+                Some(layer) => missing.push(layer),
+                None => return Err(failed(failure)),
+            },
+        }
+    }
+    Err(Record::Unavailable {
+        tier: best,
+        missing,
+    })
+}
+
+fn failed(failure: Failure) -> Record {
+    match failure.step {
+        program::EXECUTE => Record::NotExecuted {
+            errno: failure.errno,
+        },
+        step => Record::Failed {
+            step: step.into(),
+            errno: failure.errno,
+        },
+    }
+}
+
+pub(super) type Attempted = (
+    i32,
+    Vec<&'static str>,
+    OwnedFd,
+    Option<OwnedFd>,
+    Option<OwnedFd>,
+);
+
+/// Starts the program in this tier, or says which step failed; nothing is left of a failed attempt.
+pub(super) fn attempt(
+    tier: Tier,
+    received: &Received,
+    inventory: &Inventory,
+    without: &Without,
+) -> Result<Attempted, Failure> {
+    let profile = &received.plan.profile;
+    let (ours, theirs) = report::pair()?;
+    let mut layers = ALWAYS.to_vec();
+    let (child, mappings, proxy) = match tier {
+        Tier::Full => {
+            let protected = inventory.protected(profile.git_writes);
+            let child = namespaces::start(received, &protected, &theirs, without)?;
+            drop(theirs);
+            let (mappings, proxy) = wait_for_start(&ours)?;
+            layers.extend(["userns", "pidns", "ipcns", "utsns", "cgroupns"]);
+            layers.extend((profile.network != Network::On).then_some("netns"));
+            layers.extend([
+                "mounts",
+                "masks",
+                "protected",
+                "capabilities",
+                "landlock",
+                "seccomp",
+            ]);
+            (child, mappings, proxy)
+        }
+        Tier::Reduced => {
+            layers.extend(["capabilities", "landlock", "seccomp"]);
+            let child = reduced::start(received, &theirs, without)?;
+            // Sent before the program was executed, if at all.
+            let mappings = match report::receive(&ours, false) {
+                Some(Report::Mappings(descriptor)) => Some(descriptor),
+                _ => None,
+            };
+            (child, mappings, None)
+        }
+        Tier::None => (
+            program::start(&received.plan, &received.cwd, || Ok(()))?,
+            None,
+            None,
+        ),
+    };
+    Ok((child, layers, ours, mappings, proxy))
+}
+
+/// Waits until the first process says that the program runs; collects what it sends before.
+fn wait_for_start(report: &OwnedFd) -> Result<(Option<OwnedFd>, Option<OwnedFd>), Failure> {
+    let (mut mappings, mut proxy) = (None, None);
+    let outcome = loop {
+        match report::receive(report, true) {
+            Some(Report::Started) => return Ok((mappings, proxy)),
+            Some(Report::Mappings(descriptor)) => mappings = Some(descriptor),
+            Some(Report::Proxy(descriptor)) => proxy = Some(descriptor),
+            Some(Report::Failed(failure)) => break failure,
+            Some(Report::Ended(_)) | None => {
+                break Failure {
+                    step: "userns/first process died",
+                    errno: 0,
+                };
+            }
+        }
+    };
+    // It ends by itself; nothing of it may be there when the next tier is tried.
+    while !matches!(sys::reap(true), sys::Reaped::NoChildren) {}
+    Err(outcome)
+}
+
+struct Supervisor {
+    control: OwnedFd,
+    received: Received,
+    signals: OwnedFd,
+    running: Running,
+    child_reaped: bool,
+    /// What came through the control socket and is not a whole line yet.
+    line: Vec<u8>,
+    started_at: Instant,
+    /// How the program ended, and when.
+    ended: Option<(i32, Instant)>,
+    kill_at: Option<Instant>,
+    limits_hit: Vec<Limit>,
+}
+
 impl Supervisor {
+    fn new(control: OwnedFd, received: Received, signals: OwnedFd, mut running: Running) -> Self {
+        let started_at = Instant::now();
+        let layers = running
+            .layers
+            .iter()
+            .map(|layer| String::from(*layer))
+            .collect();
+        // Whoever runs as the same user could else read our memory or take our descriptors. Only now, because a process
+        // that is like this cannot write the map of a user namespace.
+        let protected =
+            rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step("dumpable");
+        match protected.and_then(|()| let_go_of_output()) {
+            Ok(()) => {
+                let record = Record::Started {
+                    tier: running.tier,
+                    layers,
+                };
+                tell::record(&control, &record, running.proxy.take());
+            }
+            Err(failure) => tell::record(&control, &failed(failure), None),
+        }
+        Self {
+            control,
+            received,
+            signals,
+            running,
+            child_reaped: false,
+            line: Vec::new(),
+            started_at,
+            ended: None,
+            kill_at: None,
+            limits_hit: Vec::new(),
+        }
+    }
+
     fn supervise(mut self) {
         loop {
             let nothing_left = self.reap();
@@ -155,25 +281,37 @@ impl Supervisor {
                     self.stop(Duration::ZERO);
                 }
             }
+            self.answer_mappings();
             self.obey();
         }
-        let mut ended = self.ended;
-        let program = self.program;
-        tree::sweep(|| reap_all(program, &mut ended));
+        self.end_tree();
         // A program that is not reaped by now hangs in the kernel with a kill pending.
-        let (status, ended_at) = ended.unwrap_or((libc::SIGKILL, Instant::now()));
+        let (status, ended_at) = self.ended.unwrap_or((libc::SIGKILL, Instant::now()));
         let duration_ms = ended_at
             .duration_since(self.started_at)
             .as_millis()
             .try_into()
             .unwrap_or(u64::MAX);
+        let created_executable_config = self
+            .running
+            .inventory
+            .changed_since(&self.received.plan.profile.workspace);
+        let limits_hit = self.limits_hit;
         let record = Record::Exited {
             returncode: returncode(status),
             duration_ms,
-            limits_hit: Vec::new(),
-            created_executable_config: Vec::new(),
+            limits_hit,
+            created_executable_config,
         };
-        tell(&self.control, &record);
+        tell::record(&self.control, &record, None);
+    }
+
+    /// Kills whatever is left. For a namespace the death of its first process is the death of all, before it is reaped.
+    fn end_tree(&mut self) {
+        if self.running.tier == Tier::Full && !self.child_reaped {
+            tree::kill_child(self.running.child);
+        }
+        tree::sweep(|| self.reap());
     }
 
     fn wait_until(&self, until: Instant) {
@@ -182,22 +320,75 @@ impl Supervisor {
             tv_sec: left.as_secs() as i64,
             tv_nsec: i64::from(left.subsec_nanos()),
         };
-        let mut waiting = [
-            PollFd::new(&self.control, PollFlags::IN),
-            PollFd::new(&self.signals, PollFlags::IN),
-        ];
+        let (control, report) = (&self.control, &self.running.report);
+        let heard = [control, &self.signals]
+            .into_iter()
+            .chain(self.running.mappings.as_ref());
+        let mut waiting: Vec<PollFd<'_>> = heard
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::IN))
+            .collect();
+        // Once everyone inside is gone it would be ready for ever; the end of the child is a signal anyway.
+        if self.running.tier == Tier::Full && self.ended.is_none() {
+            waiting.push(PollFd::new(report, PollFlags::IN));
+        }
         // An interrupted wait is a short wait.
         let _ = rustix::event::poll(&mut waiting, Some(&timeout));
     }
 
     /// Takes note of everything that ended; says whether nothing is left.
     fn reap(&mut self) -> bool {
-        let program = self.program;
-        let nothing_left = reap_all(program, &mut self.ended);
+        let nothing_left = loop {
+            match sys::reap(false) {
+                sys::Reaped::Ended { pid, status } if pid == self.running.child => {
+                    self.child_reaped = true;
+                    if self.running.tier != Tier::Full {
+                        self.ended.get_or_insert((status, Instant::now()));
+                    }
+                }
+                sys::Reaped::Ended { .. } => {}
+                sys::Reaped::AllRunning => break false,
+                sys::Reaped::NoChildren => break true,
+            }
+        };
+        // After the reaping: the first process of a namespace says how the program ended before it ends itself.
+        while let Some(report) = report::receive(&self.running.report, false) {
+            if let Report::Ended(status) = report {
+                self.ended.get_or_insert((status, Instant::now()));
+            }
+        }
         if let Some((_, at)) = self.ended {
             self.kill_by(at + AFTER_PROGRAM);
         }
         nothing_left
+    }
+
+    /// Lets large mappings go on to be refused by the kernel's own limit; that one was asked for is what we want to know.
+    fn answer_mappings(&mut self) {
+        let Some(listener) = &self.running.mappings else {
+            return;
+        };
+        let mut waiting = [PollFd::new(listener, PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        if !rustix::event::poll(&mut waiting, Some(&now)).is_ok_and(|n| n > 0) {
+            return;
+        }
+        let heard = waiting[0].revents();
+        let asked = heard.contains(PollFlags::IN) && sys::let_call_go_on(listener);
+        if heard.contains(PollFlags::HUP) {
+            self.running.mappings = None;
+        }
+        if asked {
+            self.hit(Limit::MemoryLimit);
+        }
+    }
+
+    fn hit(&mut self, limit: Limit) {
+        if !self.limits_hit.contains(&limit) {
+            self.limits_hit.push(limit);
+        }
     }
 
     /// Reads what the control socket says. A closed one means that nobody is interested any more.
@@ -223,7 +414,9 @@ impl Supervisor {
 
     fn stop(&mut self, grace: Duration) {
         if !grace.is_zero() {
-            tree::terminate(rustix::process::getpid().as_raw_nonzero().get(), None);
+            // The first process of a namespace has no handler and would not hear it.
+            let spared = (self.running.tier == Tier::Full).then_some(self.running.child);
+            tree::terminate(rustix::process::getpid().as_raw_nonzero().get(), spared);
         }
         self.kill_by(Instant::now() + grace.min(NEVER));
     }
@@ -233,41 +426,11 @@ impl Supervisor {
     }
 }
 
-/// Reaps what has ended, remembers how the program did, and says whether there is no child any more.
-fn reap_all(program: i32, ended: &mut Option<(i32, Instant)>) -> bool {
-    loop {
-        match sys::reap(false) {
-            sys::Reaped::Ended { pid, status } if pid == program => {
-                *ended = Some((status, Instant::now()))
-            }
-            sys::Reaped::Ended { .. } => {}
-            sys::Reaped::AllRunning => return false,
-            sys::Reaped::NoChildren => return true,
-        }
-    }
-}
-
 /// The exit code of a wait status, or −n for signal n.
 fn returncode(status: i32) -> i32 {
     if libc::WIFSIGNALED(status) {
         -libc::WTERMSIG(status)
     } else {
         libc::WEXITSTATUS(status)
-    }
-}
-
-/// Sends a record. When nobody hears it any more, the closed socket has ended or will end everything.
-fn tell(control: &OwnedFd, record: &Record) {
-    let Ok(mut line) = serde_json::to_vec(record) else {
-        return;
-    };
-    line.push(b'\n');
-    let mut rest = line.as_slice();
-    while !rest.is_empty() {
-        match rustix::net::send(control, rest, rustix::net::SendFlags::NOSIGNAL) {
-            Ok(n) => rest = &rest[n..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return,
-        }
     }
 }

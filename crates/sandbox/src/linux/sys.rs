@@ -142,3 +142,204 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
         Ok(result)
     }
 }
+
+/// Closes every descriptor from 3 on but those in `keep`.
+pub(super) fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut keep: Vec<u32> = keep
+        .iter()
+        .map(|descriptor| descriptor.as_raw_fd() as u32)
+        .filter(|fd| *fd > 2)
+        .collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for kept in keep {
+        if kept > first {
+            // SAFETY: for a process that was just forked and that never returns into the code that owned the others.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, kept - 1, 0) })?;
+        }
+        first = kept + 1;
+    }
+    close_from(first)
+}
+
+/// Adds mount attributes (`MOUNT_ATTR_…`) to the mount that `tree` is the root of, and to all beneath it when `recursive`.
+pub(super) fn restrict_mount(
+    tree: BorrowedFd<'_>,
+    attributes: u64,
+    recursive: bool,
+) -> io::Result<()> {
+    let change = libc::mount_attr {
+        attr_set: attributes,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let (tree, size) = (tree.as_raw_fd(), size_of::<libc::mount_attr>());
+    // SAFETY: the path is an empty string that ends with a NUL, and `change` outlives the call.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree,
+            c"".as_ptr(),
+            flags,
+            &change,
+            size,
+        )
+    })
+    .map(drop)
+}
+
+/// Brings up the loopback interface of this network namespace.
+pub(super) fn loopback_up() -> io::Result<()> {
+    // SAFETY: the request is fully initialised, and the kernel reads the union member that belongs to the call.
+    unsafe {
+        let socket = OwnedFd::from_raw_fd(check(
+            libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into(),
+        )? as i32);
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as libc::c_char;
+        request.ifr_name[1] = b'o' as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        check(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request).into()).map(drop)
+    }
+}
+
+/// Installs a filter for this process and all it starts, with a descriptor on which the kernel asks when `listen` says so.
+pub(super) fn install_filter(
+    program: &[libc::sock_filter],
+    listen: bool,
+) -> io::Result<Option<OwnedFd>> {
+    let len = program
+        .len()
+        .try_into()
+        .map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog {
+        len,
+        filter: program.as_ptr().cast_mut(),
+    };
+    let flags = if listen {
+        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER
+    } else {
+        0
+    };
+    // SAFETY: the kernel copies the program, which outlives the call; what it returns with the flag is a new descriptor.
+    unsafe {
+        let result = check(libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            &program,
+        ))?;
+        Ok(listen.then(|| OwnedFd::from_raw_fd(result as i32)))
+    }
+}
+
+/// Says whether this kernel has filters that can ask.
+pub(super) fn filters_are_possible() -> bool {
+    const SECCOMP_GET_ACTION_AVAIL: u32 = 2;
+    let action = libc::SECCOMP_RET_USER_NOTIF;
+    // SAFETY: the kernel reads one integer that outlives the call.
+    unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0 }
+}
+
+/// Answers one question of a filter's descriptor by letting the call go on. Returns whether there was one.
+pub(super) fn let_call_go_on(listener: &OwnedFd) -> bool {
+    // SAFETY: the kernel wants the first struct zeroed, fills it, and reads the second; both are of the kernel's layout.
+    unsafe {
+        let mut question: libc::seccomp_notif = std::mem::zeroed();
+        if libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_RECV as _,
+            &mut question,
+        ) < 0
+        {
+            return false;
+        }
+        let mut answer: libc::seccomp_notif_resp = std::mem::zeroed();
+        answer.id = question.id;
+        answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+        // The caller may have been killed since: then nobody waits for the answer.
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_SEND as _,
+            &answer,
+        );
+    }
+    true
+}
+
+/// Returns the version of Landlock this kernel has, 0 for none.
+pub(super) fn landlock_abi() -> u32 {
+    const LANDLOCK_CREATE_RULESET_VERSION: u32 = 1;
+    // SAFETY: with this flag the kernel reads nothing through the null pointer.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            0usize,
+            0usize,
+            LANDLOCK_CREATE_RULESET_VERSION,
+        )
+    };
+    u32::try_from(result).unwrap_or(0)
+}
+
+/// What a Landlock rule set governs, as the kernel lays it out.
+#[repr(C)]
+pub(super) struct LandlockHandled {
+    pub(super) access_fs: u64,
+    pub(super) access_net: u64,
+    pub(super) scoped: u64,
+}
+
+/// Makes a Landlock rule set. `abi` decides how much of the struct this kernel knows.
+pub(super) fn landlock_ruleset(handled: &LandlockHandled, abi: u32) -> io::Result<OwnedFd> {
+    let size = match abi {
+        0..4 => 8usize,
+        4..6 => 16,
+        _ => 24,
+    };
+    // SAFETY: the struct is at least `size` bytes long and outlives the call; the result is a new descriptor.
+    unsafe {
+        let result = check(libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            handled,
+            size,
+            0,
+        ))?;
+        Ok(OwnedFd::from_raw_fd(result as i32))
+    }
+}
+
+/// Permits `access` on what `at` refers to and everything beneath.
+pub(super) fn landlock_allow(ruleset: &OwnedFd, access: u64, at: BorrowedFd<'_>) -> io::Result<()> {
+    #[repr(C, packed)]
+    struct PathBeneath {
+        access: u64,
+        parent: i32,
+    }
+    const LANDLOCK_RULE_PATH_BENEATH: u32 = 1;
+    let rule = PathBeneath {
+        access,
+        parent: at.as_raw_fd(),
+    };
+    let ruleset = ruleset.as_raw_fd();
+    // SAFETY: the rule has the kernel's layout and outlives the call.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_landlock_add_rule,
+            ruleset,
+            LANDLOCK_RULE_PATH_BENEATH,
+            &rule,
+            0,
+        )
+    })
+    .map(drop)
+}
+
+/// Puts this process and all it starts under a rule set.
+pub(super) fn landlock_restrict_self(ruleset: &OwnedFd) -> io::Result<()> {
+    // SAFETY: two integers.
+    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) })
+        .map(drop)
+}
