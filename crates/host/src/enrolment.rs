@@ -83,8 +83,11 @@ impl Enrolment {
             Ok(Some(secrets)) => secrets,
             Ok(None) if is_first => Secrets::default(),
             Ok(None) => return Err(lost("it has none, or is locked".to_owned())),
-            Err(error @ (SecretsError::Keyring(_) | SecretsError::KeyringSilent)) => {
-                return Err(lost(error.to_string()));
+            Err(SecretsError::Keyring(why)) => return Err(lost(why)),
+            Err(SecretsError::KeyringSilent) => {
+                return Err(lost(
+                    "it does not answer, so it is probably locked".to_owned(),
+                ));
             }
             Err(error) => return Err(error.into()),
         };
