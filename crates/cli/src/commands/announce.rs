@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::Path};
 use deskhand_host::Ready;
 use deskhand_protocol::{Timestamp, device_request::DeviceStatus};
 
-use crate::{args::UpArgs, out::Out};
+use crate::{args::UpArgs, commands::status::confinement, out::Out};
 
 /// What is said of a process that is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,17 +78,8 @@ pub(crate) fn announce(
 /// Says what can be done here, and plainly how well it is confined.
 fn tell_device(out: Out, status: &DeviceStatus) {
     out.talk(format!("{} is ready.", status.device_name));
-    if status.sandbox_require == "none" {
-        out.talk(format!(
-            "Tasks are not confined yet: sandbox.require is `none`; this machine can enforce `{}`.",
-            status.sandbox_tier
-        ));
-    } else {
-        out.talk(format!(
-            "Tasks are confined: `{}` is required, this machine can enforce `{}`.",
-            status.sandbox_require, status.sandbox_tier
-        ));
-    }
+    let (text, _) = confinement(&status.sandbox_tier, &status.sandbox_require);
+    out.talk(format!("Sandbox: {text}."));
     for layer in status
         .sandbox_layers
         .iter()
