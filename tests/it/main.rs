@@ -16,4 +16,5 @@ mod link;
 mod offline;
 mod output;
 mod process_tree;
+mod run;
 mod sync_webhook;

@@ -22,13 +22,16 @@ const OWNER: &str = "owner";
 /// Why this computer has no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolmentError {
-    /// They were there, and are not.
+    /// They were there, and cannot be read now.
     #[error(
-        "find this installation's secrets: {vault} has none, or is locked; unlock it, or make new ones with --new-identity"
+        "find this installation's secrets in {vault}: {why}; unlock it, or make new ones with \
+         --new-identity"
     )]
     Lost {
         /// Where they should be.
         vault: String,
+        /// Why they cannot be read.
+        why: String,
     },
     /// This computer has no credentials for that relay.
     #[error(
@@ -66,24 +69,59 @@ impl Enrolment {
     /// Blocks, for a keyring up to five seconds.
     pub fn load(dirs: &Dirs, config: &Config, renew: bool) -> Result<Self, EnrolmentError> {
         let identity = Identity::load(dirs)?;
-        let vault = identity.vault(dirs, config.secrets.value);
+        let wanted = config.secrets.value;
+        if renew {
+            return Ok(Self::renewed(dirs, identity, wanted));
+        }
+        let vault = identity.vault(dirs, wanted);
         let is_first = identity.secrets.is_none();
-        let secrets = match vault.load()? {
-            Some(secrets) => secrets,
-            None if is_first || renew => Secrets::default(),
-            None => {
-                let vault = vault.to_string();
-                return Err(EnrolmentError::Lost { vault });
+        let lost = |why: String| EnrolmentError::Lost {
+            vault: vault.to_string(),
+            why,
+        };
+        let secrets = match vault.load() {
+            Ok(Some(secrets)) => secrets,
+            Ok(None) if is_first => Secrets::default(),
+            Ok(None) => return Err(lost("it has none, or is locked".to_owned())),
+            Err(SecretsError::Keyring(why)) => return Err(lost(why)),
+            Err(SecretsError::KeyringSilent) => {
+                return Err(lost(
+                    "it does not answer, so it is probably locked".to_owned(),
+                ));
             }
+            Err(error) => return Err(error.into()),
         };
         Ok(Self {
             dirs: dirs.clone(),
             identity,
             vault,
             secrets,
-            wanted: config.secrets.value,
+            wanted,
             is_first,
         })
+    }
+
+    /// Begins anew with the embedded relay, and with where secrets lie; what can still be read for
+    /// relays elsewhere is kept.
+    fn renewed(dirs: &Dirs, mut identity: Identity, wanted: SecretsIn) -> Self {
+        let mut secrets = match identity.vault(dirs, wanted).load() {
+            Ok(secrets) => secrets.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(%error, "the old secrets cannot be read and are given up");
+                Secrets::default()
+            }
+        };
+        secrets.owner_key = None;
+        secrets.devices.remove(EMBEDDED);
+        identity.secrets = None;
+        Self {
+            dirs: dirs.clone(),
+            identity,
+            vault: Vault::choose(dirs, wanted),
+            secrets,
+            wanted,
+            is_first: true,
+        }
     }
 
     /// Tells whether nothing had been made here before.

@@ -14,7 +14,7 @@ use deskhand_protocol::device_request::{
 use serde::Serialize;
 
 use crate::{
-    commands::status::link,
+    commands::status::{confinement, link},
     context::Context,
     exit,
     out::{Cell, Out, Tone, count},
@@ -166,7 +166,7 @@ async fn secrets(context: &Context, config: Option<&Config>) -> Finding {
         Err(error) => broken(
             "secrets",
             format!("{:#}", anyhow::Error::from(error)),
-            Some("unlock the keyring, then try again".to_owned()),
+            Some("unlock the keyring, or: deskhand up --new-identity".to_owned()),
         ),
     }
 }
@@ -337,22 +337,18 @@ fn tier_finding(tier: &str, require: &str) -> Finding {
     };
     let setting =
         |tier: &str| format!("set sandbox.require = \"{tier}\" in `deskhand config path`");
-    if require == "none" {
-        let found = format!(
-            "tasks are not confined yet: sandbox.require is `none`; this machine can enforce `{tier}`"
-        );
-        return Finding {
-            check: "sandbox",
-            state: State::Warning,
-            found,
-            mend: (tier != "none").then(|| setting(tier)),
-        };
+    let (found, _) = confinement(tier, require);
+    let (state, mend) = match require {
+        "none" => (State::Warning, (tier != "none").then(|| setting(tier))),
+        _ if rank(tier) < rank(require) => (State::Broken, Some(setting(tier))),
+        _ => (State::Ok, None),
+    };
+    Finding {
+        check: "sandbox",
+        state,
+        found,
+        mend,
     }
-    let found = format!("`{require}` is required, this machine can enforce `{tier}`");
-    if rank(tier) < rank(require) {
-        return broken("sandbox", found, Some(setting(tier)));
-    }
-    ok("sandbox", found)
 }
 
 fn ok(check: &'static str, found: String) -> Finding {

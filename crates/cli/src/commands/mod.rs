@@ -1,5 +1,6 @@
 //! What each command does, one file each.
 
+mod announce;
 mod completions;
 mod config;
 mod devices;
@@ -13,6 +14,7 @@ mod output;
 mod parts;
 mod run;
 mod status;
+mod stay;
 mod tasks;
 mod up;
 mod version;

@@ -4,7 +4,7 @@ use deskhand_host::{Parts, config::Flag, logging::ToStderr};
 
 use crate::{
     args::{AgentCommand, AgentRunArgs, RelayCommand, RelayServeArgs},
-    commands::up::{Announce, Stay},
+    commands::{announce::Announce, stay::Stay},
     context::{Context, flag},
 };
 

@@ -89,20 +89,8 @@ fn show_device(out: Out, status: &DeviceStatus) -> anyhow::Result<()> {
             Tone::Warning,
         )?;
     }
-    let tone = if status.sandbox_require == "none" {
-        Tone::Warning
-    } else {
-        Tone::Plain
-    };
-    row(
-        out,
-        "sandbox",
-        format!(
-            "this machine can enforce: {}; required: {}",
-            status.sandbox_tier, status.sandbox_require
-        ),
-        tone,
-    )?;
+    let (text, tone) = confinement(&status.sandbox_tier, &status.sandbox_require);
+    row(out, "sandbox", text, tone)?;
     for layer in status
         .sandbox_layers
         .iter()
@@ -129,6 +117,29 @@ fn show_device(out: Out, status: &DeviceStatus) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Says plainly how tasks are confined, for a person: a task gets the best tier there is, and is
+/// refused only where that is below what the settings require.
+pub(crate) fn confinement(tier: &str, require: &str) -> (String, Tone) {
+    match (tier, require) {
+        ("none", "none") => (
+            "tasks are not confined: this machine can enforce nothing, and sandbox.require is `none`"
+                .to_owned(),
+            Tone::Warning,
+        ),
+        (tier, "none") => (
+            format!(
+                "tasks are confined, tier `{tier}`; sandbox.require is `none`, so one would also run \
+                 where that fails"
+            ),
+            Tone::Warning,
+        ),
+        (tier, require) => (
+            format!("this machine can enforce tier `{tier}`; `{require}` is required"),
+            Tone::Plain,
+        ),
+    }
 }
 
 /// Says where a link is, for a person.

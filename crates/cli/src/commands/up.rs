@@ -2,31 +2,26 @@
 
 use std::{
     fs::OpenOptions,
-    io::IsTerminal,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use deskhand_host::{
-    Identity, Instance, InstanceError, Options, Parts, Ready,
-    config::Flag,
-    files, leave_terminal,
-    logging::{self, ToStderr},
-    start,
+    Identity, Instance, InstanceError, Parts, Ready, config::Flag, files, leave_terminal,
+    logging::ToStderr,
 };
-use deskhand_protocol::{
-    Timestamp,
-    device_request::{DeviceRequest, DeviceResponse, DeviceStatus},
-};
-use tokio::signal::unix::{SignalKind, signal};
+use deskhand_protocol::device_request::{DeviceRequest, DeviceResponse};
 
 use crate::{
     args::UpArgs,
+    commands::{
+        announce::{Announce, announce},
+        stay::Stay,
+    },
     context::{Context, flag},
     exit,
-    out::Out,
 };
 
 pub(crate) async fn run(context: &Context, args: UpArgs) -> anyhow::Result<u8> {
@@ -65,230 +60,6 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> anyhow::Result<u8> {
         new_identity: args.new_identity,
     };
     stay.run(context).await
-}
-
-/// A process that stays: what it runs, and what it says when it can.
-pub(crate) struct Stay {
-    pub(crate) flags: Vec<Flag>,
-    pub(crate) parts: Parts,
-    pub(crate) workspaces: Vec<PathBuf>,
-    pub(crate) ready_file: Option<PathBuf>,
-    pub(crate) new_identity: bool,
-    pub(crate) announce: Announce,
-    pub(crate) logs_to_stderr: ToStderr,
-}
-
-/// What is said of a process that is ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Announce {
-    /// A curl line that works; with the key in it at the first start and on a terminal.
-    Curl,
-    /// A curl line that works, with the key in it.
-    CurlWithKey,
-    /// The address.
-    Address,
-}
-
-impl Stay {
-    /// Runs until it is told to end, and ends in order.
-    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<u8> {
-        let out = context.out;
-        let config = context.config(&self.flags)?;
-        context.dirs.create()?;
-        logging::start(&config, &context.dirs.log_file(), self.logs_to_stderr)?;
-        let mut told_to_end = Signals::new()?;
-        let mut running = tokio::select! {
-            running = start(Options {
-                dirs: context.dirs.clone(),
-                environment: context.environment.clone(),
-                config,
-                parts: self.parts.clone(),
-                workspaces: self.workspaces.clone(),
-                new_identity: self.new_identity,
-            }) => running?,
-            () = told_to_end.any() => return Ok(exit::OK),
-        };
-        if running.is_first() {
-            out.talk(format!(
-                "First start: keys made, kept in {}.",
-                running.vault()
-            ));
-        }
-        let status = tokio::select! {
-            status = running.until_ready(|waits_for| {
-                if !waits_for.is_empty() {
-                    out.talk(format!("Waiting: {waits_for}."));
-                }
-            }) => status,
-            () = told_to_end.any() => {
-                running.stop().await;
-                return Ok(exit::OK);
-            }
-        };
-        let ready = running.ready();
-        let may_show_key = self.announce.may_show_key(running.is_first());
-        let announced = self
-            .write_ready_file(&ready)
-            .and_then(|()| announce(out, self.announce, &ready, status.as_ref(), may_show_key));
-        if let Err(error) = announced {
-            running.stop().await;
-            return Err(error);
-        }
-        let broken = tokio::select! {
-            error = running.broken() => Some(error),
-            () = told_to_end.any() => None,
-        };
-        if let Some(error) = broken {
-            return Err(error).context("keep the relay listening");
-        }
-        out.talk("Stopping.");
-        running.stop().await;
-        // A script that reads it later must not take it for the running one.
-        if let Some(file) = &self.ready_file {
-            let _ = std::fs::remove_file(file);
-        }
-        Ok(exit::OK)
-    }
-
-    fn write_ready_file(&self, ready: &Ready) -> anyhow::Result<()> {
-        let Some(file) = &self.ready_file else {
-            return Ok(());
-        };
-        ready
-            .write(file)
-            .with_context(|| format!("write the ready file `{}`", file.display()))
-    }
-}
-
-impl Announce {
-    fn of(args: &UpArgs) -> Self {
-        // What the process that stays prints goes into a file; the one that started it has the word.
-        match args {
-            UpArgs { detached: true, .. } => Announce::Address,
-            UpArgs { show_key: true, .. } => Announce::CurlWithKey,
-            UpArgs { .. } => Announce::Curl,
-        }
-    }
-
-    /// A key is shown to a person, to whoever starts for the first time, and to whoever asks; not to
-    /// every log that standard output happens to go into.
-    fn may_show_key(self, is_first: bool) -> bool {
-        match self {
-            Announce::CurlWithKey => true,
-            Announce::Curl => is_first || std::io::stdout().is_terminal(),
-            Announce::Address => false,
-        }
-    }
-}
-
-fn announce(
-    out: Out,
-    what: Announce,
-    ready: &Ready,
-    status: Option<&DeviceStatus>,
-    may_show_key: bool,
-) -> anyhow::Result<()> {
-    if out.is_json() {
-        let key = ready.api_key.clone().filter(|_| may_show_key);
-        out.json(&Ready {
-            api_key: key,
-            ..ready.clone()
-        })?;
-        return Ok(());
-    }
-    out.talk(format!("Relay at {}.", ready.relay_url));
-    if let Some(status) = status {
-        tell_device(out, status);
-    }
-    let Some(key) = &ready.api_key else {
-        return Ok(());
-    };
-    if what != Announce::Address {
-        let key = if may_show_key {
-            key.expose()
-        } else {
-            "$DESKHAND_API_KEY"
-        };
-        out.talk("Try it:");
-        out.line(curl_line(&ready.relay_url, key, status))?;
-    }
-    Ok(())
-}
-
-/// Says what can be done here, and plainly how well it is confined.
-fn tell_device(out: Out, status: &DeviceStatus) {
-    out.talk(format!("{} is ready.", status.device_name));
-    if status.sandbox_require == "none" {
-        out.talk(format!(
-            "Tasks are not confined yet: sandbox.require is `none`; this machine can enforce `{}`.",
-            status.sandbox_tier
-        ));
-    } else {
-        out.talk(format!(
-            "Tasks are confined: `{}` is required, this machine can enforce `{}`.",
-            status.sandbox_require, status.sandbox_tier
-        ));
-    }
-    for layer in status
-        .sandbox_layers
-        .iter()
-        .filter(|layer| !layer.available)
-    {
-        let why = layer.why_not.as_deref().unwrap_or("not available");
-        out.talk(format!("  without {}: {why}", layer.name));
-    }
-    if status.workspaces.is_empty() {
-        out.talk("No directory is open to tasks yet: deskhand workspaces add DIR");
-    }
-    for workspace in &status.workspaces {
-        out.talk(format!("Workspace {}: {}", workspace.name, workspace.path));
-    }
-}
-
-/// Returns a line for a shell that asks for something this computer can answer.
-fn curl_line(relay_url: &str, key: &str, status: Option<&DeviceStatus>) -> String {
-    let workspace = status.and_then(|status| status.workspaces.first());
-    let Some(workspace) = workspace else {
-        return format!("curl -sS {relay_url}/api/devices -H \"X-API-Key: {key}\"");
-    };
-    let is_repository = Path::new(&workspace.path).join(".git").exists();
-    let (action, command) = if is_repository {
-        ("git", r#"["git","status"]"#)
-    } else {
-        ("shell", r#"["ls","-la"]"#)
-    };
-    let path = serde_json::Value::from(workspace.path.as_str());
-    // A name is good for one command a day, and another workspace is another command.
-    let name = format!("try-{}", Timestamp::now().as_second());
-    let body = format!(
-        r#"{{"type":"task_command","sync":true,"data":{{"task_id":"{name}","action_type":"{action}","params":{{"command":{command},"working_dir":{path}}}}}}}"#
-    );
-    let body = body.replace('\'', r"'\''");
-    format!(
-        "curl -sS {relay_url}/webhook -H \"X-API-Key: {key}\" -H 'Content-Type: application/json' -d '{body}'"
-    )
-}
-
-/// TERM and INT, heard from the moment this is made.
-struct Signals {
-    term: tokio::signal::unix::Signal,
-    int: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate()).context("listen for TERM")?,
-            int: signal(SignalKind::interrupt()).context("listen for INT")?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-    }
 }
 
 /// How often the process that stays is asked whether it is ready.
