@@ -4,6 +4,7 @@ use deskhand_protocol::git::{DiffReport, FileDiff, MAX_REPORT_ENTRIES};
 
 use crate::bytes::{Bytes, lossy};
 use crate::diff_options::DiffOptions;
+use crate::object::mode;
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair};
 use crate::patch;
@@ -151,6 +152,9 @@ fn print_name(
         return Ok(());
     }
     if forms.raw {
+        if mode::is_commit(pair.new.mode) && pair.old.id != pair.new.id {
+            return Err(Stop::not_native("raw output of a submodule"));
+        }
         let short = |id| patch::short_id(contents, id, options);
         out.put(format!(
             ":{:06o} {:06o} {} ",

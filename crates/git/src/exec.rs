@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::sync::atomic::AtomicBool;
 
 use crate::bytes::{self, Bytes, lossy};
+use crate::{branch, diff, log, ls_files, ref_filter, remote, rev_parse, show, stash, status, tag};
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
-use crate::{branch, diff, log, rev_parse, show, status};
 
 /// What a command line would do, judged from the argv alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,41 +241,20 @@ fn reads(_args: &[Bytes]) -> Res<Plan> {
 }
 
 const VERBS: &[Verb] = &[
-    Verb {
-        name: "branch",
-        plan: branch::plan,
-        run: branch::run,
-    },
-    Verb {
-        name: "log",
-        plan: log::plan,
-        run: log::run,
-    },
-    Verb {
-        name: "rev-parse",
-        plan: rev_parse::plan,
-        run: rev_parse::run,
-    },
-    Verb {
-        name: "show",
-        plan: show::plan,
-        run: show::run,
-    },
-    Verb {
-        name: "diff",
-        plan: diff::plan,
-        run: diff::run,
-    },
-    Verb {
-        name: "status",
-        plan: status::plan,
-        run: status::run,
-    },
-    Verb {
-        name: "version",
-        plan: reads,
-        run: version,
-    },
+    Verb { name: "branch", plan: branch::plan, run: branch::run },
+    Verb { name: "diff", plan: diff::plan, run: diff::run },
+    Verb { name: "for-each-ref", plan: ref_filter::plan, run: ref_filter::run },
+    Verb { name: "log", plan: log::plan, run: log::run },
+    Verb { name: "ls-files", plan: ls_files::plan, run: ls_files::run },
+    Verb { name: "reflog", plan: stash::plan_reflog, run: stash::run_reflog },
+    Verb { name: "remote", plan: remote::plan, run: remote::run },
+    Verb { name: "rev-parse", plan: rev_parse::plan, run: rev_parse::run },
+    Verb { name: "show", plan: show::plan, run: show::run },
+    Verb { name: "show-ref", plan: ref_filter::plan_show_ref, run: ref_filter::run_show_ref },
+    Verb { name: "stash", plan: stash::plan_stash, run: stash::run_stash },
+    Verb { name: "status", plan: status::plan, run: status::run },
+    Verb { name: "tag", plan: tag::plan, run: tag::run },
+    Verb { name: "version", plan: reads, run: version },
 ];
 
 fn version(_call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {

@@ -14,10 +14,13 @@
 //! thread. It runs no hook, no filter, no text conversion, no signing program; a command that
 //! would need one is not native.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod attr;
 mod branch;
 mod bytes;
 mod columns;
+mod combined;
 mod config;
 mod convert;
 mod date;
@@ -31,6 +34,7 @@ mod ignore;
 mod index;
 mod init;
 mod log;
+mod ls_files;
 mod mailmap;
 mod object;
 mod operation;
@@ -43,10 +47,12 @@ mod patterns;
 mod pool;
 mod pretty;
 mod quote;
+mod ref_filter;
 mod reflog;
 mod refresh;
 mod refs;
 mod regexes;
+mod remote;
 mod rename;
 mod repo;
 mod request;
@@ -55,10 +61,12 @@ mod rev_args;
 mod rev_parse;
 mod revwalk;
 mod show;
+mod stash;
 mod stat;
 mod status;
 mod status_long;
 mod submodule;
+mod tag;
 mod tree_diff;
 mod tree_index;
 mod untracked;

@@ -1,6 +1,7 @@
 //! Finding and opening the repository a command is about, by git's rules of discovery.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
@@ -32,6 +33,7 @@ pub(crate) struct Repo<'a> {
     pub(crate) git_dir_shown: Bytes,
     pub(crate) is_bare: bool,
     abbrev: OnceCell<usize>,
+    shallow: OnceCell<HashSet<Id>>,
 }
 
 /// Where a repository was found.
@@ -67,7 +69,6 @@ impl<'a> Repo<'a> {
             None => None,
         };
         let git = pool::open(&found.git_dir, || open_git2(&found, work_tree.as_deref()))?;
-        let inside = prefix.is_some();
         Ok(Some(Repo {
             git,
             call,
@@ -75,16 +76,11 @@ impl<'a> Repo<'a> {
             work_tree,
             prefix: prefix.unwrap_or_default(),
             config,
-            git_dir_shown: if inside && !found.explicit {
-                found.shown
-            } else if found.explicit {
-                found.shown
-            } else {
-                found.shown
-            },
+            git_dir_shown: found.shown,
             git_dir: found.git_dir,
             is_bare,
             abbrev: OnceCell::new(),
+            shallow: OnceCell::new(),
         }))
     }
 
@@ -239,6 +235,14 @@ impl<'a> Repo<'a> {
             Some((id, ObjectType::Tree)) => Some(id),
             Some((id, ObjectType::Commit)) => self.try_commit(id)?.map(|c| c.tree),
             _ => None,
+        })
+    }
+
+    /// Returns the commits whose parents are not here.
+    pub(crate) fn shallow(&self) -> &HashSet<Id> {
+        self.shallow.get_or_init(|| {
+            let text = self.common_file("shallow").unwrap_or_default();
+            text.split(|b| *b == b'\n').filter_map(Id::parse).collect()
         })
     }
 

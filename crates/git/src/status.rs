@@ -348,7 +348,10 @@ impl Status {
         let mut changes: BTreeMap<Bytes, Change> = BTreeMap::new();
         let attributes = Attributes::load(repo, Some(&index))?;
         let contents = Contents::new(repo, &attributes, Some(&index));
-        let unstaged = work_tree::changes(repo, &index, spec)?;
+        let mut unstaged = work_tree::changes(repo, &index, spec)?;
+        if options.untracked.is_none() {
+            unstaged.forget_untracked_in_submodules();
+        }
         let detect = |pairs: Vec<Pair>| match options.renames {
             Some(renames) => rename::detect(pairs, &contents, renames),
             None => Ok(pairs),

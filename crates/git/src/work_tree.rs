@@ -26,6 +26,23 @@ pub(crate) struct Changes {
     pub(crate) refreshed: Vec<(usize, crate::index::Stat)>,
 }
 
+impl Changes {
+    /// Drops what is only untracked inside submodules.
+    pub(crate) fn forget_untracked_in_submodules(&mut self) {
+        for (_, state) in &mut self.submodules {
+            state.untracked = false;
+        }
+        let clean: Vec<Bytes> = self
+            .submodules
+            .iter()
+            .filter(|(_, s)| !s.new_commits && !s.modified)
+            .map(|(path, _)| path.clone())
+            .collect();
+        self.submodules.retain(|(path, _)| !clean.contains(path));
+        self.pairs.retain(|p| !clean.contains(&p.new.path));
+    }
+}
+
 /// Compares all stage 0 entries that a pathspec means with the work tree.
 pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Changes> {
     let mut found = Changes::default();
@@ -45,7 +62,7 @@ pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Ch
             State::Same => {}
             State::Touched(stat) => found.refreshed.push((i, stat)),
             State::Differs(new) => {
-                let old = if entry.intent_to_add {
+                let old = if entry.intent_to_add && new.exists() {
                     Side::absent(path)
                 } else {
                     Side {
@@ -55,10 +72,7 @@ pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Ch
                         dirty: false,
                     }
                 };
-                // An entry announced with `add -N` whose file is gone again differs in nothing.
-                if old.exists() || new.exists() {
-                    found.pairs.push(Pair::new(old, new));
-                }
+                found.pairs.push(Pair::new(old, new));
             }
             State::Submodule(new, state) => {
                 let old = Side {
