@@ -27,9 +27,24 @@ const GROUP: usize = 256;
 /// Tells a caller how the commit went; the error is the text of SQLite's.
 type Finish = Box<dyn FnOnce(Result<(), String>) + Send>;
 
+/// What a write is undone to when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// A savepoint of its own: others share its transaction. It costs a copy of each page it changes.
+    Savepoint,
+    /// The transaction: it is alone.
+    Transaction,
+}
+
+/// A write that was run and not yet committed.
+struct Ran {
+    is_ok: bool,
+    finish: Finish,
+}
+
 struct Job {
     sync: Sync,
-    run: Box<dyn FnOnce(&Connection) -> Finish + Send>,
+    run: Box<dyn FnOnce(&Connection, Scope) -> Ran + Send>,
 }
 
 impl std::fmt::Debug for Job {
@@ -92,16 +107,21 @@ impl Writer {
         f: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, Error>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
-        let run = Box::new(move |connection: &Connection| -> Finish {
-            let result = in_savepoint(connection, f);
-            Box::new(move |committed| {
+        let run = Box::new(move |connection: &Connection, scope| {
+            let result = match scope {
+                Scope::Savepoint => in_savepoint(connection, f),
+                Scope::Transaction => f(connection),
+            };
+            let is_ok = result.is_ok();
+            let finish: Finish = Box::new(move |committed| {
                 // A caller that went away does not want the answer.
                 let _ = answer.send(match (result, committed) {
                     (Err(error), _) => Err(Error::Sqlite(error)),
                     (Ok(_), Err(error)) => Err(Error::Commit(error)),
                     (Ok(value), Ok(())) => Ok(value),
                 });
-            })
+            });
+            Ran { is_ok, finish }
         });
         let unsent = self
             .commit_alone(Job { sync, run })
@@ -195,42 +215,52 @@ impl Core {
 }
 
 fn commit(connection: &Connection, group: &mut Vec<Job>) {
-    let begun = connection
-        .execute_batch("BEGIN IMMEDIATE")
-        .map_err(|error| error.to_string());
-    if let Err(error) = begun {
+    if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
         tracing::error!(%error, "cannot begin a commit");
         // Dropping a job tells its caller that the database is closed: nothing was written.
         group.clear();
         return;
     }
+    let scope = match group.len() {
+        1 => Scope::Transaction,
+        _ => Scope::Savepoint,
+    };
     // A write that panics is dropped with its answer: its caller hears `Closed`, the others commit.
-    let finishes: Vec<Finish> = group
+    let ran: Vec<Ran> = group
         .drain(..)
-        .filter_map(|job| catch_unwind(AssertUnwindSafe(|| (job.run)(connection))).ok())
+        .filter_map(|job| catch_unwind(AssertUnwindSafe(|| (job.run)(connection, scope))).ok())
         .collect();
-    let committed = connection
-        .execute_batch("COMMIT")
-        .map_err(|error| error.to_string());
+    let is_undone = scope == Scope::Transaction && !ran.iter().any(|ran| ran.is_ok);
+    let committed = match is_undone {
+        true => Err("it was undone".to_owned()),
+        false => execute(connection, "COMMIT").map_err(|error| error.to_string()),
+    };
     if let Err(error) = &committed {
-        tracing::error!(%error, "a commit failed");
+        if !is_undone {
+            tracing::error!(%error, "a commit failed");
+        }
         // SQLite may have rolled back by itself; then this fails and changes nothing.
-        let _ = connection.execute_batch("ROLLBACK");
+        let _ = execute(connection, "ROLLBACK");
     }
-    for finish in finishes {
-        finish(committed.clone());
+    for ran in ran {
+        (ran.finish)(committed.clone());
     }
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 fn in_savepoint<T>(
     connection: &Connection,
     f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    connection.prepare_cached("SAVEPOINT one")?.execute([])?;
+    execute(connection, "SAVEPOINT one")?;
     let undo = Undo(connection);
     let value = f(connection)?;
     std::mem::forget(undo);
-    connection.prepare_cached("RELEASE one")?.execute([])?;
+    execute(connection, "RELEASE one")?;
     Ok(value)
 }
 
