@@ -17,7 +17,7 @@ use super::{Failure, Step, Without, sys};
 use crate::plan::Plan;
 
 /// Directories that get a memory file system of their own, when they exist.
-const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
+pub(super) const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 
 /// The devices a program gets. What else is in the host's `/dev` is not there.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
@@ -134,7 +134,11 @@ fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Fails unless both descriptors mean the same directory.
-fn same(one: &OwnedFd, other: BorrowedFd<'_>, step: &'static str) -> Result<(), Failure> {
+pub(super) fn same(
+    one: &OwnedFd,
+    other: BorrowedFd<'_>,
+    step: &'static str,
+) -> Result<(), Failure> {
     let (one, other) = (
         rustix::fs::fstat(one).step(step)?,
         rustix::fs::fstat(other).step(step)?,
@@ -328,14 +332,14 @@ fn mount_tmpfs(path: &Path, flags: MountFlags, options: &str) -> rustix::io::Res
 }
 
 /// A path nobody may see, resolved, with what was there before.
-struct Mask {
-    path: PathBuf,
-    directory: bool,
+pub(super) struct Mask {
+    pub(super) path: PathBuf,
+    pub(super) directory: bool,
     device: u64,
 }
 
 /// Resolves the hidden paths. One that does not exist, or that we could not reach ourselves, has nothing to hide.
-fn existing(hidden: &[PathBuf]) -> Vec<Mask> {
+pub(super) fn existing(hidden: &[PathBuf]) -> Vec<Mask> {
     let resolve = |path: &PathBuf| {
         let path = path.canonicalize().ok()?;
         let there = path.symlink_metadata().ok()?;
