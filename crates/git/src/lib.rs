@@ -1,1 +1,77 @@
 //! Git in process on git2: what git prints, without starting it.
+//!
+//! [`exec`] takes a [`Request`] (argv, directory, environment) and gives either an [`Answer`] — exactly the standard
+//! output, exit code and repository state that git 2.47.3 would have given — or [`NotNative`], in which case nothing
+//! was written and the caller may run the real git instead.
+//!
+//! The rule of this crate is *never natively wrong*: an argv with one option that is not implemented, or a repository
+//! with one feature that is not understood, is handed over whole.
+//!
+//! libgit2 supplies objects, references, the writing of indexes and trees, and the lines two texts differ in. What git
+//! *prints*, and how it decides (status, renames, history order, ignore rules, configuration), is in the modules here.
+//!
+//! This crate starts no program, reads no environment of its own and keeps no state but repository handles, one set per
+//! thread. It runs no hook, no filter, no text conversion, no signing program; a command that
+//! would need one is not native.
+
+mod attr;
+mod branch;
+mod bytes;
+mod columns;
+mod config;
+mod convert;
+mod date;
+mod decorate;
+mod diff;
+mod diff_options;
+mod diff_print;
+mod exec;
+mod id;
+mod ignore;
+mod index;
+mod init;
+mod log;
+mod mailmap;
+mod object;
+mod operation;
+mod options;
+mod outcome;
+mod pair;
+mod patch;
+mod pathspec;
+mod patterns;
+mod pool;
+mod pretty;
+mod quote;
+mod reflog;
+mod refresh;
+mod refs;
+mod regexes;
+mod rename;
+mod repo;
+mod request;
+mod rev;
+mod rev_args;
+mod rev_parse;
+mod revwalk;
+mod show;
+mod stat;
+mod status;
+mod status_long;
+mod submodule;
+mod tree_diff;
+mod tree_index;
+mod untracked;
+mod userdiff;
+mod userdiff_builtin;
+mod wildmatch;
+mod work_tree;
+mod worktrees;
+mod xdiff;
+
+pub use exec::{Plan, exec, plan};
+pub use init::init;
+pub use request::{Answer, Environment, Exec, NotNative, OutputLimits, Request};
+
+/// The version of git whose output is reproduced.
+pub const GIT_VERSION_EMULATED: &str = "2.47.3";

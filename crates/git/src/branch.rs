@@ -1,0 +1,391 @@
+//! `git branch`: listing branches. What changes branches is in `branch_edit`.
+
+use deskhand_protocol::git::{BranchEntry, BranchReport, GitReport, MAX_REPORT_ENTRIES};
+
+use crate::bytes::{Bytes, lossy};
+use crate::exec::{Call, Plan};
+use crate::id::Id;
+use crate::operation::Operation;
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, value};
+use crate::outcome::{Out, Res, Stop};
+use crate::pretty;
+use crate::refs::Ref;
+use crate::repo::Repo;
+use crate::status::{Counts, Tracking};
+use crate::wildmatch;
+use crate::worktrees;
+
+const OPTIONS: &[Spec] = &[
+    flag("list", Some(b'l')),
+    flag("all", Some(b'a')),
+    flag("remotes", Some(b'r')),
+    flag("verbose", Some(b'v')),
+    flag("show-current", None),
+    maybe("color", None).or_no(),
+    maybe("column", None).or_no(),
+    value("contains", None),
+    value("no-contains", None),
+    maybe("merged", None),
+    maybe("no-merged", None),
+    value("points-at", None),
+    value("sort", None),
+    flag("ignore-case", Some(b'i')),
+    maybe("abbrev", None).or_no(),
+    value("format", None),
+    flag("quiet", Some(b'q')),
+];
+
+/// Says what a branch command would do.
+pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
+    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    if is_list(&parsed) {
+        Ok(Plan::Read)
+    } else {
+        Err(Stop::not_native("changing branches"))
+    }
+}
+
+fn is_list(parsed: &Parsed) -> bool {
+    const LISTING: &[&str] = &[
+        "list",
+        "show-current",
+        "contains",
+        "no-contains",
+        "merged",
+        "no-merged",
+        "points-at",
+    ];
+    parsed.args.is_empty() || LISTING.iter().any(|o| parsed.last(o).is_some())
+}
+
+/// Carries it out.
+pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
+    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let repo = Repo::open(call)?;
+    if parsed.has("show-current") {
+        if let Some(branch) = repo.head()?.short_branch() {
+            out.put(branch);
+            out.put("\n");
+        }
+        return Ok(());
+    }
+    if !is_list(&parsed) {
+        return Err(Stop::not_native("changing branches"));
+    }
+    if ["sort", "format", "ignore-case"]
+        .iter()
+        .any(|o| parsed.last(o).is_some())
+    {
+        return Err(Stop::not_native("options of `branch`"));
+    }
+    for key in [
+        "branch.sort",
+        "color.ui",
+        "color.branch",
+        "column.ui",
+        "column.branch",
+    ] {
+        if repo.config.get(key).is_some_and(|v| {
+            !matches!(v, b"auto" | b"false" | b"never" | b"true")
+                || (!key.starts_with("color") && v != b"never")
+        }) {
+            return Err(Stop::NotNative(format!("the setting `{key}`")));
+        }
+    }
+    if parsed
+        .last("color")
+        .is_some_and(|g| g.value.as_deref().is_none_or(|v| v == b"always") && !g.negated)
+        || parsed.last("column").is_some_and(|g| !g.negated)
+    {
+        return Err(Stop::not_native("colours and columns"));
+    }
+    list(&repo, &parsed, out)
+}
+
+/// One line of the list.
+struct Line {
+    /// As printed, with `remotes/` before a remote branch when both kinds are listed.
+    shown: Bytes,
+    reference: Ref,
+    is_head: bool,
+    elsewhere: Option<Bytes>,
+    remote: bool,
+}
+
+fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
+    let (all, remotes) = (parsed.has("all"), parsed.has("remotes"));
+    let head = repo.head()?;
+    let keep = Keep::new(repo, parsed)?;
+    let mut lines = Vec::new();
+    if !remotes && head.branch.is_none() {
+        let id = head.id.unwrap_or_default();
+        let reference = Ref {
+            name: b"HEAD".to_vec(),
+            id,
+            symref: None,
+        };
+        if parsed.args.is_empty() && keep.keeps(repo, id)? {
+            lines.push(Line {
+                shown: detached_words(repo)?,
+                reference,
+                is_head: true,
+                elsewhere: None,
+                remote: false,
+            });
+        }
+    }
+    let others = worktrees::checked_out(repo)?;
+    let groups: &[(&[u8], bool)] = match (all, remotes) {
+        (true, _) => &[(b"refs/heads/", false), (b"refs/remotes/", true)],
+        (false, true) => &[(b"refs/remotes/", true)],
+        (false, false) => &[(b"refs/heads/", false)],
+    };
+    for (prefix, remote) in groups {
+        for reference in repo.refs(prefix)? {
+            let short = reference.name[prefix.len()..].to_vec();
+            if !parsed.args.is_empty()
+                && !parsed.args.iter().any(|p| wildmatch::matches(p, &short, 0))
+            {
+                continue;
+            }
+            if !keep.keeps(repo, reference.id)? {
+                continue;
+            }
+            let shown = if *remote && all {
+                [b"remotes/", short.as_slice()].concat()
+            } else {
+                short
+            };
+            let is_head = head.branch.as_deref() == Some(&reference.name);
+            let elsewhere = if is_head {
+                None
+            } else {
+                others
+                    .iter()
+                    .find(|(b, _)| *b == reference.name)
+                    .map(|(_, p)| p.clone())
+            };
+            lines.push(Line {
+                shown,
+                reference,
+                is_head,
+                elsewhere,
+                remote: *remote,
+            });
+        }
+    }
+    let verbose = parsed
+        .options
+        .iter()
+        .filter(|g| g.name == "verbose")
+        .count();
+    let mut report = BranchReport {
+        truncated: lines.len() > MAX_REPORT_ENTRIES,
+        ..BranchReport::default()
+    };
+    let width = lines
+        .iter()
+        .map(|l| crate::stat::width_of(&l.shown))
+        .max()
+        .unwrap_or(0);
+    let abbrev = match parsed.last("abbrev") {
+        Some(g) if g.negated => 40,
+        Some(g) => match &g.value {
+            Some(v) => crate::bytes::parse_int(v)
+                .and_then(|n| usize::try_from(n).ok())
+                .ok_or_else(|| Stop::not_native("the value of `--abbrev`"))?,
+            None => repo.default_abbrev()?,
+        },
+        None => repo.default_abbrev()?,
+    };
+    for line in &lines {
+        repo.cancel().check()?;
+        out.put(if line.is_head {
+            "* "
+        } else if line.elsewhere.is_some() {
+            "+ "
+        } else {
+            "  "
+        });
+        out.put(&line.shown);
+        let mut tracking = None;
+        if verbose > 0 && line.reference.symref.is_none() {
+            out.put(" ".repeat(width - crate::stat::width_of(&line.shown)));
+            out.put(format!(" {} ", repo.abbreviate(line.reference.id, abbrev)?));
+            if !line.remote {
+                tracking = Tracking::of(repo, &line.reference.name, line.reference.id, true)?;
+            }
+            if verbose > 1
+                && let Some(path) = &line.elsewhere
+            {
+                out.put([b"(".as_slice(), path, b") "].concat());
+            }
+            if let Some(tracking) = &tracking {
+                out.put(tracking_note(tracking, verbose > 1));
+            }
+            out.put(title_of(repo, line.reference.id)?);
+        }
+        if let Some(target) = &line.reference.symref {
+            if verbose > 0 {
+                out.put(" ".repeat(width - crate::stat::width_of(&line.shown)));
+            }
+            let target = target
+                .strip_prefix(b"refs/remotes/")
+                .or_else(|| target.strip_prefix(b"refs/heads/"))
+                .unwrap_or(target);
+            out.put(" -> ");
+            out.put(target);
+        }
+        out.put("\n");
+        if report.branches.len() < MAX_REPORT_ENTRIES {
+            report.branches.push(entry(repo, line, tracking.as_ref())?);
+        }
+    }
+    out.report = Some(GitReport::Branch(report));
+    Ok(())
+}
+
+fn entry(repo: &Repo<'_>, line: &Line, tracking: Option<&Tracking>) -> Res<BranchEntry> {
+    let name = line.reference.name.as_slice();
+    let upstream = match tracking {
+        Some(tracking) => Some(lossy(&tracking.upstream).into_owned()),
+        None if line.remote => None,
+        None => repo.upstream(name)?.map(|u| {
+            lossy(
+                u.strip_prefix(b"refs/remotes/")
+                    .or_else(|| u.strip_prefix(b"refs/heads/"))
+                    .unwrap_or(&u),
+            )
+            .into_owned()
+        }),
+    };
+    let (ahead, behind) = match tracking.and_then(|t| t.counts) {
+        Some(Counts::Exact(ahead, behind)) => {
+            (u32::try_from(ahead).ok(), u32::try_from(behind).ok())
+        }
+        _ => (None, None),
+    };
+    Ok(BranchEntry {
+        name: lossy(line.shown.strip_prefix(b"remotes/").unwrap_or(&line.shown)).into_owned(),
+        id: line.reference.id.hex(),
+        upstream,
+        ahead,
+        behind,
+        head: line.is_head,
+        remote: line.remote,
+    })
+}
+
+/// Returns `[ahead 1, behind 2] `, with the upstream's name before it when asked for.
+fn tracking_note(tracking: &Tracking, name: bool) -> Bytes {
+    let counts = match tracking.counts {
+        None => "gone".to_string(),
+        Some(Counts::Exact(0, 0) | Counts::Different) => String::new(),
+        Some(Counts::Exact(ahead, 0)) => format!("ahead {ahead}"),
+        Some(Counts::Exact(0, behind)) => format!("behind {behind}"),
+        Some(Counts::Exact(ahead, behind)) => format!("ahead {ahead}, behind {behind}"),
+    };
+    let inner: Bytes = match (name, counts.is_empty()) {
+        (false, true) => return Bytes::new(),
+        (false, false) => counts.into_bytes(),
+        (true, true) => tracking.upstream.clone(),
+        (true, false) => [&tracking.upstream, b": ".as_slice(), counts.as_bytes()].concat(),
+    };
+    [b"[".as_slice(), &inner, b"] "].concat()
+}
+
+fn title_of(repo: &Repo<'_>, id: Id) -> Res<Bytes> {
+    match repo.peel_to_commit(id)? {
+        Some(id) => Ok(pretty::title(&repo.commit(id)?.message, b" ")),
+        None => Err(Stop::not_native("a branch that is no commit")),
+    }
+}
+
+/// Says what git writes for a HEAD that is on no branch.
+fn detached_words(repo: &Repo<'_>) -> Res<Bytes> {
+    let state = Operation::look(repo)?;
+    let text = |parts: &[&[u8]]| -> Bytes { [b"(".as_slice(), &parts.concat(), b")"].concat() };
+    if state.is_rebasing() {
+        return Ok(match &state.branch {
+            Some(branch) => text(&[b"no branch, rebasing ", branch]),
+            None => match &state.detached {
+                Some(d) => text(&[b"no branch, rebasing detached HEAD ", &d.from]),
+                None => text(&[b"no branch, rebasing detached HEAD "]),
+            },
+        });
+    }
+    if state.bisect {
+        return Ok(text(&[
+            b"no branch, bisect started on ",
+            state.branch.as_deref().unwrap_or_default(),
+        ]));
+    }
+    Ok(match &state.detached {
+        Some(d) if d.at => text(&[b"HEAD detached at ", &d.from]),
+        Some(d) => text(&[b"HEAD detached from ", &d.from]),
+        None => text(&[b"no branch"]),
+    })
+}
+
+/// `--contains`, `--merged` and their opposites.
+struct Keep {
+    contains: Vec<(Id, bool)>,
+    merged: Vec<(Id, bool)>,
+    points_at: Option<Id>,
+}
+
+impl Keep {
+    fn new(repo: &Repo<'_>, parsed: &Parsed) -> Res<Keep> {
+        let mut keep = Keep {
+            contains: Vec::new(),
+            merged: Vec::new(),
+            points_at: None,
+        };
+        for given in &parsed.options {
+            let text = given.value.as_deref().unwrap_or(b"HEAD");
+            let commit = || -> Res<Id> {
+                match repo.resolve(text)? {
+                    None => Err(Stop::error(
+                        129,
+                        format!("malformed object name {}", lossy(text)),
+                    )),
+                    Some(id) => match repo.peel_to_commit(id)? {
+                        Some(id) => Ok(id),
+                        None => Err(Stop::not_native("a filter by what is no commit")),
+                    },
+                }
+            };
+            match given.name {
+                "contains" => keep.contains.push((commit()?, true)),
+                "no-contains" => keep.contains.push((commit()?, false)),
+                "merged" => keep.merged.push((commit()?, true)),
+                "no-merged" => keep.merged.push((commit()?, false)),
+                "points-at" => keep.points_at = Some(commit()?),
+                _ => {}
+            }
+        }
+        if keep.contains.iter().filter(|(_, w)| *w).count() > 1
+            || keep.merged.iter().filter(|(_, w)| *w).count() > 1
+        {
+            return Err(Stop::not_native("several filters of one kind"));
+        }
+        Ok(keep)
+    }
+
+    fn keeps(&self, repo: &Repo<'_>, id: Id) -> Res<bool> {
+        let is_below = |a: Id, b: Id| -> Res<bool> {
+            Ok(a == b || repo.git.graph_descendant_of(b.oid(), a.oid())?)
+        };
+        for (commit, wanted) in &self.contains {
+            if is_below(*commit, id)? != *wanted {
+                return Ok(false);
+            }
+        }
+        for (commit, wanted) in &self.merged {
+            if is_below(id, *commit)? != *wanted {
+                return Ok(false);
+            }
+        }
+        Ok(self.points_at.is_none_or(|p| p == id))
+    }
+}

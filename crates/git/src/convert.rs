@@ -1,0 +1,298 @@
+//! From the work tree to the repository and back: line ends and `$Id$`. Filter programs are never run.
+
+use std::borrow::Cow;
+
+use crate::attr::{Attributes, Value};
+use crate::bytes::{self, lossy};
+use crate::index::Index;
+use crate::outcome::{Res, Stop};
+use crate::repo::Repo;
+
+/// What happens to line ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crlf {
+    Binary,
+    Text,
+    TextInput,
+    TextCrlf,
+    Auto,
+    AutoInput,
+    AutoCrlf,
+}
+
+/// How a path is converted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Conversion {
+    crlf: Crlf,
+    ident: bool,
+}
+
+impl Conversion {
+    /// Returns what applies to a path; hands over where a filter program or another encoding would be used.
+    pub(crate) fn of(repo: &Repo<'_>, attributes: &Attributes<'_>, path: &[u8]) -> Res<Conversion> {
+        let [text, eol, crlf, ident, filter, encoding] = attributes.get(
+            path,
+            [
+                "text",
+                "eol",
+                "crlf",
+                "ident",
+                "filter",
+                "working-tree-encoding",
+            ],
+        )?;
+        if let Some(Value::Text(name)) = filter {
+            for kind in ["clean", "smudge", "process"] {
+                let key = [b"filter.", name.as_slice(), b".", kind.as_bytes()].concat();
+                if repo.config.get_bytes(&key).is_some_and(|v| !v.is_empty()) {
+                    return Err(Stop::NotNative(format!("the filter `{}`", lossy(&name))));
+                }
+            }
+            let key = [b"filter.", name.as_slice(), b".required"].concat();
+            if repo.config.get_bytes(&key).is_some() {
+                return Err(Stop::NotNative(format!("the filter `{}`", lossy(&name))));
+            }
+        }
+        if matches!(encoding, Some(Value::Text(_))) {
+            return Err(Stop::not_native("the attribute working-tree-encoding"));
+        }
+        let mut action = match text.or(crlf) {
+            Some(Value::Set) => Some(Crlf::Text),
+            Some(Value::Unset) => Some(Crlf::Binary),
+            Some(Value::Text(v)) if v == b"input" => Some(Crlf::TextInput),
+            Some(Value::Text(v)) if v == b"auto" => Some(Crlf::Auto),
+            _ => None,
+        };
+        if action != Some(Crlf::Binary) {
+            match eol {
+                Some(Value::Text(v)) if v == b"lf" => {
+                    action = Some(if action == Some(Crlf::Auto) {
+                        Crlf::AutoInput
+                    } else {
+                        Crlf::TextInput
+                    });
+                }
+                Some(Value::Text(v)) if v == b"crlf" => {
+                    action = Some(if action == Some(Crlf::Auto) {
+                        Crlf::AutoCrlf
+                    } else {
+                        Crlf::TextCrlf
+                    });
+                }
+                _ => {}
+            }
+        }
+        let auto = match repo.config.get("core.autocrlf") {
+            Some(v) if v.eq_ignore_ascii_case(b"input") => Some(Crlf::AutoInput),
+            Some(_) if repo.config.bool("core.autocrlf")? == Some(true) => Some(Crlf::AutoCrlf),
+            _ => None,
+        };
+        let eol_is_crlf = auto == Some(Crlf::AutoCrlf)
+            || (auto.is_none()
+                && repo
+                    .config
+                    .get("core.eol")
+                    .is_some_and(|v| v.eq_ignore_ascii_case(b"crlf")));
+        let crlf = match action {
+            None => auto.unwrap_or(Crlf::Binary),
+            Some(Crlf::Text) if eol_is_crlf => Crlf::TextCrlf,
+            Some(Crlf::Text) => Crlf::TextInput,
+            Some(Crlf::Auto) if eol_is_crlf => Crlf::AutoCrlf,
+            Some(Crlf::Auto) => Crlf::AutoInput,
+            Some(other) => other,
+        };
+        Ok(Conversion {
+            crlf,
+            ident: ident == Some(Value::Set),
+        })
+    }
+
+    /// Converts what lies in the work tree to what is stored.
+    pub(crate) fn to_git<'d>(
+        self,
+        repo: &Repo<'_>,
+        index: Option<&Index>,
+        path: &[u8],
+        data: Cow<'d, [u8]>,
+    ) -> Res<Cow<'d, [u8]>> {
+        let data = self.crlf_to_git(repo, index, path, data)?;
+        if !self.ident || bytes::find(&data, b"$Id:").is_none() {
+            return Ok(data);
+        }
+        Ok(Cow::Owned(ident_to_git(&data)))
+    }
+
+    fn crlf_to_git<'d>(
+        self,
+        repo: &Repo<'_>,
+        index: Option<&Index>,
+        path: &[u8],
+        data: Cow<'d, [u8]>,
+    ) -> Res<Cow<'d, [u8]>> {
+        if self.crlf == Crlf::Binary || data.is_empty() {
+            return Ok(data);
+        }
+        let stats = Stats::gather(&data);
+        if stats.crlf == 0 {
+            return Ok(data);
+        }
+        let auto = matches!(self.crlf, Crlf::Auto | Crlf::AutoInput | Crlf::AutoCrlf);
+        if auto {
+            if stats.is_binary() {
+                return Ok(data);
+            }
+            // What was stored with CRLF stays so.
+            if let Some(entry) = index.and_then(|i| i.find(path))
+                && entry.stage == 0
+                && crate::object::mode::is_file(entry.mode)
+                && !entry.id.is_zero()
+            {
+                let stored = repo.blob(entry.id)?;
+                let stats = Stats::gather(&stored);
+                if stats.crlf > 0 && !stats.is_binary() {
+                    return Ok(data);
+                }
+            }
+        }
+        let mut out = Vec::with_capacity(data.len());
+        for (i, c) in data.iter().enumerate() {
+            if *c != b'\r' || (!auto && data.get(i + 1) != Some(&b'\n')) {
+                out.push(*c);
+            }
+        }
+        Ok(Cow::Owned(out))
+    }
+
+    /// Converts what is stored to what lies in the work tree.
+    pub(crate) fn to_work_tree(self, data: Vec<u8>, id: crate::id::Id) -> Vec<u8> {
+        let data = if self.ident {
+            ident_to_work_tree(&data, id)
+        } else {
+            data
+        };
+        if !matches!(self.crlf, Crlf::TextCrlf | Crlf::AutoCrlf) || data.is_empty() {
+            return data;
+        }
+        let stats = Stats::gather(&data);
+        if stats.lone_lf == 0 {
+            return data;
+        }
+        if self.crlf == Crlf::AutoCrlf && (stats.lone_cr > 0 || stats.crlf > 0 || stats.is_binary())
+        {
+            return data;
+        }
+        let mut out = Vec::with_capacity(data.len() + stats.lone_lf);
+        let mut previous = 0;
+        for &c in &data {
+            if c == b'\n' && previous != b'\r' {
+                out.push(b'\r');
+            }
+            out.push(c);
+            previous = c;
+        }
+        out
+    }
+
+    /// Says whether nothing is ever converted.
+    pub(crate) fn is_none(self) -> bool {
+        self.crlf == Crlf::Binary && !self.ident
+    }
+}
+
+#[derive(Default)]
+struct Stats {
+    nul: usize,
+    lone_cr: usize,
+    lone_lf: usize,
+    crlf: usize,
+    printable: usize,
+    odd: usize,
+}
+
+impl Stats {
+    fn gather(data: &[u8]) -> Stats {
+        let mut stats = Stats::default();
+        let mut i = 0;
+        while i < data.len() {
+            match data[i] {
+                b'\r' if data.get(i + 1) == Some(&b'\n') => {
+                    stats.crlf += 1;
+                    i += 1;
+                }
+                b'\r' => stats.lone_cr += 1,
+                b'\n' => stats.lone_lf += 1,
+                127 => stats.odd += 1,
+                8 | b'\t' | 0x1b | 0x0c => stats.printable += 1,
+                0 => {
+                    stats.nul += 1;
+                    stats.odd += 1;
+                }
+                c if c < 32 => stats.odd += 1,
+                _ => stats.printable += 1,
+            }
+            i += 1;
+        }
+        if data.last() == Some(&0x1a) {
+            stats.odd -= 1;
+        }
+        stats
+    }
+
+    fn is_binary(&self) -> bool {
+        self.lone_cr > 0 || self.nul > 0 || (self.printable >> 7) < self.odd
+    }
+}
+
+fn ident_to_git(data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len());
+    let mut rest = data;
+    while let Some(at) = bytes::find(rest, b"$Id:") {
+        let after = &rest[at + 4..];
+        match after.iter().position(|c| matches!(c, b'$' | b'\n')) {
+            Some(end) if after[end] == b'$' => {
+                out.extend_from_slice(&rest[..at]);
+                out.extend_from_slice(b"$Id$");
+                rest = &after[end + 1..];
+            }
+            _ => {
+                out.extend_from_slice(&rest[..at + 4]);
+                rest = after;
+            }
+        }
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+fn ident_to_work_tree(data: &[u8], id: crate::id::Id) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len());
+    let mut rest = data;
+    while let Some(at) = bytes::find(rest, b"$Id") {
+        let after = &rest[at + 3..];
+        out.extend_from_slice(&rest[..at]);
+        let mut next = after;
+        let replaced = match after.first() {
+            Some(b'$') => {
+                next = &after[1..];
+                true
+            }
+            Some(b':') => match after.iter().position(|c| matches!(c, b'$' | b'\n')) {
+                // A foreign identifier (with a blank inside) is left alone.
+                Some(end) if after[end] == b'$' && !after[1..end].trim_ascii().contains(&b' ') => {
+                    next = &after[end + 1..];
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if replaced {
+            out.extend_from_slice(format!("$Id: {id} $").as_bytes());
+        } else {
+            out.extend_from_slice(b"$Id");
+        }
+        rest = next;
+    }
+    out.extend_from_slice(rest);
+    out
+}

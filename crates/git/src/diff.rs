@@ -1,0 +1,270 @@
+//! `git diff`: work tree, index, commits and blobs against each other.
+
+use deskhand_protocol::git::GitReport;
+
+use crate::attr::Attributes;
+use crate::bytes::{self, Bytes, lossy};
+use crate::diff_options::{self, DiffOptions};
+use crate::diff_print;
+use crate::exec::{Call, Plan};
+use crate::id::Id;
+use crate::index::Index;
+use crate::object::mode;
+use crate::options::{Numbers, Parsed, Spec, flag, parse};
+use crate::outcome::{Out, Res, Stop};
+use crate::pair::{Contents, Pair, Side};
+use crate::pathspec::Pathspec;
+use crate::repo::Repo;
+use crate::rev_args::{self, RevArg};
+use crate::{refresh, tree_diff, tree_index, work_tree};
+
+fn specs() -> Vec<Spec> {
+    let mut specs = diff_options::OPTIONS.to_vec();
+    specs.extend([
+        flag("cached", None),
+        flag("staged", None),
+        flag("merge-base", None),
+    ]);
+    specs
+}
+
+/// Says what a diff would do.
+pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
+    parse(args, &specs(), Numbers::No).map(|_| Plan::Read)
+}
+
+/// Carries it out.
+pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
+    let parsed = parse(args, &specs(), Numbers::No)?;
+    let Some(repo) = Repo::find(call)? else {
+        return Err(Stop::not_native("a comparison outside a repository"));
+    };
+    let mut options = DiffOptions::new(&repo, &parsed)?;
+    if !options.forms.any() && !options.forms.none {
+        options.forms.patch = true;
+    }
+    let cached = parsed.has("cached") || parsed.has("staged");
+    if parsed.has("merge-base") {
+        return Err(Stop::not_native("option `--merge-base`"));
+    }
+    let (revs, paths) = rev_args::split(&repo, &parsed, "diff")?;
+    let spec = Pathspec::parse(&repo, &paths)?;
+    let index = repo.index()?;
+    let attributes = Attributes::load(&repo, Some(&index))?;
+    let contents = Contents::new(&repo, &attributes, Some(&index));
+    let mut refreshed = Vec::new();
+    let sides = Sides::of(&repo, &revs, cached)?;
+    let (pairs, letters) = match &sides {
+        Sides::IndexAndWorkTree => {
+            repo.need_work_tree()?;
+            let found =
+                unmerged_and_changes(&repo, &index, &spec, &parsed, &options, &mut refreshed)?;
+            (found, (b"i/", b"w/"))
+        }
+        Sides::TreeAndIndex(id) => (
+            tree_index::changes(&repo, *id, &index, &spec)?,
+            (b"c/", b"i/"),
+        ),
+        Sides::TreeAndWorkTree(id) => {
+            repo.need_work_tree()?;
+            (
+                tree_and_work_tree(&repo, *id, &index, &spec, &mut refreshed)?,
+                (b"c/", b"w/"),
+            )
+        }
+        Sides::Trees(old, new) => (
+            tree_diff::changes(&repo, *old, *new, &spec)?,
+            (b"a/", b"b/"),
+        ),
+        Sides::Blobs(old, new) => (vec![Pair::new(old.clone(), new.clone())], (b"a/", b"b/")),
+    };
+    let pairs = diff_print::prepare(pairs, &contents, &options)?;
+    let prefixes = options.prefixes(letters.0, letters.1);
+    let found = if options.quiet {
+        !pairs.is_empty()
+    } else {
+        let report = diff_print::print(&contents, &pairs, &options, &prefixes, out)?;
+        let found = !report.files.is_empty();
+        out.report = Some(GitReport::Diff(report));
+        found
+    };
+    if options.exit_code && found {
+        out.code = 1;
+    }
+    drop(contents);
+    drop(attributes);
+    refresh::write(&repo, &index, &refreshed)
+}
+
+/// What is compared.
+enum Sides {
+    IndexAndWorkTree,
+    TreeAndIndex(Option<Id>),
+    TreeAndWorkTree(Id),
+    Trees(Id, Id),
+    Blobs(Side, Side),
+}
+
+impl Sides {
+    fn of(repo: &Repo<'_>, revs: &[RevArg], cached: bool) -> Res<Sides> {
+        let tree = |arg: &RevArg| -> Res<Id> {
+            repo.peel_to_tree(arg.id)?
+                .ok_or_else(|| Stop::NotNative(format!("comparing `{}`", lossy(&arg.text))))
+        };
+        if revs.iter().any(|r| r.path.is_some() || r.is_blob) {
+            return Sides::blobs(revs, cached);
+        }
+        match (revs, cached) {
+            ([], false) => Ok(Sides::IndexAndWorkTree),
+            ([], true) => Ok(Sides::TreeAndIndex(repo.head()?.id)),
+            ([one], true) if !one.exclude => Ok(Sides::TreeAndIndex(Some(tree(one)?))),
+            ([one], false) if !one.exclude => Ok(Sides::TreeAndWorkTree(tree(one)?)),
+            // `A...B` gives merge bases first; `A..B` and `^A B` give the excluded side first.
+            ([a, b], false) if a.symmetric && b.symmetric => {
+                let base = repo.git.merge_bases(a.id.oid(), b.id.oid());
+                match base {
+                    Ok(bases) if bases.len() == 1 => Ok(Sides::Trees(
+                        tree(&RevArg {
+                            id: bases[0].into(),
+                            ..a.clone()
+                        })?,
+                        tree(b)?,
+                    )),
+                    Ok(_) => Err(Stop::not_native("several merge bases")),
+                    Err(_) => {
+                        let range = [a.text.as_slice(), b"...", &b.text].concat();
+                        Err(Stop::fatal(
+                            [&range, b": no merge base".as_slice()].concat(),
+                        ))
+                    }
+                }
+            }
+            ([a, b], false) if a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
+            ([a, b], false) if !a.exclude && b.exclude => Ok(Sides::Trees(tree(b)?, tree(a)?)),
+            ([a, b], false) if !a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
+            _ => Err(Stop::not_native("comparing more than two")),
+        }
+    }
+
+    fn blobs(revs: &[RevArg], cached: bool) -> Res<Sides> {
+        let [a, b] = revs else {
+            return Err(Stop::not_native("comparing a blob"));
+        };
+        if cached || !a.is_blob || !b.is_blob {
+            return Err(Stop::not_native("comparing a blob with something else"));
+        }
+        let side = |arg: &RevArg| Side {
+            path: arg.path.clone().unwrap_or_else(|| arg.text.clone()),
+            mode: if arg.mode == 0 { mode::FILE } else { arg.mode },
+            id: arg.id,
+            dirty: false,
+        };
+        Ok(Sides::Blobs(side(a), side(b)))
+    }
+}
+
+/// Lists conflicts and changes of the work tree against the index, in order of the paths.
+fn unmerged_and_changes(
+    repo: &Repo<'_>,
+    index: &Index,
+    spec: &Pathspec,
+    parsed: &Parsed,
+    options: &DiffOptions,
+    refreshed: &mut Vec<(usize, crate::index::Stat)>,
+) -> Res<Vec<Pair>> {
+    let _ = parsed;
+    let found = work_tree::changes(repo, index, spec)?;
+    refreshed.extend(found.refreshed);
+    let mut pairs = found.pairs;
+    let mut conflicts: Vec<Pair> = Vec::new();
+    for entry in index
+        .entries
+        .iter()
+        .filter(|e| e.stage > 0 && spec.matches(index.path(e)))
+    {
+        let path = index.path(entry);
+        if options.forms.patch {
+            return Err(Stop::not_native("a combined diff of conflicts"));
+        }
+        if conflicts.last().is_none_or(|p| p.old.path != path) {
+            conflicts.push(Pair::unmerged(path));
+        }
+        if entry.stage == 2 {
+            let old = Side {
+                path: path.to_vec(),
+                mode: entry.mode,
+                id: entry.id,
+                dirty: false,
+            };
+            let new = work_tree_side(repo, path)?;
+            conflicts.push(Pair::new(old, new));
+        }
+    }
+    pairs.extend(conflicts);
+    pairs.sort_by(|a, b| a.path().cmp(b.path()));
+    Ok(pairs)
+}
+
+/// Returns a path as it is in the work tree.
+fn work_tree_side(repo: &Repo<'_>, path: &[u8]) -> Res<Side> {
+    let full = bytes::join(repo.need_work_tree()?, path);
+    let mode = match std::fs::symlink_metadata(bytes::to_path(&full)) {
+        Ok(meta) if meta.is_symlink() => mode::LINK,
+        Ok(meta) if meta.is_file() && work_tree::is_executable(&meta) => mode::EXECUTABLE,
+        Ok(meta) if meta.is_file() => mode::FILE,
+        _ => 0,
+    };
+    Ok(Side {
+        path: path.to_vec(),
+        mode,
+        id: Id::ZERO,
+        dirty: false,
+    })
+}
+
+/// Compares a tree with the work tree, through the index: what is not in the index is not there.
+fn tree_and_work_tree(
+    repo: &Repo<'_>,
+    tree: Id,
+    index: &Index,
+    spec: &Pathspec,
+    refreshed: &mut Vec<(usize, crate::index::Stat)>,
+) -> Res<Vec<Pair>> {
+    let staged = tree_index::changes(repo, Some(tree), index, spec)?;
+    let found = work_tree::changes(repo, index, spec)?;
+    refreshed.extend(found.refreshed);
+    let mut unstaged = found.pairs.into_iter().peekable();
+    let mut pairs = Vec::new();
+    for pair in staged {
+        while let Some(change) = unstaged.next_if(|c| c.path() < pair.old.path.as_slice()) {
+            pairs.push(change);
+        }
+        let path = pair.old.path.clone();
+        let change = unstaged.next_if(|c| c.path() == path.as_slice());
+        if pair.status == b'U' {
+            let side = work_tree_side(repo, &path)?;
+            pairs.push(Pair::unmerged(&path));
+            if pair.old.exists() || side.exists() {
+                pairs.push(Pair::new(pair.old, side));
+            }
+            continue;
+        }
+        let new = match change {
+            Some(change) => change.new,
+            None => pair.new,
+        };
+        if !pair.old.exists() && !new.exists() {
+            continue;
+        }
+        if new.is_in_work_tree() && pair.old.exists() && new.mode == pair.old.mode {
+            // The work tree may be back at what the tree has.
+            let attributes = Attributes::load(repo, Some(index))?;
+            if Contents::new(repo, &attributes, Some(index)).id(&new)? == pair.old.id {
+                continue;
+            }
+        }
+        pairs.push(Pair::new(pair.old, new));
+    }
+    pairs.extend(unstaged);
+    Ok(pairs)
+}

@@ -1,0 +1,174 @@
+//! A list of pairs in the forms that were asked for, in git's order: raw, counts, summary, patch.
+
+use deskhand_protocol::git::{DiffReport, FileDiff, MAX_REPORT_ENTRIES};
+
+use crate::bytes::{Bytes, lossy};
+use crate::diff_options::DiffOptions;
+use crate::outcome::{Out, Res, Stop};
+use crate::pair::{Contents, Pair};
+use crate::patch;
+use crate::quote;
+use crate::rename;
+use crate::stat::{self, Amount, FileStat};
+
+/// Finds renames, drops what a filter hides and turns sides around.
+pub(crate) fn prepare(
+    pairs: Vec<Pair>,
+    contents: &Contents<'_>,
+    options: &DiffOptions,
+) -> Res<Vec<Pair>> {
+    let mut pairs = pairs;
+    if options.reverse {
+        pairs = pairs.into_iter().map(Pair::reverse).collect();
+    }
+    if let Some(renames) = options.renames {
+        pairs = rename::detect(pairs, contents, renames)?;
+    }
+    if let Some(filter) = &options.filter {
+        if filter.all_or_none {
+            let mut only = filter.clone();
+            only.all_or_none = false;
+            if !pairs.iter().any(|p| only.shows(p.status)) {
+                pairs.clear();
+            }
+        } else {
+            pairs.retain(|p| filter.shows(p.status));
+        }
+    }
+    Ok(pairs)
+}
+
+/// Prints pairs; returns the report of what was printed.
+pub(crate) fn print(
+    contents: &Contents<'_>,
+    pairs: &[Pair],
+    options: &DiffOptions,
+    prefixes: &(Bytes, Bytes),
+    out: &mut Out,
+) -> Res<DiffReport> {
+    let forms = options.forms;
+    let mut report = DiffReport::default();
+    for pair in pairs.iter().take(MAX_REPORT_ENTRIES) {
+        report.files.push(file_report(pair));
+    }
+    report.truncated = pairs.len() > MAX_REPORT_ENTRIES;
+    let mut separate = false;
+    if forms.raw || forms.name_only || forms.name_status {
+        for pair in pairs {
+            print_name(contents, pair, options, out)?;
+        }
+        separate = true;
+    }
+    if forms.stat || forms.numstat || forms.shortstat {
+        let mut stats: Vec<(usize, FileStat)> = Vec::new();
+        for (i, pair) in pairs.iter().enumerate() {
+            contents.repo.cancel().check()?;
+            if let Some(amount) = stat::measure(contents, pair, options)? {
+                let mut name = stat::shown_name(pair, options.quote);
+                if options.compact_summary {
+                    name.extend_from_slice(stat::compact_note(pair).as_bytes());
+                }
+                if let (Some(file), Amount::Lines(added, deleted)) =
+                    (report.files.get_mut(i), amount)
+                {
+                    file.added = u32::try_from(added).ok();
+                    file.deleted = u32::try_from(deleted).ok();
+                }
+                stats.push((i, FileStat { name, amount }));
+            }
+        }
+        if forms.numstat {
+            for (i, file) in &stats {
+                stat::print_numstat(&pairs[*i], file.amount, options, out);
+            }
+        }
+        let files: Vec<FileStat> = stats.into_iter().map(|(_, file)| file).collect();
+        if forms.stat {
+            stat::print_stat(&files, options.stat, 0, out);
+        }
+        if forms.shortstat && !files.is_empty() {
+            stat::print_totals(&files, out);
+        }
+        separate = true;
+    }
+    if forms.summary {
+        stat::print_summary(pairs, options, out);
+        separate |= pairs
+            .iter()
+            .any(|p| p.status != b'M' || p.old.mode != p.new.mode);
+    }
+    if forms.patch {
+        if separate && !pairs.is_empty() {
+            out.put(if options.nul { "\0" } else { "\n" });
+        }
+        for (i, pair) in pairs.iter().enumerate() {
+            contents.repo.cancel().check()?;
+            let hunks = patch::print(contents, pair, options, prefixes, out)?;
+            if let (Some(file), Some(hunks)) = (report.files.get_mut(i), hunks) {
+                file.hunks = hunks;
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn file_report(pair: &Pair) -> FileDiff {
+    let path = |side: &crate::pair::Side| side.exists().then(|| lossy(&side.path).into_owned());
+    let unmerged = (pair.status == b'U').then(|| lossy(&pair.old.path).into_owned());
+    FileDiff {
+        old: path(&pair.old).or(unmerged.clone()),
+        new: path(&pair.new).or(unmerged),
+        status: char::from(pair.status),
+        added: None,
+        deleted: None,
+        hunks: Vec::new(),
+    }
+}
+
+fn print_name(
+    contents: &Contents<'_>,
+    pair: &Pair,
+    options: &DiffOptions,
+    out: &mut Out,
+) -> Res<()> {
+    let forms = options.forms;
+    if usize::from(forms.raw) + usize::from(forms.name_only) + usize::from(forms.name_status) > 1 {
+        return Err(Stop::fatal(
+            "options '--name-only', '--name-status', '--check', and '-s' cannot be used together",
+        ));
+    }
+    let end: &[u8] = if options.nul { b"\0" } else { b"\n" };
+    let name = |path: &[u8]| {
+        if options.nul {
+            path.to_vec()
+        } else {
+            quote::c_style(path, options.quote)
+        }
+    };
+    if forms.name_only {
+        out.put(name(pair.path()));
+        out.put(end);
+        return Ok(());
+    }
+    if forms.raw {
+        let short = |id| patch::short_id(contents, id, options);
+        out.put(format!(
+            ":{:06o} {:06o} {} ",
+            pair.old.mode,
+            pair.new.mode,
+            short(pair.old.id)?
+        ));
+        out.put(format!("{} ", short(pair.new.id)?));
+    }
+    out.put([pair.status]);
+    let separator: &[u8] = if options.nul { b"\0" } else { b"\t" };
+    if pair.is_rename_or_copy() {
+        out.put(format!("{:03}", pair.percent()));
+        out.put(separator);
+        out.put(name(&pair.old.path));
+    }
+    out.put(separator);
+    out.put(name(pair.path()));
+    out.put(end);
+    Ok(())
+}

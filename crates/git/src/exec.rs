@@ -1,0 +1,287 @@
+//! From an argv to a verb: global options, aliases, dispatch, and how an early end becomes an answer.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::sync::atomic::AtomicBool;
+
+use crate::bytes::{self, Bytes, lossy};
+use crate::outcome::{Cancel, Out, Res, Stop};
+use crate::request::{Answer, Environment, Exec, NotNative, Request};
+use crate::{branch, diff, log, rev_parse, show, status};
+
+/// What a command line would do, judged from the argv alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// Reads the repository; starts nothing and changes nothing but, as git does, the index's cached file times.
+    Read,
+    /// Changes the repository or its work tree.
+    LocalWrite,
+    /// Talks to another repository.
+    Remote,
+    /// Would be handed to the real git.
+    NotNative {
+        /// Why, as a fragment.
+        reason: String,
+    },
+}
+
+/// Judges an argv without looking at any repository.
+///
+/// Conservative: an alias, an unknown verb and an option that is not implemented are `NotNative`. What is `Read` here
+/// never writes when it is executed; what turns out not to be native later is never carried out natively.
+pub fn plan(argv: &[OsString]) -> Plan {
+    let argv: Vec<Bytes> = argv.iter().map(|a| bytes::from_os(a)).collect();
+    let found = Globals::parse(&argv).and_then(|(_, rest)| {
+        let name = rest.first().ok_or_else(|| Stop::not_native("no command"))?;
+        let verb =
+            find_verb(name).ok_or_else(|| Stop::NotNative(format!("command `{}`", lossy(name))))?;
+        (verb.plan)(&rest[1..])
+    });
+    match found {
+        Ok(plan) => plan,
+        Err(Stop::NotNative(reason)) => Plan::NotNative { reason },
+        Err(Stop::Fail { .. } | Stop::Cancelled) => Plan::Read,
+    }
+}
+
+/// Answers a request, or says that it is not native.
+///
+/// Never panics on bad input and never starts a program. When `cancel` becomes true the command ends at its next
+/// check with exit code 130 and what it had printed so far; a write that had begun is finished first.
+pub fn exec(request: &Request, cancel: &AtomicBool) -> Exec {
+    let mut out = Out::new(request.limits);
+    match run(request, Cancel(cancel), &mut out) {
+        Ok(()) => Exec::Answer(out.into_answer()),
+        Err(Stop::NotNative(reason)) => Exec::NotNative(NotNative { reason }),
+        Err(Stop::Fail { code, text }) => {
+            out.warn(text);
+            out.code = code;
+            Exec::Answer(out.into_answer())
+        }
+        Err(Stop::Cancelled) => {
+            out.code = 130;
+            Exec::Answer(Answer {
+                data: None,
+                ..out.into_answer()
+            })
+        }
+    }
+}
+
+fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
+    let argv: Vec<Bytes> = request.argv.iter().map(|a| bytes::from_os(a)).collect();
+    let (globals, rest) = Globals::parse(&argv)?;
+    let mut cwd = bytes::from_path(&request.cwd);
+    for dir in &globals.directories {
+        if dir.is_empty() {
+            continue;
+        }
+        cwd = bytes::join(&cwd, dir);
+        if let Err(error) = std::fs::read_dir(bytes::to_path(&cwd)) {
+            let why = match error.kind() {
+                std::io::ErrorKind::NotFound => "No such file or directory",
+                std::io::ErrorKind::NotADirectory => "Not a directory",
+                _ => return Err(error.into()),
+            };
+            return Err(Stop::fatal(format!(
+                "cannot change to '{}': {why}",
+                lossy(dir)
+            )));
+        }
+    }
+    let cwd = match std::fs::canonicalize(bytes::to_path(&cwd)) {
+        Ok(path) => bytes::from_path(&path),
+        Err(_) => return Err(Stop::not_native("the working directory cannot be resolved")),
+    };
+    let call = Call {
+        env: &request.env,
+        cwd,
+        globals,
+        stdin: request.stdin.as_deref().unwrap_or_default(),
+        cancel,
+        warnings: RefCell::default(),
+        depth: 0,
+    };
+    let Some(name) = rest.first() else {
+        return Err(Stop::not_native("no command"));
+    };
+    let Some(verb) = find_verb(name) else {
+        return Err(Stop::NotNative(format!("command `{}`", lossy(name))));
+    };
+    let done = (verb.run)(&call, &rest[1..], out);
+    out.warn(call.warnings.borrow().as_slice());
+    done
+}
+
+/// Everything a verb knows about its call besides its own arguments.
+pub(crate) struct Call<'a> {
+    pub(crate) env: &'a Environment,
+    /// The directory after `-C`, absolute, without symbolic links.
+    pub(crate) cwd: Bytes,
+    pub(crate) globals: Globals,
+    #[expect(dead_code, reason = "verbs that read standard input come next")]
+    pub(crate) stdin: &'a [u8],
+    pub(crate) cancel: Cancel<'a>,
+    pub(crate) warnings: RefCell<Bytes>,
+    /// How many repositories this one is nested in.
+    pub(crate) depth: usize,
+}
+
+impl Call<'_> {
+    /// Keeps a line for standard error.
+    pub(crate) fn warn(&self, text: impl AsRef<[u8]>) {
+        self.warnings.borrow_mut().extend_from_slice(text.as_ref());
+    }
+
+    /// Returns a variable's bytes; an unset and an empty variable are different.
+    pub(crate) fn var(&self, name: &str) -> Option<Bytes> {
+        self.env.get(name).map(bytes::from_os)
+    }
+
+    /// Returns a variable read as git reads a boolean one.
+    pub(crate) fn var_bool(&self, name: &str, default: bool) -> bool {
+        match self.var(name) {
+            None => default,
+            Some(v) => !matches!(
+                v.to_ascii_lowercase().as_slice(),
+                b"" | b"0" | b"false" | b"no" | b"off"
+            ),
+        }
+    }
+}
+
+/// What stands between `git` and the verb.
+#[derive(Debug, Default)]
+pub(crate) struct Globals {
+    /// `-C`, in order.
+    directories: Vec<Bytes>,
+    /// `-c`, in order: the key as written, and the value (`None` for a key alone).
+    pub(crate) config: Vec<(Bytes, Option<Bytes>)>,
+    pub(crate) git_dir: Option<Bytes>,
+    pub(crate) work_tree: Option<Bytes>,
+    pub(crate) no_optional_locks: bool,
+}
+
+impl Globals {
+    /// Reads the options before the verb; returns them and what follows.
+    fn parse(argv: &[Bytes]) -> Res<(Globals, &[Bytes])> {
+        if argv.first().map(Vec::as_slice) != Some(b"git") {
+            return Err(Stop::not_native("not a git command"));
+        }
+        let mut globals = Globals::default();
+        let mut i = 1;
+        while i < argv.len() && argv[i].first() == Some(&b'-') {
+            let arg = argv[i].as_slice();
+            i += 1;
+            let mut next = || {
+                i += 1;
+                argv.get(i - 1)
+                    .cloned()
+                    .ok_or_else(|| Stop::not_native("an option without its value"))
+            };
+            match arg {
+                b"-C" => globals.directories.push(next()?),
+                b"-c" => {
+                    let text = next()?;
+                    globals.config.push(match bytes::split_once(&text, b'=') {
+                        Some((key, value)) => (key.to_vec(), Some(value.to_vec())),
+                        None => (text, None),
+                    });
+                }
+                b"--git-dir" => globals.git_dir = Some(next()?),
+                b"--work-tree" => globals.work_tree = Some(next()?),
+                b"--no-pager"
+                | b"-P"
+                | b"-p"
+                | b"--paginate"
+                | b"--no-replace-objects"
+                | b"--no-lazy-fetch"
+                | b"--no-advice" => {
+                    if matches!(arg, b"--no-replace-objects" | b"--no-advice") {
+                        return Err(Stop::NotNative(format!("option `{}`", lossy(arg))));
+                    }
+                }
+                b"--no-optional-locks" => globals.no_optional_locks = true,
+                b"--version" | b"-v" => {
+                    return Ok((
+                        globals,
+                        VERSION_VERB.get_or_init(|| vec![b"version".to_vec()]),
+                    ));
+                }
+                _ => {
+                    if let Some(v) = arg.strip_prefix(b"--git-dir=") {
+                        globals.git_dir = Some(v.to_vec());
+                    } else if let Some(v) = arg.strip_prefix(b"--work-tree=") {
+                        globals.work_tree = Some(v.to_vec());
+                    } else {
+                        return Err(Stop::NotNative(format!("option `{}`", lossy(arg))));
+                    }
+                }
+            }
+        }
+        Ok((globals, argv.get(i..).unwrap_or_default()))
+    }
+}
+
+static VERSION_VERB: std::sync::OnceLock<Vec<Bytes>> = std::sync::OnceLock::new();
+
+/// A verb: what it would do, and how it is done.
+struct Verb {
+    name: &'static str,
+    plan: fn(&[Bytes]) -> Res<Plan>,
+    run: fn(&Call<'_>, &[Bytes], &mut Out) -> Res<()>,
+}
+
+fn find_verb(name: &[u8]) -> Option<&'static Verb> {
+    VERBS.iter().find(|v| v.name.as_bytes() == name)
+}
+
+fn reads(_args: &[Bytes]) -> Res<Plan> {
+    Ok(Plan::Read)
+}
+
+const VERBS: &[Verb] = &[
+    Verb {
+        name: "branch",
+        plan: branch::plan,
+        run: branch::run,
+    },
+    Verb {
+        name: "log",
+        plan: log::plan,
+        run: log::run,
+    },
+    Verb {
+        name: "rev-parse",
+        plan: rev_parse::plan,
+        run: rev_parse::run,
+    },
+    Verb {
+        name: "show",
+        plan: show::plan,
+        run: show::run,
+    },
+    Verb {
+        name: "diff",
+        plan: diff::plan,
+        run: diff::run,
+    },
+    Verb {
+        name: "status",
+        plan: status::plan,
+        run: status::run,
+    },
+    Verb {
+        name: "version",
+        plan: reads,
+        run: version,
+    },
+];
+
+fn version(_call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
+    if !args.is_empty() {
+        return Err(Stop::not_native("options of `version`"));
+    }
+    out.put(format!("git version {}\n", crate::GIT_VERSION_EMULATED));
+    Ok(())
+}

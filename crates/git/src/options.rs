@@ -1,0 +1,237 @@
+//! Command line options, by tables: what a verb accepts here, and nothing else.
+//!
+//! git's rules: `--name=value` and `--name value`, `--no-name`, clusters of short flags, `-n5`, options after
+//! arguments, `--` ends options. What is not in the table is not native, so abbreviated names are handed over.
+
+use crate::bytes::{Bytes, lossy};
+use crate::outcome::{Res, Stop};
+
+/// What follows an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Nothing.
+    Nothing,
+    /// A value, attached or as the next argument.
+    Value,
+    /// A value only when attached.
+    Maybe,
+    /// A value that only the long form can have, attached; the short form is a flag.
+    LongMaybe,
+}
+
+/// One option a verb accepts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spec {
+    /// The name by which the verb's code knows it, and its long form.
+    pub(crate) name: &'static str,
+    /// The one-letter form.
+    pub(crate) short: Option<u8>,
+    pub(crate) takes: Takes,
+    /// Whether `--no-<name>` exists.
+    pub(crate) negatable: bool,
+}
+
+/// An option without value.
+pub(crate) const fn flag(name: &'static str, short: Option<u8>) -> Spec {
+    Spec {
+        name,
+        short,
+        takes: Takes::Nothing,
+        negatable: false,
+    }
+}
+
+/// An option with a value.
+pub(crate) const fn value(name: &'static str, short: Option<u8>) -> Spec {
+    Spec {
+        name,
+        short,
+        takes: Takes::Value,
+        negatable: false,
+    }
+}
+
+/// An option that may have a value attached.
+pub(crate) const fn maybe(name: &'static str, short: Option<u8>) -> Spec {
+    Spec {
+        name,
+        short,
+        takes: Takes::Maybe,
+        negatable: false,
+    }
+}
+
+impl Spec {
+    /// Accepts `--no-<name>` too.
+    pub(crate) const fn or_no(mut self) -> Spec {
+        self.negatable = true;
+        self
+    }
+    /// The short form takes no value though the long one may.
+    pub(crate) const fn short_is_flag(mut self) -> Spec {
+        self.takes = Takes::LongMaybe;
+        self
+    }
+}
+
+/// One option as it was given.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    pub(crate) name: &'static str,
+    pub(crate) value: Option<Bytes>,
+    /// Given as `--no-<name>`.
+    pub(crate) negated: bool,
+}
+
+impl Given {
+    /// Returns the value of an option that always has one.
+    pub(crate) fn text(&self) -> &[u8] {
+        self.value.as_deref().unwrap_or_default()
+    }
+}
+
+/// A command line, taken apart.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parsed {
+    pub(crate) options: Vec<Given>,
+    /// What is no option, in order.
+    pub(crate) args: Vec<Bytes>,
+    /// How many of `args` stood before `--`; `None` when there was none.
+    pub(crate) before_dashes: Option<usize>,
+}
+
+impl Parsed {
+    /// Says whether an option was given (and not taken back by its `--no-` form afterwards).
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.last(name).is_some_and(|g| !g.negated)
+    }
+
+    /// Returns the last occurrence of an option.
+    pub(crate) fn last(&self, name: &str) -> Option<&Given> {
+        self.options.iter().rev().find(|g| g.name == name)
+    }
+}
+
+/// How arguments that look like numbers are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// `-5` is not an option here.
+    No,
+    /// `-5` is the option `max-count` with the value 5.
+    MaxCount,
+}
+
+/// Takes a command line apart.
+pub(crate) fn parse(args: &[Bytes], specs: &[Spec], numbers: Numbers) -> Res<Parsed> {
+    let mut out = Parsed::default();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        if arg == b"--" {
+            out.before_dashes = Some(out.args.len());
+            out.args.extend(rest.cloned());
+            return Ok(out);
+        }
+        if let Some(long) = arg.strip_prefix(b"--") {
+            out.options.push(long_option(long, specs, &mut rest)?);
+        } else if arg.len() > 1 && arg[0] == b'-' {
+            if numbers == Numbers::MaxCount && arg[1..].iter().all(u8::is_ascii_digit) {
+                out.options.push(Given {
+                    name: "max-count",
+                    value: Some(arg[1..].to_vec()),
+                    negated: false,
+                });
+            } else {
+                cluster(&arg[1..], specs, &mut rest, &mut out.options)?;
+            }
+        } else {
+            out.args.push(arg.clone());
+        }
+    }
+    Ok(out)
+}
+
+fn unknown(option: &[u8]) -> Stop {
+    Stop::NotNative(format!("option `{}`", lossy(option)))
+}
+
+fn long_option<'a>(
+    long: &[u8],
+    specs: &[Spec],
+    rest: &mut impl Iterator<Item = &'a Bytes>,
+) -> Res<Given> {
+    let (name, attached) = match long.iter().position(|b| *b == b'=') {
+        Some(i) => (&long[..i], Some(long[i + 1..].to_vec())),
+        None => (long, None),
+    };
+    let dashed = || [b"--", long].concat();
+    if let Some(spec) = specs
+        .iter()
+        .find(|s| s.name.as_bytes() == name && !s.name.is_empty())
+    {
+        let value = match (spec.takes, attached) {
+            (Takes::Nothing, None) => None,
+            (Takes::Nothing, Some(_)) => return Err(unknown(&dashed())),
+            (Takes::Value, None) => Some(rest.next().ok_or_else(|| unknown(&dashed()))?.clone()),
+            (_, attached) => attached,
+        };
+        return Ok(Given {
+            name: spec.name,
+            value,
+            negated: false,
+        });
+    }
+    if let Some(positive) = name.strip_prefix(b"no-")
+        && attached.is_none()
+        && let Some(spec) = specs
+            .iter()
+            .find(|s| s.negatable && s.name.as_bytes() == positive)
+    {
+        return Ok(Given {
+            name: spec.name,
+            value: None,
+            negated: true,
+        });
+    }
+    Err(unknown(&dashed()))
+}
+
+fn cluster<'a>(
+    letters: &[u8],
+    specs: &[Spec],
+    rest: &mut impl Iterator<Item = &'a Bytes>,
+    options: &mut Vec<Given>,
+) -> Res<()> {
+    let mut i = 0;
+    while i < letters.len() {
+        let spec = specs
+            .iter()
+            .find(|s| s.short == Some(letters[i]))
+            .ok_or_else(|| unknown(&[b"-", &letters[i..=i]].concat()))?;
+        i += 1;
+        let attached = &letters[i..];
+        let value = match spec.takes {
+            Takes::Nothing | Takes::LongMaybe => {
+                options.push(Given {
+                    name: spec.name,
+                    value: None,
+                    negated: false,
+                });
+                continue;
+            }
+            Takes::Maybe => (!attached.is_empty()).then(|| attached.to_vec()),
+            Takes::Value if attached.is_empty() => Some(
+                rest.next()
+                    .ok_or_else(|| unknown(&[b"-", letters].concat()))?
+                    .clone(),
+            ),
+            Takes::Value => Some(attached.to_vec()),
+        };
+        options.push(Given {
+            name: spec.name,
+            value,
+            negated: false,
+        });
+        return Ok(());
+    }
+    Ok(())
+}

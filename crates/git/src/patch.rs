@@ -1,0 +1,275 @@
+//! Patches as git prints them: headers, hunks, headings.
+
+use deskhand_protocol::git::Hunk;
+
+use crate::bytes::{Bytes, lossy};
+use crate::diff_options::DiffOptions;
+use crate::id::Id;
+use crate::object::mode;
+use crate::outcome::{Out, Res};
+use crate::pair::{Contents, Pair, Side};
+use crate::quote;
+use crate::userdiff::{self, Headings};
+use crate::xdiff;
+
+/// The largest part of a line that becomes a heading.
+const MAX_HEADING: usize = 80;
+
+/// Prints one pair as a patch; returns whether anything was printed and the hunks.
+pub(crate) fn print(
+    contents: &Contents<'_>,
+    pair: &Pair,
+    options: &DiffOptions,
+    prefixes: &(Bytes, Bytes),
+    out: &mut Out,
+) -> Res<Option<Vec<Hunk>>> {
+    if pair.status == b'U' {
+        out.put("* Unmerged path ");
+        out.put(&pair.old.path);
+        out.put("\n");
+        return Ok(Some(Vec::new()));
+    }
+    if pair.old.exists() && pair.new.exists() && mode::type_differs(pair.old.mode, pair.new.mode) {
+        // Another kind of thing is a deletion and a creation.
+        let gone = Pair::new(pair.old.clone(), Side::absent(&pair.old.path));
+        let made = Pair::new(Side::absent(&pair.new.path), pair.new.clone());
+        print(contents, &gone, options, prefixes, out)?;
+        print(contents, &made, options, prefixes, out)?;
+        return Ok(Some(Vec::new()));
+    }
+    userdiff::refuse_programs(contents, pair.path())?;
+    let mut header = Bytes::new();
+    let must_show = write_header(contents, pair, options, prefixes, &mut header)?;
+    let (old, new) = (contents.get(&pair.old)?, contents.get(&pair.new)?);
+    let label = |side: &Side, prefix: &[u8]| {
+        if side.exists() {
+            quote::two(prefix, &side.path, options.quote)
+        } else {
+            b"/dev/null".to_vec()
+        }
+    };
+    let labels = (label(&pair.old, &prefixes.0), label(&pair.new, &prefixes.1));
+    let binary = !options.text
+        && (pair.old.exists() && userdiff::is_binary(contents, &pair.old, &old)?
+            || pair.new.exists() && userdiff::is_binary(contents, &pair.new, &new)?);
+    if binary {
+        if old == new {
+            if must_show {
+                out.put(header);
+            }
+            return Ok(must_show.then(Vec::new));
+        }
+        out.put(header);
+        out.put(
+            [
+                b"Binary files ".as_slice(),
+                &labels.0,
+                b" and ",
+                &labels.1,
+                b" differ\n",
+            ]
+            .concat(),
+        );
+        return Ok(Some(Vec::new()));
+    }
+    let changes = xdiff::changes(&old, &new, options.compare)?;
+    if changes.is_empty() {
+        if must_show {
+            out.put(header);
+        }
+        return Ok(must_show.then(Vec::new));
+    }
+    for (label, sign) in [(&labels.0, "--- "), (&labels.1, "+++ ")] {
+        header.extend_from_slice(sign.as_bytes());
+        header.extend_from_slice(label);
+        if label.contains(&b' ') {
+            header.push(b'\t');
+        }
+        header.push(b'\n');
+    }
+    out.put(header);
+    let headings = match userdiff::headings(contents, &pair.old)? {
+        Headings::Default => userdiff::headings(contents, &pair.new)?,
+        own => own,
+    };
+    Ok(Some(print_hunks(
+        &old, &new, &changes, options, &headings, out,
+    )))
+}
+
+/// Prints the hunks of two texts.
+pub(crate) fn print_hunks(
+    old: &[u8],
+    new: &[u8],
+    changes: &[xdiff::Change],
+    options: &DiffOptions,
+    headings: &Headings,
+    out: &mut Out,
+) -> Vec<Hunk> {
+    let (olds, news) = (xdiff::lines(old), xdiff::lines(new));
+    let mut hunks = Vec::new();
+    let mut heading = Bytes::new();
+    // Lines before this one were looked at for a heading already.
+    let mut looked = 0;
+    for range in xdiff::hunks(
+        changes,
+        options.context,
+        options.between,
+        olds.len(),
+        news.len(),
+    ) {
+        for line in olds[looked.min(range.old.start)..range.old.start]
+            .iter()
+            .rev()
+        {
+            if let Some(found) = headings.of(line) {
+                heading = found[..found.len().min(MAX_HEADING)]
+                    .trim_ascii_end()
+                    .to_vec();
+                break;
+            }
+        }
+        looked = range.old.start;
+        let place = |range: &std::ops::Range<usize>| match range.len() {
+            0 => format!("{},0", range.start),
+            1 => format!("{}", range.start + 1),
+            n => format!("{},{n}", range.start + 1),
+        };
+        out.put(format!(
+            "@@ -{} +{} @@",
+            place(&range.old),
+            place(&range.new)
+        ));
+        if !heading.is_empty() {
+            out.put(" ");
+            out.put(&heading);
+        }
+        out.put("\n");
+        let mut at = range.new.start;
+        for change in &changes[range.changes.clone()] {
+            for line in &news[at..change.new] {
+                print_line(b' ', line, options, out);
+            }
+            for line in &olds[change.old..change.old + change.n_old] {
+                print_line(b'-', line, options, out);
+            }
+            for line in &news[change.new..change.new + change.n_new] {
+                print_line(b'+', line, options, out);
+            }
+            at = change.new + change.n_new;
+        }
+        for line in &news[at..range.new.end] {
+            print_line(b' ', line, options, out);
+        }
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        hunks.push(Hunk {
+            old_start: number(range.old.start + usize::from(!range.old.is_empty())),
+            old_lines: number(range.old.len()),
+            new_start: number(range.new.start + usize::from(!range.new.is_empty())),
+            new_lines: number(range.new.len()),
+            heading: lossy(&heading).into_owned(),
+        });
+    }
+    hunks
+}
+
+fn print_line(sign: u8, line: &[u8], options: &DiffOptions, out: &mut Out) {
+    if options.suppress_blank_empty && sign == b' ' && line == b"\n" {
+        out.put(b"\n");
+        return;
+    }
+    out.put([sign]);
+    out.put(line);
+    if !line.ends_with(b"\n") {
+        out.put("\n\\ No newline at end of file\n");
+    }
+}
+
+/// Writes what stands above the hunks; returns whether it is shown even without any.
+fn write_header(
+    contents: &Contents<'_>,
+    pair: &Pair,
+    options: &DiffOptions,
+    prefixes: &(Bytes, Bytes),
+    header: &mut Bytes,
+) -> Res<bool> {
+    // A side that is not there is named like the other one.
+    let old_path = if pair.old.exists() {
+        &pair.old.path
+    } else {
+        &pair.new.path
+    };
+    let new_path = if pair.new.exists() {
+        &pair.new.path
+    } else {
+        &pair.old.path
+    };
+    let mut line = |parts: &[&[u8]]| {
+        header.extend_from_slice(&parts.concat());
+        header.push(b'\n');
+    };
+    let (a, b) = (
+        quote::two(&prefixes.0, old_path, options.quote),
+        quote::two(&prefixes.1, new_path, options.quote),
+    );
+    line(&[b"diff --git ", &a, b" ", &b]);
+    let (old, new) = (&pair.old, &pair.new);
+    let mut must_show = true;
+    if !old.exists() {
+        line(&[format!("new file mode {:06o}", new.mode).as_bytes()]);
+    } else if !new.exists() {
+        line(&[format!("deleted file mode {:06o}", old.mode).as_bytes()]);
+    } else if old.mode != new.mode {
+        line(&[format!("old mode {:06o}", old.mode).as_bytes()]);
+        line(&[format!("new mode {:06o}", new.mode).as_bytes()]);
+    } else {
+        must_show = false;
+    }
+    if pair.is_rename_or_copy() {
+        let verb: &[u8] = if pair.status == b'R' {
+            b"rename"
+        } else {
+            b"copy"
+        };
+        line(&[format!("similarity index {}%", pair.percent()).as_bytes()]);
+        line(&[verb, b" from ", &quote::c_style(&old.path, options.quote)]);
+        line(&[verb, b" to ", &quote::c_style(&new.path, options.quote)]);
+        must_show = true;
+    }
+    let (old_id, new_id) = (side_id(contents, old)?, side_id(contents, new)?);
+    if old_id != new_id {
+        let short = |id: Id| short_id(contents, id, options);
+        let mode = if old.mode == new.mode {
+            format!(" {:06o}", old.mode)
+        } else {
+            String::new()
+        };
+        line(&[format!("index {}..{}{mode}", short(old_id)?, short(new_id)?).as_bytes()]);
+    }
+    Ok(must_show)
+}
+
+/// Returns a side's id; a file that is not there has the zero id.
+pub(crate) fn side_id(contents: &Contents<'_>, side: &Side) -> Res<Id> {
+    if side.exists() {
+        contents.id(side)
+    } else {
+        Ok(Id::ZERO)
+    }
+}
+
+/// Abbreviates an id for an `index` line.
+pub(crate) fn short_id(contents: &Contents<'_>, id: Id, options: &DiffOptions) -> Res<String> {
+    let length = if options.full_index {
+        40
+    } else {
+        match options.abbrev {
+            Some(n) => n,
+            None => contents.repo.default_abbrev()?,
+        }
+    };
+    if id.is_zero() {
+        return Ok("0".repeat(length));
+    }
+    contents.repo.abbreviate(id, length)
+}

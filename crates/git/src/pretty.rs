@@ -1,0 +1,602 @@
+//! A commit in words: the named formats and the `%` placeholders.
+
+use crate::bytes::{Bytes, lossy};
+use crate::date::{self, Format as DateFormat, Style};
+use crate::decorate::Decorations;
+use crate::id::Id;
+use crate::mailmap::Mailmap;
+use crate::object::{Commit, Person};
+use crate::outcome::{Res, Stop};
+use crate::repo::Repo;
+
+/// A format of commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pretty {
+    Oneline,
+    Short,
+    Medium,
+    Full,
+    Fuller,
+    Reference,
+    Raw,
+    /// A template, and whether every commit ends with a newline (or they are separated by one).
+    Template(Bytes, bool),
+}
+
+impl Pretty {
+    /// Reads a value of `--pretty` or `--format`; `None` when it is a name git may know from configuration.
+    pub(crate) fn parse(repo: &Repo<'_>, text: &[u8]) -> Res<Pretty> {
+        if let Some(template) = text.strip_prefix(b"format:") {
+            return Ok(Pretty::Template(template.to_vec(), false));
+        }
+        if let Some(template) = text.strip_prefix(b"tformat:") {
+            return Ok(Pretty::Template(template.to_vec(), true));
+        }
+        if text.contains(&b'%') || text.is_empty() {
+            return Ok(Pretty::Template(text.to_vec(), true));
+        }
+        let key = [b"pretty.", text].concat();
+        Ok(match text {
+            b"oneline" => Pretty::Oneline,
+            b"short" => Pretty::Short,
+            b"medium" => Pretty::Medium,
+            b"full" => Pretty::Full,
+            b"fuller" => Pretty::Fuller,
+            b"reference" => Pretty::Reference,
+            b"raw" => Pretty::Raw,
+            b"email" | b"mboxrd" => return Err(Stop::not_native("the e-mail format")),
+            _ => match repo.config.get_bytes(&key) {
+                Some(value) if value != text => {
+                    let value = value.to_vec();
+                    let is_name = !value.contains(&b'%')
+                        && !value.starts_with(b"format:")
+                        && !value.starts_with(b"tformat:");
+                    if is_name
+                        && repo
+                            .config
+                            .get_bytes(&[b"pretty.", value.as_slice()].concat())
+                            .is_some()
+                    {
+                        return Err(Stop::not_native("an alias of a format alias"));
+                    }
+                    return Pretty::parse(repo, &value);
+                }
+                _ if [
+                    b"oneline".as_slice(),
+                    b"short",
+                    b"medium",
+                    b"full",
+                    b"fuller",
+                    b"reference",
+                    b"raw",
+                ]
+                .iter()
+                .any(|name| name.starts_with(text)) =>
+                {
+                    return Err(Stop::not_native("an abbreviated format name"));
+                }
+                _ => {
+                    return Err(Stop::fatal(format!(
+                        "invalid --pretty format: {}",
+                        lossy(text)
+                    )));
+                }
+            },
+        })
+    }
+
+    /// Says whether commits end with a newline rather than being separated by one.
+    pub(crate) fn terminates(&self) -> bool {
+        matches!(
+            self,
+            Pretty::Oneline | Pretty::Reference | Pretty::Template(_, true)
+        )
+    }
+
+    /// Says whether notes are part of the format.
+    pub(crate) fn shows_notes(&self) -> bool {
+        !matches!(
+            self,
+            Pretty::Oneline | Pretty::Reference | Pretty::Template(..)
+        )
+    }
+}
+
+/// Everything a format may need besides the commit.
+pub(crate) struct Context<'r> {
+    pub(crate) repo: &'r Repo<'r>,
+    pub(crate) date: DateFormat,
+    pub(crate) date_given: bool,
+    /// Digits of abbreviated ids.
+    pub(crate) abbrev: usize,
+    pub(crate) mailmap: Mailmap,
+    /// Whether the named formats use the map.
+    pub(crate) use_mailmap: bool,
+    pub(crate) decorations: Option<Decorations>,
+    pub(crate) expand_tabs: Option<usize>,
+}
+
+/// What a template can say about one commit.
+pub(crate) struct Subject<'c> {
+    pub(crate) id: Id,
+    pub(crate) commit: &'c Commit,
+    /// The parents as they are to be shown.
+    pub(crate) parents: &'c [Id],
+    /// `<`, `>` or `-`.
+    pub(crate) mark: u8,
+    /// `stash@{0}` and the message beside it, when a reference log is walked.
+    pub(crate) reflog: Option<&'c ReflogNames>,
+}
+
+/// The names of a reference log entry.
+#[derive(Debug, Clone)]
+pub(crate) struct ReflogNames {
+    pub(crate) full: Bytes,
+    pub(crate) short: Bytes,
+    pub(crate) message: Bytes,
+    pub(crate) who: Bytes,
+}
+
+impl Context<'_> {
+    /// Returns the message in UTF-8, as git shows it.
+    pub(crate) fn message(&self, commit: &Commit) -> Res<Bytes> {
+        match &commit.encoding {
+            None => Ok(commit.message.clone()),
+            Some(name) if is_utf8(name) => Ok(commit.message.clone()),
+            Some(name) if is_latin1(name) => Ok(from_latin1(&commit.message)),
+            Some(name) => Err(Stop::NotNative(format!(
+                "the commit encoding `{}`",
+                lossy(name)
+            ))),
+        }
+    }
+
+    fn person_line(&self, commit: &Commit, line: &[u8]) -> Bytes {
+        if commit.encoding.as_deref().is_some_and(is_latin1) {
+            from_latin1(line)
+        } else {
+            line.to_vec()
+        }
+    }
+
+    fn date(&self, person: &Person<'_>, format: &DateFormat) -> Res<String> {
+        date::show(self.repo.call, person.time, person.zone, format)
+    }
+
+    /// Writes a named format's part below the `commit` line.
+    pub(crate) fn write_named(
+        &self,
+        subject: &Subject<'_>,
+        pretty: &Pretty,
+        out: &mut Bytes,
+    ) -> Res<()> {
+        let commit = subject.commit;
+        let message = self.message(commit)?;
+        if *pretty == Pretty::Oneline {
+            out.extend_from_slice(&title(&message, b" "));
+            return Ok(());
+        }
+        if *pretty == Pretty::Raw {
+            self.write_raw_headers(subject, out);
+        } else {
+            if subject.parents.len() > 1 {
+                out.extend_from_slice(b"Merge:");
+                for parent in subject.parents {
+                    out.push(b' ');
+                    out.extend_from_slice(self.repo.abbreviate(*parent, self.abbrev)?.as_bytes());
+                }
+                out.push(b'\n');
+            }
+            let wide = *pretty == Pretty::Fuller;
+            self.write_person(commit, &commit.author, "Author", wide, out);
+            match pretty {
+                Pretty::Medium => self.write_date(commit, &commit.author, "Date:   ", out)?,
+                Pretty::Full => self.write_person(commit, &commit.committer, "Commit", false, out),
+                Pretty::Fuller => {
+                    self.write_date(commit, &commit.author, "AuthorDate: ", out)?;
+                    self.write_person(commit, &commit.committer, "Commit", true, out);
+                    self.write_date(commit, &commit.committer, "CommitDate: ", out)?;
+                }
+                _ => {}
+            }
+        }
+        out.push(b'\n');
+        let tabs = match pretty {
+            Pretty::Medium | Pretty::Full | Pretty::Fuller => self.expand_tabs.unwrap_or(8),
+            _ => self.expand_tabs.unwrap_or(0),
+        };
+        write_body(&message, *pretty == Pretty::Short, tabs, out);
+        while out.last().is_some_and(u8::is_ascii_whitespace) {
+            out.pop();
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    fn write_person(&self, commit: &Commit, line: &[u8], what: &str, wide: bool, out: &mut Bytes) {
+        let line = self.person_line(commit, line);
+        let person = Person::parse(&line);
+        let (name, email) = if self.use_mailmap {
+            self.mailmap.map(person.name, person.email)
+        } else {
+            (person.name.to_vec(), person.email.to_vec())
+        };
+        out.extend_from_slice(what.as_bytes());
+        out.extend_from_slice(if wide { b":     " } else { b": " });
+        out.extend_from_slice(&name);
+        out.extend_from_slice(b" <");
+        out.extend_from_slice(&email);
+        out.extend_from_slice(b">\n");
+    }
+
+    fn write_date(&self, commit: &Commit, line: &[u8], what: &str, out: &mut Bytes) -> Res<()> {
+        let line = self.person_line(commit, line);
+        let person = Person::parse(&line);
+        out.extend_from_slice(what.as_bytes());
+        out.extend_from_slice(self.date(&person, &self.date)?.as_bytes());
+        out.push(b'\n');
+        Ok(())
+    }
+
+    fn write_raw_headers(&self, subject: &Subject<'_>, out: &mut Bytes) {
+        let commit = subject.commit;
+        let mut line = |key: &[u8], value: &[u8]| {
+            out.extend_from_slice(key);
+            out.push(b' ');
+            // Continuation lines begin with a blank.
+            for (i, part) in value.split(|b| *b == b'\n').enumerate() {
+                if i > 0 {
+                    out.push(b' ');
+                }
+                out.extend_from_slice(part);
+                out.push(b'\n');
+            }
+        };
+        line(b"tree", commit.tree.hex().as_bytes());
+        for parent in subject.parents {
+            line(b"parent", parent.hex().as_bytes());
+        }
+        line(b"author", &commit.author);
+        line(b"committer", &commit.committer);
+        for (key, value) in &commit.extra {
+            line(key, value);
+        }
+    }
+
+    /// Fills a template.
+    pub(crate) fn write_template(
+        &self,
+        subject: &Subject<'_>,
+        template: &[u8],
+        out: &mut Bytes,
+    ) -> Res<()> {
+        let mut rest = template;
+        while let Some(at) = rest.iter().position(|b| *b == b'%') {
+            out.extend_from_slice(&rest[..at]);
+            rest = &rest[at + 1..];
+            let modifier = match rest.first() {
+                Some(c @ (b'-' | b'+' | b' ')) => {
+                    rest = &rest[1..];
+                    Some(*c)
+                }
+                _ => None,
+            };
+            let start = out.len();
+            let used = self.placeholder(subject, rest, out)?;
+            if used == 0 {
+                out.push(b'%');
+                if let Some(c) = modifier {
+                    out.push(c);
+                }
+                continue;
+            }
+            rest = &rest[used..];
+            let empty = out.len() == start;
+            match modifier {
+                Some(b'-') if empty => {
+                    while out.last() == Some(&b'\n') {
+                        out.pop();
+                    }
+                }
+                Some(b'+') if !empty => out.insert(start, b'\n'),
+                Some(b' ') if !empty => out.insert(start, b' '),
+                _ => {}
+            }
+        }
+        out.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// Expands the placeholder a text begins with; returns its length, 0 when there is none.
+    fn placeholder(&self, subject: &Subject<'_>, text: &[u8], out: &mut Bytes) -> Res<usize> {
+        let commit = subject.commit;
+        let mut put = |bytes: &[u8]| out.extend_from_slice(bytes);
+        let unsupported = || {
+            let shown = &text[..text.len().min(12)];
+            Err(Stop::NotNative(format!(
+                "the placeholder `%{}`",
+                lossy(shown)
+            )))
+        };
+        let Some(&first) = text.first() else {
+            return Ok(0);
+        };
+        match first {
+            b'%' => put(b"%"),
+            b'n' => put(b"\n"),
+            b'x' => {
+                let hex = text.get(1..3).and_then(|h| std::str::from_utf8(h).ok());
+                let Some(byte) = hex.and_then(|h| u8::from_str_radix(h, 16).ok()) else {
+                    return Ok(0);
+                };
+                put(&[byte]);
+                return Ok(3);
+            }
+            b'C' => return colour(text),
+            b'H' => put(subject.id.hex().as_bytes()),
+            b'h' => put(self.repo.abbreviate(subject.id, self.abbrev)?.as_bytes()),
+            b'T' => put(commit.tree.hex().as_bytes()),
+            b't' => put(self.repo.abbreviate(commit.tree, self.abbrev)?.as_bytes()),
+            b'P' | b'p' => {
+                for (i, parent) in subject.parents.iter().enumerate() {
+                    if i > 0 {
+                        put(b" ");
+                    }
+                    if first == b'P' {
+                        put(parent.hex().as_bytes());
+                    } else {
+                        put(self.repo.abbreviate(*parent, self.abbrev)?.as_bytes());
+                    }
+                }
+            }
+            b'a' => return self.person(commit, &commit.author, text, out),
+            b'c' => return self.person(commit, &commit.committer, text, out),
+            b'm' => put(&[subject.mark]),
+            b'e' => put(commit.encoding.as_deref().unwrap_or_default()),
+            b's' => put(&title(&self.message(commit)?, b" ")),
+            b'f' => put(&sanitized(&self.message(commit)?)),
+            b'b' => put(body(&self.message(commit)?)),
+            b'B' => put(&self.message(commit)?),
+            b'd' | b'D' => {
+                let Some(decorations) = &self.decorations else {
+                    return unsupported();
+                };
+                let list = decorations.list(subject.id, false);
+                if first == b'D' {
+                    put(&list);
+                } else if !list.is_empty() {
+                    put(&[b" (", list.as_slice(), b")"].concat());
+                }
+            }
+            b'g' => {
+                let Some(log) = subject.reflog else {
+                    return Ok(if text.len() > 1 && b"dDsnNeE".contains(&text[1]) {
+                        2
+                    } else {
+                        0
+                    });
+                };
+                match text.get(1) {
+                    Some(b'd') => put(&log.short),
+                    Some(b'D') => put(&log.full),
+                    Some(b's') => put(&log.message),
+                    Some(b'n') => put(Person::parse(&log.who).name),
+                    Some(b'e') => put(Person::parse(&log.who).email),
+                    Some(b'N' | b'E') => return unsupported(),
+                    _ => return Ok(0),
+                }
+                return Ok(2);
+            }
+            b'N' => {
+                if self.repo.ref_id(b"refs/notes/commits")?.is_some() {
+                    return unsupported();
+                }
+            }
+            b'w' | b'<' | b'>' | b'G' | b'S' | b'(' => return unsupported(),
+            _ => return Ok(0),
+        }
+        Ok(1)
+    }
+
+    fn person(&self, commit: &Commit, line: &[u8], text: &[u8], out: &mut Bytes) -> Res<usize> {
+        let line = self.person_line(commit, line);
+        let person = Person::parse(&line);
+        let local = |email: &[u8]| {
+            email
+                .split(|b| *b == b'@')
+                .next()
+                .unwrap_or_default()
+                .to_vec()
+        };
+        let style = |style: Style| DateFormat {
+            style,
+            local: false,
+        };
+        let Some(&part) = text.get(1) else {
+            return Ok(0);
+        };
+        match part {
+            b'n' => out.extend_from_slice(person.name),
+            b'e' => out.extend_from_slice(person.email),
+            b'l' => out.extend_from_slice(&local(person.email)),
+            b'N' | b'E' | b'L' => {
+                let (name, email) = self.mailmap.map(person.name, person.email);
+                out.extend_from_slice(&match part {
+                    b'N' => name,
+                    b'E' => email,
+                    _ => local(&email),
+                });
+            }
+            b't' if person.has_time => out.extend_from_slice(person.time.to_string().as_bytes()),
+            b'd' | b'D' | b'r' | b'i' | b'I' | b's' | b'h' if person.has_time => {
+                let format = match part {
+                    b'd' => self.date.clone(),
+                    b'D' => style(Style::Rfc),
+                    b'r' => style(Style::Relative),
+                    b'i' => style(Style::Iso),
+                    b'I' => style(Style::IsoStrict),
+                    b's' => style(Style::Short),
+                    _ => style(Style::Human),
+                };
+                out.extend_from_slice(self.date(&person, &format)?.as_bytes());
+            }
+            b't' | b'd' | b'D' | b'r' | b'i' | b'I' | b's' | b'h' => {}
+            _ => return Ok(0),
+        }
+        Ok(2)
+    }
+}
+
+/// Colours print nothing, since output is never a terminal; those that are forced are not native.
+fn colour(text: &[u8]) -> Res<usize> {
+    if text.get(1) == Some(&b'(') {
+        let Some(close) = text.iter().position(|b| *b == b')') else {
+            return Ok(0);
+        };
+        if text[2..close].starts_with(b"always") {
+            return Err(Stop::not_native("forced colours"));
+        }
+        return Ok(close + 1);
+    }
+    for name in [b"Cred".as_slice(), b"Cgreen", b"Cblue", b"Creset"] {
+        if text.starts_with(name) {
+            return Ok(name.len());
+        }
+    }
+    Ok(0)
+}
+
+fn is_utf8(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"utf-8") || name.eq_ignore_ascii_case(b"utf8")
+}
+
+fn is_latin1(name: &[u8]) -> bool {
+    [
+        b"iso-8859-1".as_slice(),
+        b"iso8859-1",
+        b"latin1",
+        b"latin-1",
+    ]
+    .iter()
+    .any(|n| name.eq_ignore_ascii_case(n))
+}
+
+fn from_latin1(text: &[u8]) -> Bytes {
+    text.iter()
+        .map(|b| char::from(*b))
+        .collect::<String>()
+        .into_bytes()
+}
+
+fn skip_blank_lines(mut text: &[u8]) -> &[u8] {
+    loop {
+        let end = text
+            .iter()
+            .position(|b| *b == b'\n')
+            .map_or(text.len(), |i| i + 1);
+        if end == 0 || !text[..end].trim_ascii().is_empty() {
+            return text;
+        }
+        text = &text[end..];
+    }
+}
+
+/// Splits a message into the lines of its first paragraph and what follows the blank lines after it.
+fn split_title(message: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let mut rest = skip_blank_lines(message);
+    let mut lines = Vec::new();
+    while !rest.is_empty() {
+        let end = rest
+            .iter()
+            .position(|b| *b == b'\n')
+            .map_or(rest.len(), |i| i + 1);
+        let line = rest[..end].trim_ascii_end();
+        if line.is_empty() {
+            break;
+        }
+        lines.push(line);
+        rest = &rest[end..];
+    }
+    (lines, skip_blank_lines(rest))
+}
+
+/// Returns the first paragraph as one line.
+pub(crate) fn title(message: &[u8], separator: &[u8]) -> Bytes {
+    split_title(message).0.join(separator)
+}
+
+/// Returns what follows the first paragraph.
+pub(crate) fn body(message: &[u8]) -> &[u8] {
+    split_title(message).1
+}
+
+/// The title as a file name.
+fn sanitized(message: &[u8]) -> Bytes {
+    let title = split_title(message)
+        .0
+        .first()
+        .map(|l| l.to_vec())
+        .unwrap_or_default();
+    let mut out = Bytes::new();
+    let mut space = 2;
+    let mut i = 0;
+    while i < title.len() {
+        let c = title[i];
+        if c.is_ascii_alphanumeric() || c == b'.' || c == b'_' {
+            if space == 1 {
+                out.push(b'-');
+            }
+            space = 0;
+            out.push(c);
+            if c == b'.' {
+                while title.get(i + 1) == Some(&b'.') {
+                    i += 1;
+                }
+            }
+        } else {
+            space |= 1;
+        }
+        i += 1;
+    }
+    while matches!(out.last(), Some(b'.' | b'-')) {
+        out.pop();
+    }
+    out
+}
+
+fn write_body(message: &[u8], short: bool, tabs: usize, out: &mut Bytes) {
+    let mut first = true;
+    for line in message.split_inclusive(|b| *b == b'\n') {
+        let line = line.trim_ascii_end();
+        if line.is_empty() {
+            if first {
+                continue;
+            }
+            if short {
+                break;
+            }
+        }
+        first = false;
+        out.extend_from_slice(b"    ");
+        if tabs > 0 {
+            expand_tabs(line, tabs, out);
+        } else {
+            out.extend_from_slice(line);
+        }
+        out.push(b'\n');
+    }
+}
+
+fn expand_tabs(line: &[u8], tabs: usize, out: &mut Bytes) {
+    let mut rest = line;
+    while let Some(tab) = rest.iter().position(|b| *b == b'\t') {
+        let Ok(text) = std::str::from_utf8(&rest[..tab]) else {
+            break;
+        };
+        let width: usize = text.chars().map(crate::columns::width).sum();
+        out.extend_from_slice(&rest[..tab]);
+        out.extend(std::iter::repeat_n(b' ', tabs - width % tabs));
+        rest = &rest[tab + 1..];
+    }
+    out.extend_from_slice(rest);
+}

@@ -1,0 +1,48 @@
+//! Reference logs: what a reference pointed at before.
+
+use std::fs;
+
+use crate::bytes::{self, Bytes};
+use crate::id::Id;
+use crate::outcome::Res;
+use crate::repo::Repo;
+
+/// One line of a log.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) old: Id,
+    pub(crate) new: Id,
+    /// Name, address and time, as in a commit.
+    pub(crate) who: Bytes,
+    pub(crate) message: Bytes,
+}
+
+/// Reads the log of a reference given by its full name, oldest first; empty when there is none.
+pub(crate) fn read(repo: &Repo<'_>, name: &[u8]) -> Res<Vec<Line>> {
+    let text = fs::read(bytes::to_path(&path(repo, name))).unwrap_or_default();
+    Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
+}
+
+/// Returns where the log of a reference lies.
+pub(crate) fn path(repo: &Repo<'_>, name: &[u8]) -> Bytes {
+    // What belongs to one work tree only lies in its own directory.
+    let own = !name.starts_with(b"refs/")
+        || name.starts_with(b"refs/bisect/")
+        || name.starts_with(b"refs/worktree/")
+        || name.starts_with(b"refs/rewritten/");
+    let dir = if own { &repo.git_dir } else { &repo.common_dir };
+    [dir.as_slice(), b"/logs/", name].concat()
+}
+
+fn parse(line: &[u8]) -> Option<Line> {
+    let (head, message) = match line.iter().position(|b| *b == b'\t') {
+        Some(tab) => (&line[..tab], &line[tab + 1..]),
+        None => (line, &b""[..]),
+    };
+    Some(Line {
+        old: Id::parse(head.get(..40)?)?,
+        new: Id::parse(head.get(41..81)?)?,
+        who: head.get(82..)?.to_vec(),
+        message: message.to_vec(),
+    })
+}

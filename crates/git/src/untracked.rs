@@ -1,0 +1,285 @@
+//! Files that are not in the index: untracked ones, and ignored ones where they are asked for.
+
+use std::fs;
+
+use crate::bytes::{self, Bytes};
+use crate::ignore::Ignore;
+use crate::index::Index;
+use crate::outcome::Res;
+use crate::pathspec::Pathspec;
+use crate::repo::Repo;
+
+/// What is to be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// A directory without tracked files is one entry.
+    pub(crate) collapse: bool,
+    pub(crate) ignored: Ignored,
+}
+
+/// Whether and how ignored files are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ignored {
+    No,
+    /// A directory with nothing but ignored files is one entry, if `collapse` is set.
+    Traditional,
+    /// What a rule names is one entry.
+    Matching,
+}
+
+impl Wanted {
+    /// What `git status` lists by itself.
+    pub(crate) const NORMAL: Wanted = Wanted {
+        collapse: true,
+        ignored: Ignored::No,
+    };
+}
+
+/// The two lists, sorted; directories end with a slash.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    pub(crate) untracked: Vec<Bytes>,
+    pub(crate) ignored: Vec<Bytes>,
+}
+
+/// Lists what is not in the index, as far as a pathspec means it.
+pub(crate) fn list(repo: &Repo<'_>, index: &Index, spec: &Pathspec, wanted: Wanted) -> Res<Lists> {
+    let top = repo.need_work_tree()?;
+    let walk = Walk {
+        repo,
+        index,
+        spec,
+        wanted,
+        ignore: Ignore::load(repo)?,
+        top: top.to_vec(),
+    };
+    let mut lists = Lists::default();
+    walk.tracked_directory(b"", &mut lists)?;
+    lists.untracked.sort_unstable();
+    lists.ignored.sort_unstable();
+    Ok(lists)
+}
+
+struct Walk<'r> {
+    repo: &'r Repo<'r>,
+    index: &'r Index,
+    spec: &'r Pathspec,
+    wanted: Wanted,
+    ignore: Ignore,
+    top: Bytes,
+}
+
+struct Child {
+    name: Bytes,
+    is_directory: bool,
+}
+
+/// What a directory without tracked files turned out to hold.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Holds {
+    Nothing,
+    Ignored,
+    Untracked,
+}
+
+impl Walk<'_> {
+    fn children(&self, dir: &[u8]) -> Res<Vec<Child>> {
+        self.repo.cancel().check()?;
+        let mut children = Vec::new();
+        let mut has_rules = false;
+        // What cannot be opened is as good as empty; git warns on standard error.
+        for entry in fs::read_dir(bytes::to_path(&bytes::join(&self.top, dir)))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = bytes::from_os(&entry.file_name());
+            if name == b".git" {
+                continue;
+            }
+            has_rules |= name == b".gitignore";
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_dir() || kind.is_file() || kind.is_symlink() {
+                children.push(Child {
+                    name,
+                    is_directory: kind.is_dir(),
+                });
+            }
+        }
+        if !has_rules {
+            self.ignore.no_file_in(dir);
+        }
+        Ok(children)
+    }
+
+    /// Visits a directory that has tracked files (or is the top).
+    fn tracked_directory(&self, dir: &[u8], lists: &mut Lists) -> Res<()> {
+        for child in self.children(dir)? {
+            let mut path = [dir, child.name.as_slice()].concat();
+            if !child.is_directory {
+                if self.index.find(&path).is_none() && self.means(&path) {
+                    self.file(path, lists);
+                }
+                continue;
+            }
+            path.push(b'/');
+            if !self.spec.is_empty() && !self.spec.may_match_below(&path) && !self.means(&path) {
+                continue;
+            }
+            if self.index.has_below(&path) {
+                self.tracked_directory(&path, lists)?;
+            } else if self
+                .index
+                .find(&path[..path.len() - 1])
+                .is_none_or(|e| !crate::object::mode::is_commit(e.mode))
+            {
+                self.other_directory(&path, false, lists)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, path: Bytes, lists: &mut Lists) -> Holds {
+        if !self.ignore.is_ignored(&path, false) {
+            lists.untracked.push(path);
+            return Holds::Untracked;
+        }
+        if self.wanted.ignored != Ignored::No {
+            lists.ignored.push(path);
+        }
+        Holds::Ignored
+    }
+
+    /// Says whether the pathspec means a path itself.
+    fn means(&self, path: &[u8]) -> bool {
+        self.spec.is_empty()
+            || self.spec.matches(path)
+            || (path.ends_with(b"/") && self.spec.matches(&path[..path.len() - 1]))
+    }
+
+    /// Visits a directory (with its slash) without tracked files, and lists it or what is in it.
+    fn other_directory(&self, dir: &[u8], in_ignored: bool, lists: &mut Lists) -> Res<Holds> {
+        let by_rule = !in_ignored && self.ignore.is_ignored(&dir[..dir.len() - 1], true);
+        let ignored = in_ignored || by_rule;
+        if ignored && self.wanted.ignored == Ignored::No {
+            return Ok(Holds::Ignored);
+        }
+        if self.is_repository(dir) {
+            let list = if ignored {
+                &mut lists.ignored
+            } else {
+                &mut lists.untracked
+            };
+            if self.means(dir) {
+                list.push(dir.to_vec());
+            }
+            return Ok(if ignored {
+                Holds::Ignored
+            } else {
+                Holds::Untracked
+            });
+        }
+        if ignored
+            && self.means(dir)
+            && (self.wanted.collapse || (by_rule && self.wanted.ignored == Ignored::Matching))
+        {
+            // Only a directory that holds something is listed.
+            let mut scratch = Lists::default();
+            let holds = self.contents(dir, true, &mut scratch)?;
+            if holds != Holds::Nothing || self.wanted.ignored == Ignored::Matching {
+                lists.ignored.push(dir.to_vec());
+            }
+            return Ok(Holds::Ignored);
+        }
+        if !self.wanted.collapse || !self.means(dir) {
+            return self.contents(dir, ignored, lists);
+        }
+        if self.wanted.ignored == Ignored::No {
+            let holds = if self.any_untracked(dir)? {
+                Holds::Untracked
+            } else {
+                Holds::Nothing
+            };
+            if holds == Holds::Untracked {
+                lists.untracked.push(dir.to_vec());
+            }
+            return Ok(holds);
+        }
+        let mut inner = Lists::default();
+        let holds = self.contents(dir, false, &mut inner)?;
+        match holds {
+            Holds::Nothing => {}
+            Holds::Untracked => {
+                lists.untracked.push(dir.to_vec());
+                lists.ignored.extend(inner.ignored);
+            }
+            Holds::Ignored if self.wanted.ignored == Ignored::Traditional => {
+                lists.ignored.push(dir.to_vec())
+            }
+            Holds::Ignored => lists.ignored.extend(inner.ignored),
+        }
+        Ok(holds)
+    }
+
+    fn contents(&self, dir: &[u8], ignored: bool, lists: &mut Lists) -> Res<Holds> {
+        let mut holds = Holds::Nothing;
+        for child in self.children(dir)? {
+            let mut path = [dir, child.name.as_slice()].concat();
+            let found = if child.is_directory {
+                path.push(b'/');
+                if !self.spec.is_empty() && !self.spec.may_match_below(&path) && !self.means(&path)
+                {
+                    continue;
+                }
+                self.other_directory(&path, ignored, lists)?
+            } else if !self.means(&path) {
+                continue;
+            } else if ignored {
+                lists.ignored.push(path);
+                Holds::Ignored
+            } else {
+                self.file(path, lists)
+            };
+            holds = holds.max(found);
+        }
+        Ok(holds)
+    }
+
+    /// Says whether a directory holds any file that is not ignored; stops at the first.
+    fn any_untracked(&self, dir: &[u8]) -> Res<bool> {
+        let children = self.children(dir)?;
+        for child in children.iter().filter(|c| !c.is_directory) {
+            if !self
+                .ignore
+                .is_ignored(&[dir, child.name.as_slice()].concat(), false)
+            {
+                return Ok(true);
+            }
+        }
+        for child in children.iter().filter(|c| c.is_directory) {
+            let path = [dir, child.name.as_slice()].concat();
+            if self.ignore.is_ignored(&path, true) {
+                continue;
+            }
+            let path = [path.as_slice(), b"/"].concat();
+            if self.is_repository(&path) || self.any_untracked(&path)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says whether a directory is a repository of its own.
+    fn is_repository(&self, dir: &[u8]) -> bool {
+        let dot_git = bytes::to_path(&bytes::join(&self.top, &[dir, b".git"].concat()));
+        match fs::metadata(&dot_git) {
+            Ok(meta) if meta.is_file() => {
+                fs::read(&dot_git).is_ok_and(|t| t.starts_with(b"gitdir: "))
+            }
+            Ok(meta) if meta.is_dir() => crate::repo::is_git_directory(&bytes::from_path(&dot_git)),
+            _ => false,
+        }
+    }
+}

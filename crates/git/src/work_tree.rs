@@ -1,0 +1,294 @@
+//! The index against the work tree: one `lstat` per entry, and the contents only where the times say nothing.
+
+use std::borrow::Cow;
+use std::fs::{self, Metadata};
+
+use crate::attr::Attributes;
+use crate::bytes::{self, Bytes};
+use crate::convert::Conversion;
+use crate::id::Id;
+use crate::index::{Entry, Index, stat_of};
+use crate::object::mode;
+use crate::outcome::Res;
+use crate::pair::{Pair, Side};
+use crate::pathspec::Pathspec;
+use crate::repo::Repo;
+use crate::submodule::{self, SubmoduleState};
+
+/// What a comparison of index and work tree found.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// What differs, in order of the paths; conflicts are not in here.
+    pub(crate) pairs: Vec<Pair>,
+    /// The states of submodules that differ, in the order of `pairs` that are submodules.
+    pub(crate) submodules: Vec<(Bytes, SubmoduleState)>,
+    /// Entries whose times were wrong though their contents are right: position and what the file shows now.
+    pub(crate) refreshed: Vec<(usize, crate::index::Stat)>,
+}
+
+/// Compares all stage 0 entries that a pathspec means with the work tree.
+pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Changes> {
+    let mut found = Changes::default();
+    let mut look = Look::new(repo, index)?;
+    for (i, entry) in index.entries.iter().enumerate() {
+        if i % 1024 == 0 {
+            repo.cancel().check()?;
+        }
+        if entry.stage != 0 {
+            continue;
+        }
+        let path = index.path(entry);
+        if !spec.is_empty() && !spec.matches(path) {
+            continue;
+        }
+        match look.at(entry, path)? {
+            State::Same => {}
+            State::Touched(stat) => found.refreshed.push((i, stat)),
+            State::Differs(new) => {
+                let old = if entry.intent_to_add {
+                    Side::absent(path)
+                } else {
+                    Side {
+                        path: path.to_vec(),
+                        mode: entry.mode,
+                        id: entry.id,
+                        dirty: false,
+                    }
+                };
+                // An entry announced with `add -N` whose file is gone again differs in nothing.
+                if old.exists() || new.exists() {
+                    found.pairs.push(Pair::new(old, new));
+                }
+            }
+            State::Submodule(new, state) => {
+                let old = Side {
+                    path: path.to_vec(),
+                    mode: entry.mode,
+                    id: entry.id,
+                    dirty: false,
+                };
+                found.pairs.push(Pair::new(old, new));
+                found.submodules.push((path.to_vec(), state));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What one entry's file is like.
+pub(crate) enum State {
+    Same,
+    /// The contents are right, the remembered times are not.
+    Touched(crate::index::Stat),
+    Differs(Side),
+    Submodule(Side, SubmoduleState),
+}
+
+/// Compares entries with their files.
+pub(crate) struct Look<'r> {
+    repo: &'r Repo<'r>,
+    index: &'r Index,
+    attributes: Attributes<'r>,
+    top: Bytes,
+    trust_mode: bool,
+    has_links: bool,
+    check_stat: bool,
+    trust_ctime: bool,
+    sparse: bool,
+    /// The last directory that was found to be a real one, or not.
+    last_dir: (Bytes, bool),
+    full: Bytes,
+}
+
+impl<'r> Look<'r> {
+    pub(crate) fn new(repo: &'r Repo<'r>, index: &'r Index) -> Res<Look<'r>> {
+        let mut top = repo.need_work_tree()?.to_vec();
+        if !top.ends_with(b"/") {
+            top.push(b'/');
+        }
+        Ok(Look {
+            repo,
+            index,
+            attributes: Attributes::load(repo, Some(index))?,
+            full: top.clone(),
+            top,
+            trust_mode: repo.config.bool("core.filemode")?.unwrap_or(true),
+            has_links: repo.config.bool("core.symlinks")?.unwrap_or(true),
+            check_stat: !repo
+                .config
+                .get("core.checkstat")
+                .is_some_and(|v| v.eq_ignore_ascii_case(b"minimal")),
+            trust_ctime: repo.config.bool("core.trustctime")?.unwrap_or(true),
+            sparse: repo.config.bool("core.sparsecheckout")?.unwrap_or(false),
+            last_dir: (Bytes::new(), true),
+        })
+    }
+
+    /// Compares one entry with its file.
+    pub(crate) fn at(&mut self, entry: &Entry, path: &[u8]) -> Res<State> {
+        if entry.assume_valid || (entry.skip_worktree && !self.sparse) {
+            return Ok(State::Same);
+        }
+        self.full.truncate(self.top.len());
+        self.full.extend_from_slice(path);
+        let meta = fs::symlink_metadata(bytes::to_path(&self.full)).ok();
+        let meta = match meta {
+            Some(meta) if self.is_below_real_directory(path) => meta,
+            // With a sparse checkout, a file that is there after all counts again.
+            _ if entry.skip_worktree => return Ok(State::Same),
+            _ => return Ok(State::Differs(Side::absent(path))),
+        };
+        if mode::is_commit(entry.mode) {
+            if !meta.is_dir() {
+                return Ok(State::Differs(self.side(entry, path, &meta)));
+            }
+            return self.submodule(entry, path);
+        }
+        if meta.is_dir() {
+            // A repository in the place of a file is a type change; any other directory means the file is gone.
+            return Ok(match submodule::head_of(self.repo, path)? {
+                Some(id) => State::Differs(Side {
+                    path: path.to_vec(),
+                    mode: mode::COMMIT,
+                    id,
+                    dirty: false,
+                }),
+                None => State::Differs(Side::absent(path)),
+            });
+        }
+        if !meta.is_file() && !meta.is_symlink() {
+            return Ok(State::Differs(Side::absent(path)));
+        }
+        let now = self.side(entry, path, &meta);
+        if entry.intent_to_add || now.mode != entry.mode {
+            return Ok(State::Differs(now));
+        }
+        let stat = stat_of(&meta);
+        if self.stat_matches(entry, &stat) && !self.index.is_racy(entry) {
+            return Ok(State::Same);
+        }
+        if entry.stat.size != 0
+            && entry.stat.size != stat.size
+            && Conversion::of(self.repo, &self.attributes, path)?.is_none()
+        {
+            return Ok(State::Differs(now));
+        }
+        let data = if meta.is_symlink() {
+            bytes::from_path(&fs::read_link(bytes::to_path(&self.full))?)
+        } else {
+            let data = fs::read(bytes::to_path(&self.full))?;
+            let conversion = Conversion::of(self.repo, &self.attributes, path)?;
+            conversion
+                .to_git(self.repo, Some(self.index), path, Cow::Owned(data))?
+                .into_owned()
+        };
+        let id: Id = git2::Oid::hash_object(git2::ObjectType::Blob, &data)?.into();
+        if id != entry.id {
+            return Ok(State::Differs(now));
+        }
+        Ok(State::Touched(stat))
+    }
+
+    /// Returns the file as it is on disk.
+    fn side(&self, entry: &Entry, path: &[u8], meta: &Metadata) -> Side {
+        let mode = if meta.is_symlink() {
+            mode::LINK
+        } else if !self.has_links && mode::is_link(entry.mode) {
+            entry.mode
+        } else if !self.trust_mode {
+            if mode::is_file(entry.mode) {
+                entry.mode
+            } else {
+                mode::FILE
+            }
+        } else if is_executable(meta) {
+            mode::EXECUTABLE
+        } else {
+            mode::FILE
+        };
+        Side {
+            path: path.to_vec(),
+            mode,
+            id: Id::ZERO,
+            dirty: false,
+        }
+    }
+
+    fn stat_matches(&self, entry: &Entry, now: &crate::index::Stat) -> bool {
+        let was = &entry.stat;
+        was.mtime == now.mtime
+            && was.size == now.size
+            && (!self.trust_ctime || !self.check_stat || was.ctime == now.ctime)
+            && (!self.check_stat
+                || (was.uid == now.uid && was.gid == now.gid && was.ino == now.ino))
+    }
+
+    /// Says whether no directory above a path is a symbolic link.
+    fn is_below_real_directory(&mut self, path: &[u8]) -> bool {
+        let Some(slash) = path.iter().rposition(|b| *b == b'/') else {
+            return true;
+        };
+        let dir = &path[..slash];
+        if self.last_dir.0 == dir {
+            return self.last_dir.1;
+        }
+        let mut real = true;
+        let shared = common_directory(&self.last_dir.0, dir);
+        let from = if self.last_dir.1 { shared } else { 0 };
+        let ends = dir
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| **b == b'/')
+            .map(|(i, _)| i)
+            .chain([dir.len()]);
+        for end in ends.filter(|end| *end > from) {
+            let full = [self.top.as_slice(), &dir[..end]].concat();
+            if fs::symlink_metadata(bytes::to_path(&full)).is_ok_and(|m| m.is_symlink()) {
+                real = false;
+                break;
+            }
+        }
+        self.last_dir = (dir.to_vec(), real);
+        real
+    }
+
+    fn submodule(&self, entry: &Entry, path: &[u8]) -> Res<State> {
+        let state = submodule::state(self.repo, path, entry.id)?;
+        if !state.new_commits && !state.modified && !state.untracked {
+            return Ok(State::Same);
+        }
+        let dirty = state.modified || state.untracked;
+        let side = Side {
+            path: path.to_vec(),
+            mode: mode::COMMIT,
+            id: state.head,
+            dirty,
+        };
+        Ok(State::Submodule(side, state))
+    }
+}
+
+/// Returns the length of the last directory two paths have in common.
+fn common_directory(a: &[u8], b: &[u8]) -> usize {
+    let mut end = 0;
+    for i in 0..=a.len().min(b.len()) {
+        let (x, y) = (a.get(i).unwrap_or(&b'/'), b.get(i).unwrap_or(&b'/'));
+        if x != y {
+            break;
+        }
+        if *x == b'/' {
+            end = i;
+        }
+    }
+    end
+}
+
+#[cfg(unix)]
+pub(crate) fn is_executable(meta: &Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o100 != 0
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_executable(_meta: &Metadata) -> bool {
+    false
+}

@@ -1,0 +1,257 @@
+//! Every argv of `argv.txt` in every state of `states.sh`, here and by the real git: output and exit code must agree.
+//!
+//! Needs git 2.47 (`DESKHAND_GIT`, else the first `git` in `PATH`); with another version nothing can be compared and
+//! the test says so. `DESKHAND_GIT_STATES` and `DESKHAND_GIT_VERBOSE` narrow it and show differences.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+use deskhand_git::{Environment, Exec, OutputLimits, Request};
+
+/// How two answers compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Same,
+    HandedOver,
+    Different,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    total: usize,
+    same: usize,
+    handed_over: usize,
+    stderr_same: usize,
+}
+
+#[test]
+fn answers_are_git_s() {
+    let Some(git) = reference_git() else {
+        // Nothing to compare with: other versions word things differently.
+        return;
+    };
+    let root = tempfile::tempdir().unwrap();
+    let home = root.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join(".gitconfig"), "[user]\n\tname = Test Person\n\temail = test@example.org\n").unwrap();
+    let env = environment(&home, &git);
+    deskhand_git::init(&env);
+    let wanted = std::env::var("DESKHAND_GIT_STATES").ok();
+    let states: Vec<String> = list_states()
+        .into_iter()
+        .filter(|s| wanted.as_ref().is_none_or(|w| w.split(',').any(|w| w == s)))
+        .collect();
+    let cases = cases();
+    let tallies: Mutex<BTreeMap<(u8, String), Tally>> = Mutex::default();
+    let reports: Mutex<Vec<String>> = Mutex::default();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let Some(state) = states.get(i) else { break };
+                    let dir = root.path().join(state);
+                    build(state, &dir, &env);
+                    for (tier, argv) in &cases {
+                        let (verdict, stderr_same, report) = compare(&git, &dir, argv, &env);
+                        let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
+                        let tally = tallies.entry((*tier, verb(argv))).or_default();
+                        tally.total += 1;
+                        tally.same += usize::from(verdict == Verdict::Same);
+                        tally.handed_over += usize::from(verdict == Verdict::HandedOver);
+                        tally.stderr_same += usize::from(stderr_same);
+                        drop(tallies);
+                        if let Some(report) = report {
+                            let line = format!("[{state}] {report}");
+                            reports.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let tallies = tallies.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let summary = summarize(&tallies);
+    if let Ok(file) = std::env::var("DESKHAND_GIT_REPORT") {
+        std::fs::write(file, format!("{}\n{summary}", reports.join("\n"))).unwrap();
+    }
+    let wrong: Vec<&String> = reports.iter().filter(|r| r.contains("DIFFERENT")).collect();
+    let first: Vec<&str> = wrong.iter().take(20).map(|s| s.as_str()).collect();
+    let tier1 = tier(&tallies, 1);
+    assert!(tier1.total > 0, "no cases ran");
+    let identical = 1.0 - wrong.len() as f64 / tallies.values().map(|t| t.total).sum::<usize>() as f64;
+    assert!(identical >= 0.995, "{summary}\n{}", first.join("\n"));
+}
+
+fn tier(tallies: &BTreeMap<(u8, String), Tally>, tier: u8) -> Tally {
+    let mut sum = Tally::default();
+    for ((t, _), tally) in tallies {
+        if *t == tier {
+            sum.total += tally.total;
+            sum.same += tally.same;
+            sum.handed_over += tally.handed_over;
+            sum.stderr_same += tally.stderr_same;
+        }
+    }
+    sum
+}
+
+fn summarize(tallies: &BTreeMap<(u8, String), Tally>) -> String {
+    let mut text = String::from("tier  verb              total  native+same  handed over  different  stderr same\n");
+    let mut line = |tier: u8, name: &str, t: &Tally| {
+        text.push_str(&format!(
+            "{tier:>4}  {name:<16} {:>6}  {:>11}  {:>11}  {:>9}  {:>11}\n",
+            t.total, t.same, t.handed_over, t.total - t.same - t.handed_over, t.stderr_same
+        ));
+    };
+    for ((tier, verb), tally) in tallies {
+        line(*tier, verb, tally);
+    }
+    for t in [1, 2] {
+        line(t, "all", &tier(tallies, t));
+    }
+    text
+}
+
+fn reference_git() -> Option<PathBuf> {
+    let git = std::env::var_os("DESKHAND_GIT").map_or_else(|| PathBuf::from("git"), PathBuf::from);
+    let version = Command::new(&git).arg("--version").output().ok()?;
+    String::from_utf8_lossy(&version.stdout).contains("version 2.47").then_some(git)
+}
+
+fn environment(home: &Path, git: &Path) -> Environment {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let git_dir = git.parent().filter(|p| !p.as_os_str().is_empty());
+    let path = match git_dir {
+        Some(dir) => {
+            let mut joined = dir.as_os_str().to_os_string();
+            joined.push(":");
+            joined.push(path);
+            joined
+        }
+        None => path,
+    };
+    [
+        ("HOME", home.as_os_str().to_os_string()),
+        ("PATH", path),
+        ("LC_ALL", "C".into()),
+        ("TZ", "UTC".into()),
+        ("GIT_CONFIG_NOSYSTEM", "1".into()),
+        ("GIT_PAGER", "cat".into()),
+        ("GIT_EDITOR", "true".into()),
+        ("GIT_CEILING_DIRECTORIES", home.parent().unwrap().as_os_str().to_os_string()),
+    ]
+    .into_iter()
+    .collect()
+}
+
+fn list_states() -> Vec<String> {
+    let output = Command::new("bash").args([scripts().join("states.sh").as_os_str(), "--list".as_ref()]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_string).collect()
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+fn build(state: &str, dir: &Path, env: &Environment) {
+    let output = Command::new("bash")
+        .args([scripts().join("states.sh").as_os_str(), state.as_ref(), dir.as_os_str()])
+        .env_clear()
+        .envs(env.iter())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{state}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn cases() -> Vec<(u8, Vec<OsString>)> {
+    let text = std::fs::read_to_string(scripts().join("argv.txt")).unwrap();
+    text.lines()
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+        .map(|line| {
+            let (tier, rest) = line.split_once(' ').unwrap();
+            (tier.parse().unwrap(), words(rest))
+        })
+        .collect()
+}
+
+/// Splits at blanks; single quotes hold a word together.
+fn words(text: &str) -> Vec<OsString> {
+    let mut words = Vec::new();
+    let (mut word, mut quoted, mut any) = (String::new(), false, false);
+    for c in text.chars() {
+        match c {
+            '\'' => (quoted, any) = (!quoted, true),
+            ' ' if !quoted => {
+                if any || !word.is_empty() {
+                    words.push(OsString::from(std::mem::take(&mut word)));
+                }
+                any = false;
+            }
+            c => word.push(c),
+        }
+    }
+    if any || !word.is_empty() {
+        words.push(OsString::from(word));
+    }
+    words
+}
+
+fn verb(argv: &[OsString]) -> String {
+    let mut args = argv.iter().map(|a| a.to_string_lossy());
+    while let Some(arg) = args.next() {
+        match arg.as_ref() {
+            "-C" | "-c" => {
+                args.next();
+            }
+            a if a.starts_with('-') => {}
+            a => return a.to_string(),
+        }
+    }
+    "(global)".to_string()
+}
+
+fn compare(git: &Path, dir: &Path, argv: &[OsString], env: &Environment) -> (Verdict, bool, Option<String>) {
+    let full: Vec<OsString> = std::iter::once(OsString::from("git")).chain(argv.iter().cloned()).collect();
+    let request = Request {
+        argv: full,
+        cwd: dir.to_path_buf(),
+        env: env.clone(),
+        stdin: None,
+        limits: OutputLimits::default(),
+    };
+    let shown = argv.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let ours = match deskhand_git::exec(&request, &AtomicBool::new(false)) {
+        Exec::Answer(answer) => answer,
+        Exec::NotNative(not) => {
+            return (Verdict::HandedOver, false, Some(format!("handed over: {shown}: {}", not.reason)));
+        }
+    };
+    let theirs = Command::new(git).args(argv).current_dir(dir).env_clear().envs(env.iter()).output().unwrap();
+    let code = theirs.status.code().unwrap_or(-1);
+    let stderr_same = ours.stderr == theirs.stderr;
+    if ours.returncode == code && ours.stdout == theirs.stdout {
+        let report = (!stderr_same).then(|| {
+            format!("stderr: {shown}: {:?} / {:?}", String::from_utf8_lossy(&ours.stderr), String::from_utf8_lossy(&theirs.stderr))
+        });
+        return (Verdict::Same, stderr_same, report);
+    }
+    let (a, b) = (String::from_utf8_lossy(&ours.stdout).into_owned(), String::from_utf8_lossy(&theirs.stdout).into_owned());
+    let differing = a
+        .lines()
+        .zip(b.lines())
+        .position(|(x, y)| x != y)
+        .unwrap_or_else(|| a.lines().count().min(b.lines().count()));
+    let line = |text: &str| text.lines().nth(differing).unwrap_or("(end)").to_string();
+    let report = format!(
+        "DIFFERENT: {shown}\n    code {} / {code}, line {differing}\n    ours   {:?}\n    theirs {:?}\n    stderr {:?} / {:?}",
+        ours.returncode, line(&a), line(&b), String::from_utf8_lossy(&ours.stderr), String::from_utf8_lossy(&theirs.stderr)
+    );
+    (Verdict::Different, stderr_same, Some(report))
+}
