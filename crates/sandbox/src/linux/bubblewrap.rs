@@ -180,22 +180,21 @@ fn arguments(plan: &Plan, protected: &[Protected]) -> Vec<OsString> {
     if Path::new("/run/user").is_dir() {
         arguments.push(&["--tmpfs", "/run/user"]);
     }
-    arguments.push(&["--perms", "0700", "--size", &size]);
-    arguments.at("--tmpfs", &profile.private_tmp);
-
     let masks = mounts::existing(&profile.hidden);
     let (inside, outside): (Vec<_>, Vec<_>) = masks
         .into_iter()
         .partition(|mask| mask.path.starts_with(&profile.workspace));
     let cover = |arguments: &mut Arguments, mask: &mounts::Mask| match mask.directory {
         true => {
-            let around_workspace = profile.workspace.starts_with(&mask.path);
-            arguments.push(&["--perms", if around_workspace { "0711" } else { "0000" }]);
+            let around = mask.is_around(&[&profile.workspace, &profile.private_tmp]);
+            arguments.push(&["--perms", if around { "0711" } else { "0000" }]);
             arguments.at("--tmpfs", &mask.path);
         }
         false => arguments.bind("--dev-bind", Path::new("/dev/null"), &mask.path),
     };
     outside.iter().for_each(|mask| cover(&mut arguments, mask));
+    arguments.push(&["--perms", "0700", "--size", &size]);
+    arguments.at("--tmpfs", &profile.private_tmp);
     arguments.bind(
         if profile.writable {
             "--bind"
