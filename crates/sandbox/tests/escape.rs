@@ -262,6 +262,18 @@ async fn nothing_gets_through_tier_full() {
     }
 }
 
+/// The same by bubblewrap, where our own namespaces are refused. It must be installed to try this.
+#[tokio::test]
+async fn nothing_gets_through_bubblewrap() {
+    for who in everyone() {
+        let make = || Place::bubblewrapped(who);
+        let place = make();
+        let ran = place.sh(&place.profile(), "true").await;
+        assert!(ran.applied.contains(&"bubblewrap".to_owned()), "{ran:?}");
+        assert_eq!(breaches(make, |_| true).await, set(&[]), "{who:?}");
+    }
+}
+
 /// Without this, the tests above could pass because the attacks are wrong.
 #[tokio::test]
 async fn every_kind_of_attack_succeeds_without_a_sandbox() {

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{Place, TIERS, alive, eventually, marker};
+use common::{Place, WAYS, alive, eventually, marker};
 use deskhand_sandbox::{Limit, SpawnError, Stream, Tier, spawn};
 
 /// Starts three levels of processes that leave their session and their parent behind, each sleeping for `marker` seconds.
@@ -42,8 +42,8 @@ async fn nothing_left(marker: &str) {
 
 #[tokio::test]
 async fn output_and_exit_code_come_back() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let ran = place
             .sh(&place.profile(), "echo out; echo err >&2; exit 7")
             .await;
@@ -62,8 +62,8 @@ async fn output_and_exit_code_come_back() {
 
 #[tokio::test]
 async fn a_signal_is_a_negative_code() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let ran = place.sh(&place.profile(), "kill -9 $$").await;
         assert_eq!(ran.exit.returncode, -9);
     }
@@ -71,8 +71,8 @@ async fn a_signal_is_a_negative_code() {
 
 #[tokio::test]
 async fn standard_input_and_environment_are_exactly_what_was_given() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let mut command = place.command(&["sh", "-c", "cat; env | sort; pwd"]);
         command.stdin = b"from stdin\n".to_vec();
         command.env = vec![
@@ -96,8 +96,8 @@ async fn standard_input_and_environment_are_exactly_what_was_given() {
 
 #[tokio::test]
 async fn nothing_open_here_is_open_there() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let leaked = std::fs::File::open("/etc/passwd").unwrap();
         rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).unwrap();
         assert!(leaked.as_raw_fd() > 2);
@@ -109,8 +109,8 @@ async fn nothing_open_here_is_open_there() {
 
 #[tokio::test]
 async fn a_program_that_is_not_there_says_so() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         for (argv, kind) in [
             ("no-such-program", std::io::ErrorKind::NotFound),
             ("/etc/passwd", std::io::ErrorKind::PermissionDenied),
@@ -206,8 +206,8 @@ async fn a_helper_that_says_nothing_is_not_believed() {
 
 #[tokio::test]
 async fn stop_ends_gently_first() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let script = "exec 2>/dev/null; trap 'echo gently; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
         let mut child = place
             .spawn(&place.profile(), place.command(&["sh", "-c", script]))
@@ -222,8 +222,8 @@ async fn stop_ends_gently_first() {
 
 #[tokio::test]
 async fn stop_kills_what_does_not_listen_and_what_daemonised() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let marker = marker();
         let script = format!(
             "trap '' TERM; {} echo ready; sleep {marker}; sleep {marker}",
@@ -244,8 +244,8 @@ async fn stop_kills_what_does_not_listen_and_what_daemonised() {
 
 #[tokio::test]
 async fn daemons_go_when_the_program_ends() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let marker = marker();
         let ran = place
             .sh(
@@ -260,8 +260,8 @@ async fn daemons_go_when_the_program_ends() {
 
 #[tokio::test]
 async fn a_background_reader_may_finish() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let ran = place
             .sh(&place.profile(), "(sleep 0.1; echo late) & echo early")
             .await;
@@ -271,8 +271,8 @@ async fn a_background_reader_may_finish() {
 
 #[tokio::test]
 async fn dropping_the_child_ends_the_tree() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let marker = marker();
         let script = format!("{} sleep {marker}", daemonising(&marker));
         let child = place
@@ -293,7 +293,7 @@ async fn stand_in_for_an_agent() {
     let Some(marker) = std::env::var("DESKHAND_TEST_STAND_IN").ok() else {
         return;
     };
-    let place = Place::new(Tier::None);
+    let place = Place::held(&std::env::var("DESKHAND_TEST_WAY").unwrap());
     let script = format!("{} sleep {marker}", daemonising(&marker));
     let child = place
         .spawn(&place.profile(), place.command(&["sh", "-c", &script]))
@@ -305,12 +305,12 @@ async fn stand_in_for_an_agent() {
 
 #[tokio::test]
 async fn the_tree_dies_with_the_process_that_started_it() {
-    for tier in TIERS {
+    for way in WAYS {
         let marker = marker();
         let mut agent = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "stand_in_for_an_agent", "--nocapture"])
             .env("DESKHAND_TEST_STAND_IN", &marker)
-            .env("DESKHAND_TEST_TIER", tier.to_string())
+            .env("DESKHAND_TEST_WAY", way)
             .spawn()
             .unwrap();
         daemons_run(&marker).await;
@@ -322,8 +322,8 @@ async fn the_tree_dies_with_the_process_that_started_it() {
 
 #[tokio::test]
 async fn a_stream_over_its_limit_ends_the_task() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let mut profile = place.profile();
         profile.limits.output_bytes_per_stream = 1_000_000;
         let mut child = place
@@ -345,8 +345,8 @@ async fn a_stream_over_its_limit_ends_the_task() {
 
 #[tokio::test]
 async fn a_pipe_held_outside_of_the_tree_is_not_waited_for() {
-    for tier in TIERS {
-        let place = Place::new(tier);
+    for way in WAYS {
+        let place = Place::held(way);
         let marker = marker();
         let script = format!("echo {marker} >/dev/null; echo ready; sleep 0.3");
         let mut child = place

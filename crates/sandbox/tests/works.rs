@@ -11,10 +11,10 @@ use deskhand_sandbox::Tier;
 
 /// Runs `script` for everyone and wants its last line to be `works`.
 async fn works(script: &str) {
-    for who in everyone() {
-        let place = Place::of(who, Tier::Full);
+    let places = everyone().into_iter().map(|who| Place::of(who, Tier::Full));
+    for place in places.chain([Place::held("bubblewrap")]) {
         let ran = works_in(&place, script).await;
-        assert_eq!(ran.stdout.lines().last(), Some("works"), "{who:?}: {ran:?}");
+        assert_eq!(ran.stdout.lines().last(), Some("works"), "{ran:?}");
     }
 }
 
@@ -201,34 +201,39 @@ async fn output_by_name() {
 }
 
 #[tokio::test]
-async fn a_workspace_in_tmp_and_one_in_a_hidden_directory() {
-    let root = tempfile::tempdir().unwrap();
-    let root = root.path().canonicalize().unwrap();
-    std::fs::create_dir_all(root.join("cloud/project")).unwrap();
-    std::fs::create_dir_all(root.join("private")).unwrap();
-    std::fs::write(root.join("cloud/letter"), "secret").unwrap();
-    let place = Place::new(Tier::Full);
-    let mut profile = place.profile();
-    profile.workspace = root.join("cloud/project");
-    profile.private_tmp = root.join("private");
-    profile.hidden = vec![root.join("cloud")];
-    let mut command = place.command(&[
-        "sh",
-        "-c",
-        "cat ../letter; echo in > ../out; echo kept > file; echo x > ../../private/f; pwd",
-    ]);
-    command.cwd = ".".into();
-    let ran = place.run(&profile, command).await.unwrap();
-    assert_eq!(
-        ran.stdout,
-        format!("{}\n", profile.workspace.display()),
-        "{ran:?}"
-    );
-    assert_eq!(
-        std::fs::read_to_string(root.join("cloud/project/file")).unwrap(),
-        "kept\n"
-    );
-    assert!(!root.join("cloud/out").exists() && !root.join("private/f").exists());
+async fn a_workspace_and_a_temporary_directory_beneath_hidden_ones() {
+    for (way, parent) in [
+        ("full", "/tmp"),
+        ("full", "/srv"),
+        ("bubblewrap", "/tmp"),
+        ("bubblewrap", "/srv"),
+    ] {
+        let root = tempfile::tempdir_in(if common::is_root() { parent } else { "/tmp" }).unwrap();
+        let root = root.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("cloud/project")).unwrap();
+        std::fs::create_dir_all(root.join("data/scratch/1")).unwrap();
+        std::fs::write(root.join("cloud/letter"), "secret").unwrap();
+        std::fs::write(root.join("data/store"), "secret").unwrap();
+        let place = Place::held(way);
+        let mut profile = place.profile();
+        profile.workspace = root.join("cloud/project");
+        profile.private_tmp = root.join("data/scratch/1");
+        profile.hidden = vec![root.join("cloud"), root.join("data")];
+        let script = "cat ../letter ../../data/store; echo in > ../out; echo kept > file; cd ../../data/scratch/1; echo x > f; cat f; pwd";
+        let mut command = place.command(&["sh", "-c", script]);
+        command.cwd = ".".into();
+        let ran = place.run(&profile, command).await.unwrap();
+        assert_eq!(
+            ran.stdout,
+            format!("x\n{}\n", profile.private_tmp.display()),
+            "{ran:?}"
+        );
+        assert_eq!(
+            std::fs::read_to_string(root.join("cloud/project/file")).unwrap(),
+            "kept\n"
+        );
+        assert!(!root.join("cloud/out").exists() && !root.join("data/scratch/1/f").exists());
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The helper on Linux: takes the plan, confines, starts the program, and stays until nothing of it is left.
 
+mod bubblewrap;
 mod capabilities;
 mod landlock;
 mod mounts;
@@ -24,12 +25,18 @@ use crate::support::Missing;
 
 /// The whole program of the helper executable.
 pub(crate) fn helper_main() -> ! {
-    // Nothing the starting process had open may reach the program; what the plan needs comes through the socket.
-    let closed = sys::close_from(3);
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    // Nothing the starting process had open may reach the program; what the plan needs comes through the socket. Only the
+    // inner stage gets descriptors, and sorts them out itself.
+    let closed = if arguments.is_empty() {
+        sys::close_from(3)
+    } else {
+        Ok(())
+    };
     let code = match arguments.first().and_then(|argument| argument.to_str()) {
         Some("--probe") => answer_probe(),
         Some(probe::DO_NOTHING) => 0,
+        Some(bubblewrap::INNER) => bubblewrap::inner(&arguments[1..]),
         Some(_) => explain(),
         None => match (closed, receive_plan()) {
             (Ok(()), Some((control, received))) => supervisor::run(control, received),
@@ -67,6 +74,8 @@ fn answer_probe() -> i32 {
 /// The plan and what came beside it.
 struct Received {
     plan: Plan,
+    /// The memory file the plan came in.
+    plan_file: OwnedFd,
     /// The workspace and the working directory, opened before anything could be swapped.
     workspace: OwnedFd,
     cwd: OwnedFd,
@@ -101,15 +110,30 @@ fn receive_plan() -> Option<(OwnedFd, Received)> {
     let stdin_file = descriptors.next();
     drop(descriptors);
     let control = rustix::io::fcntl_dupfd_cloexec(stdin.as_fd(), 3).ok()?;
-    let plan = (greeting == GREETING)
-        .then(|| serde_json::from_reader(std::fs::File::from(plan)).ok())??;
+    let plan_file = plan;
+    let plan = (greeting == GREETING).then(|| read_plan(&plan_file).ok())??;
     let received = Received {
         plan,
+        plan_file,
         workspace,
         cwd,
         stdin: stdin_file,
     };
     Some((control, received))
+}
+
+/// Reads a plan, from the start of its file.
+fn read_plan(file: &OwnedFd) -> std::io::Result<Plan> {
+    let file = std::fs::File::from(file.try_clone()?);
+    let mut bytes = vec![
+        0;
+        file.metadata()?
+            .len()
+            .try_into()
+            .map_err(std::io::Error::other)?
+    ];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0)?;
+    serde_json::from_slice(&bytes).map_err(std::io::Error::other)
 }
 
 /// A step that failed. One that belongs to a layer is named `layer/step`: then a lower tier may still do.

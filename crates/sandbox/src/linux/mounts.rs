@@ -17,7 +17,7 @@ use super::{Failure, Step, Without, sys};
 use crate::plan::Plan;
 
 /// Directories that get a memory file system of their own, when they exist.
-const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
+pub(super) const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 
 /// The devices a program gets. What else is in the host's `/dev` is not there.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
@@ -87,7 +87,7 @@ pub(super) fn build(
     mount_dev(devices, profile.limits.private_tmp_bytes)?;
     let mut writable = Vec::new();
     if !without.skips("private_tmp") {
-        writable = mount_temporary(&profile.private_tmp, profile.limits.private_tmp_bytes)?;
+        writable = mount_temporary(profile.limits.private_tmp_bytes)?;
     }
 
     let masks = if without.skips("masks") {
@@ -98,13 +98,18 @@ pub(super) fn build(
     let (inside, outside): (Vec<_>, Vec<_>) = masks
         .into_iter()
         .partition(|mask| mask.path.starts_with(&profile.workspace));
-    outside
-        .iter()
-        .try_for_each(|mask| mask.cover(&profile.workspace))?;
+    // Either may lie beneath something hidden: our own data directory, or a folder that is kept in step with a cloud.
+    let kept = [profile.workspace.as_path(), &profile.private_tmp];
+    outside.iter().try_for_each(|mask| mask.cover(&kept))?;
+    if !without.skips("private_tmp") {
+        mount_private_tmp(
+            &profile.private_tmp,
+            profile.limits.private_tmp_bytes,
+            &mut writable,
+        )?;
+    }
     put_workspace(&profile.workspace, workspace_tree)?;
-    inside
-        .iter()
-        .try_for_each(|mask| mask.cover(&profile.workspace))?;
+    inside.iter().try_for_each(|mask| mask.cover(&kept))?;
     inside.iter().chain(&outside).try_for_each(Mask::check)?;
     if profile.writable {
         writable.push(profile.workspace.clone());
@@ -134,7 +139,11 @@ fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Fails unless both descriptors mean the same directory.
-fn same(one: &OwnedFd, other: BorrowedFd<'_>, step: &'static str) -> Result<(), Failure> {
+pub(super) fn same(
+    one: &OwnedFd,
+    other: BorrowedFd<'_>,
+    step: &'static str,
+) -> Result<(), Failure> {
     let (one, other) = (
         rustix::fs::fstat(one).step(step)?,
         rustix::fs::fstat(other).step(step)?,
@@ -290,8 +299,8 @@ fn bind_read_only(path: &Path) -> Result<(), Failure> {
     put_tree(&tree, &at).step("mounts/proc")
 }
 
-/// Covers the temporary directories, and the task's own one, with memory. Returns them.
-fn mount_temporary(private_tmp: &Path, bytes: u64) -> Result<Vec<PathBuf>, Failure> {
+/// Covers the temporary directories with memory. Returns them.
+fn mount_temporary(bytes: u64) -> Result<Vec<PathBuf>, Failure> {
     let step = "mounts/temporary";
     let mut mounted = Vec::new();
     for path in TEMPORARY {
@@ -306,15 +315,21 @@ fn mount_temporary(private_tmp: &Path, bytes: u64) -> Result<Vec<PathBuf>, Failu
     if Path::new("/run/user").is_dir() {
         temporary(Path::new("/run/user"), 1 << 20, 0o755).step(step)?;
     }
-    let beneath = mounted.iter().any(|path| private_tmp.starts_with(path));
+    Ok(mounted)
+}
+
+/// Gives the task its own temporary directory, within one of those that are memory already or by a mount of its own.
+fn mount_private_tmp(path: &Path, bytes: u64, mounted: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let step = "mounts/private_tmp";
+    let beneath = mounted.iter().any(|mounted| path.starts_with(mounted)) && !path.exists();
     match beneath {
-        true => make_dir(private_tmp, 0o700).step(step)?,
+        true => make_dir(path, 0o700).step(step)?,
         false => {
-            temporary(private_tmp, bytes, 0o700).step(step)?;
-            mounted.push(private_tmp.to_owned());
+            temporary(path, bytes, 0o700).step(step)?;
+            mounted.push(path.to_owned());
         }
     }
-    Ok(mounted)
+    Ok(())
 }
 
 fn temporary(path: &Path, bytes: u64, mode: u32) -> rustix::io::Result<()> {
@@ -328,14 +343,14 @@ fn mount_tmpfs(path: &Path, flags: MountFlags, options: &str) -> rustix::io::Res
 }
 
 /// A path nobody may see, resolved, with what was there before.
-struct Mask {
-    path: PathBuf,
-    directory: bool,
+pub(super) struct Mask {
+    pub(super) path: PathBuf,
+    pub(super) directory: bool,
     device: u64,
 }
 
 /// Resolves the hidden paths. One that does not exist, or that we could not reach ourselves, has nothing to hide.
-fn existing(hidden: &[PathBuf]) -> Vec<Mask> {
+pub(super) fn existing(hidden: &[PathBuf]) -> Vec<Mask> {
     let resolve = |path: &PathBuf| {
         let path = path.canonicalize().ok()?;
         let there = path.symlink_metadata().ok()?;
@@ -355,31 +370,33 @@ fn existing(hidden: &[PathBuf]) -> Vec<Mask> {
 
 impl Mask {
     /// Covers the path: a directory by an empty one that cannot be entered, a file by one that is always empty.
-    fn cover(&self, workspace: &Path) -> Result<(), Failure> {
+    ///
+    /// Ways to what is `kept` beneath it stay, and lead nowhere else.
+    fn cover(&self, kept: &[&Path]) -> Result<(), Failure> {
         if !self.directory {
             return rustix::mount::mount_bind("/dev/null", &self.path).step("masks/file");
         }
-        let around_workspace = workspace.starts_with(&self.path);
-        let mode = if around_workspace {
-            "mode=711,size=64k"
-        } else {
-            "mode=000,size=4k,nr_inodes=1"
-        };
+        let step = "masks/directory";
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         mount_tmpfs(
             &self.path,
-            MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-            mode,
+            flags,
+            if self.is_around(kept) {
+                "mode=711,size=64k"
+            } else {
+                "mode=000,size=4k,nr_inodes=1"
+            },
         )
-        .step("masks/directory")?;
-        if around_workspace {
-            make_dir(workspace, 0o711).step("masks/directory")?;
+        .step(step)?;
+        for kept in kept.iter().filter(|kept| kept.starts_with(&self.path)) {
+            make_dir(kept, 0o711).step(step)?;
         }
-        sys::restrict_mount(
-            open(&self.path).step("masks/directory")?.as_fd(),
-            READ_ONLY,
-            false,
-        )
-        .step("masks/directory")
+        sys::restrict_mount(open(&self.path).step(step)?.as_fd(), READ_ONLY, false).step(step)
+    }
+
+    /// Whether something that is kept lies beneath.
+    pub(super) fn is_around(&self, kept: &[&Path]) -> bool {
+        kept.iter().any(|kept| kept.starts_with(&self.path))
     }
 
     /// Looks again: what stands at the path now must not be what stood there before.

@@ -4,8 +4,8 @@
 //! then only reaps. When it ends, by itself or killed, the kernel ends everything in its process namespace.
 
 use std::convert::Infallible;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Signal};
@@ -14,6 +14,7 @@ use super::landlock::{self, Rights, Ruleset};
 use super::report::{self, Report};
 use super::seccomp::{self, Sockets};
 use super::{Failure, Received, Step, Without, capabilities, mounts, program, sys};
+use crate::plan::Plan;
 use crate::profile::{Network, PROXY_PORT};
 use crate::protected::Protected;
 
@@ -79,9 +80,7 @@ fn first_process(
         sys::loopback_up().step("netns/loopback")?;
     }
     if let Network::Allow(_) = profile.network {
-        let listener =
-            std::net::TcpListener::bind(("127.0.0.1", PROXY_PORT)).step("netns/proxy")?;
-        report::send(report, &Report::Proxy(listener.into()));
+        listen_for_proxy(report)?;
     }
     without.check("mounts")?;
     let view = mounts::build(
@@ -94,11 +93,35 @@ fn first_process(
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .step("userns/dumpable")?;
 
+    run_program(
+        &received.plan,
+        view.cwd.as_fd(),
+        &view.writable,
+        report,
+        without,
+    )
+}
+
+/// Makes the socket that the proxy answers, in this network namespace, and hands it over.
+pub(super) fn listen_for_proxy(report: &OwnedFd) -> Result<(), Failure> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", PROXY_PORT)).step("netns/proxy")?;
+    report::send(report, &Report::Proxy(listener.into()));
+    Ok(())
+}
+
+/// Starts the program within the finished view, says so, and reaps until nothing is left.
+pub(super) fn run_program(
+    plan: &Plan,
+    cwd: BorrowedFd<'_>,
+    writable: &[PathBuf],
+    report: &OwnedFd,
+    without: &Without,
+) -> Result<Infallible, Failure> {
     let abi = sys::landlock_abi();
-    let program = program::start(&received.plan, view.cwd.as_fd(), || {
+    let program = program::start(plan, cwd, || {
         capabilities::drop_all(without)?;
         if without.applies("landlock")? {
-            govern(abi, &view.writable)?;
+            govern(abi, writable)?;
         }
         if without.applies("seccomp")? {
             let unix = abi >= landlock::GOVERNS_UNIX_SOCKETS;
@@ -107,12 +130,11 @@ fn first_process(
             } else {
                 Sockets::Internet
             };
-            filter(sockets, profile.limits.memory_bytes, report)?;
+            filter(sockets, plan.profile.limits.memory_bytes, report)?;
         }
         Ok(())
     })?;
     report::send(report, &Report::Started);
-    drop(view);
     super::supervisor::let_go_of_output()?;
     loop {
         match sys::reap(true) {
@@ -144,7 +166,7 @@ fn map_user(uid: u32, gid: u32) -> std::io::Result<()> {
 }
 
 /// Tier full's rules: read what the view shows, write what it leaves writable, use devices.
-fn govern(abi: u32, writable: &[std::path::PathBuf]) -> Result<(), Failure> {
+fn govern(abi: u32, writable: &[PathBuf]) -> Result<(), Failure> {
     if abi == 0 {
         return Err(Failure {
             step: "landlock/unknown to this kernel",

@@ -13,7 +13,9 @@ use rustix::process::DumpableBehavior;
 
 use super::report::{self, Report};
 use super::watch::Watch;
-use super::{Failure, Received, Step, Without, namespaces, program, reduced, sys, tell};
+use super::{
+    Failure, Received, Step, Without, bubblewrap, namespaces, program, reduced, sys, tell,
+};
 use crate::plan::Record;
 use crate::profile::Network;
 use crate::protected::Inventory;
@@ -29,12 +31,14 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 /// Starts the program and stays until its tree is gone. Returns the helper's exit code.
 pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
-    let started = prepare(received.stdin.take())
+    let stdin = received.stdin.take();
+    let inventory = Inventory::before(&received.plan.profile.workspace);
+    let started = prepare(stdin)
         .map_err(failed)
-        .and_then(|signals| Ok((signals, start(&received)?)));
+        .and_then(|signals| Ok((signals, start(&received, &inventory)?)));
     match started {
         Ok((signals, running)) => {
-            Supervisor::new(control, received, signals, running).supervise();
+            Supervisor::new(control, received, inventory, signals, running).supervise();
             0
         }
         Err(record) => {
@@ -70,63 +74,85 @@ fn open_null(flags: OFlags) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open("/dev/null", flags | OFlags::CLOEXEC, Mode::empty())
 }
 
+/// A way to confine a program, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Namespaces and a view that we make ourselves.
+    Namespaces,
+    /// The same, made by bubblewrap.
+    Bubblewrap,
+    /// Landlock and the filter alone.
+    Landlock,
+    /// No confinement.
+    Nothing,
+}
+
+impl Way {
+    const ALL: [Way; 4] = [
+        Way::Namespaces,
+        Way::Bubblewrap,
+        Way::Landlock,
+        Way::Nothing,
+    ];
+
+    pub(super) fn tier(self) -> Tier {
+        match self {
+            Way::Namespaces | Way::Bubblewrap => Tier::Full,
+            Way::Landlock => Tier::Reduced,
+            Way::Nothing => Tier::None,
+        }
+    }
+
+    /// The names of what holds the program, in the order it is applied.
+    fn layers(self, network: &Network) -> Vec<&'static str> {
+        let mut layers = vec!["process_tree", "rlimits", "no_new_privs"];
+        if self.tier() == Tier::Full {
+            layers.extend((self == Way::Bubblewrap).then_some("bubblewrap"));
+            layers.extend(["userns", "pidns", "ipcns", "utsns", "cgroupns"]);
+            layers.extend((*network != Network::On).then_some("netns"));
+            layers.extend(["mounts", "masks", "protected"]);
+        }
+        if self.tier() != Tier::None {
+            layers.extend(["capabilities", "landlock", "seccomp"]);
+        }
+        layers
+    }
+}
+
 /// What runs, and what we hold of it.
-struct Running {
+pub(super) struct Running {
     tier: Tier,
     layers: Vec<&'static str>,
-    /// Our child: the program itself, or the first process of its namespace.
+    /// Our child: the program itself, or the process with whose end all in its namespace end.
     child: i32,
     report: OwnedFd,
     /// The kernel asks here before it maps a lot of memory at once.
     mappings: Option<OwnedFd>,
+    /// Listens inside, for the proxy.
     proxy: Option<OwnedFd>,
-    inventory: Inventory,
 }
 
-/// Layers that every tier has.
-const ALWAYS: &[&str] = &["process_tree", "rlimits", "no_new_privs"];
-
-/// Starts the program in the best tier that is to be had, or says why none that would do is.
-fn start(received: &Received) -> Result<Running, Record> {
+/// Starts the program in the best way that is to be had, or says why none that would do is.
+fn start(received: &Received, inventory: &Inventory) -> Result<Running, Record> {
     let without = Without::from_environment();
     let profile = &received.plan.profile;
-    let inventory = Inventory::before(&profile.workspace);
     let mut missing = Vec::new();
-    let mut best = Tier::None;
-    for tier in [Tier::Full, Tier::Reduced, Tier::None] {
-        if tier < profile.require {
-            // Not to be had by this task, but what could be had is part of the answer.
-            best = best.max(
-                if tier == Tier::Reduced && reduced::possible(profile, &without) {
-                    tier
-                } else {
-                    Tier::None
-                },
-            );
-            continue;
-        }
-        match attempt(tier, received, &inventory, &without) {
-            Ok((child, layers, report, mappings, proxy)) => {
-                return Ok(Running {
-                    tier,
-                    layers,
-                    child,
-                    report,
-                    mappings,
-                    proxy,
-                    inventory,
-                });
-            }
+    for way in Way::ALL
+        .into_iter()
+        .filter(|way| way.tier() >= profile.require)
+    {
+        match attempt(way, received, inventory, &without) {
+            Ok(running) => return Ok(running),
             Err(failure) => match failure.missing() {
                 Some(layer) => missing.push(layer),
                 None => return Err(failed(failure)),
             },
         }
     }
-    Err(Record::Unavailable {
-        tier: best,
-        missing,
-    })
+    // Not good enough for this task, but what could be had is part of the answer.
+    let reduced = profile.require == Tier::Full && reduced::possible(profile, &without);
+    let tier = if reduced { Tier::Reduced } else { Tier::None };
+    Err(Record::Unavailable { tier, missing })
 }
 
 fn failed(failure: Failure) -> Record {
@@ -141,87 +167,86 @@ fn failed(failure: Failure) -> Record {
     }
 }
 
-pub(super) type Attempted = (
-    i32,
-    Vec<&'static str>,
-    OwnedFd,
-    Option<OwnedFd>,
-    Option<OwnedFd>,
-);
-
-/// Starts the program in this tier, or says which step failed; nothing is left of a failed attempt.
+/// Starts the program in this way, or says which step failed; nothing is left of a failed attempt.
 pub(super) fn attempt(
-    tier: Tier,
+    way: Way,
     received: &Received,
     inventory: &Inventory,
     without: &Without,
-) -> Result<Attempted, Failure> {
+) -> Result<Running, Failure> {
     let profile = &received.plan.profile;
-    let (ours, theirs) = report::pair()?;
-    let mut layers = ALWAYS.to_vec();
-    let (child, mappings, proxy) = match tier {
-        Tier::Full => {
-            let protected = inventory.protected(profile.git_writes);
-            let child = namespaces::start(received, &protected, &theirs, without)?;
-            drop(theirs);
-            let (mappings, proxy) = wait_for_start(&ours)?;
-            layers.extend(["userns", "pidns", "ipcns", "utsns", "cgroupns"]);
-            layers.extend((profile.network != Network::On).then_some("netns"));
-            layers.extend([
-                "mounts",
-                "masks",
-                "protected",
-                "capabilities",
-                "landlock",
-                "seccomp",
-            ]);
-            (child, mappings, proxy)
-        }
-        Tier::Reduced => {
-            layers.extend(["capabilities", "landlock", "seccomp"]);
-            let child = reduced::start(received, &theirs, without)?;
-            // Sent before the program was executed, if at all.
-            let mappings = match report::receive(&ours, false) {
-                Some(Report::Mappings(descriptor)) => Some(descriptor),
-                _ => None,
-            };
-            (child, mappings, None)
-        }
-        Tier::None => (
-            program::start(&received.plan, &received.cwd, || Ok(()))?,
-            None,
-            None,
-        ),
+    let (report, theirs) = report::pair()?;
+    let child = match way {
+        Way::Namespaces => namespaces::start(
+            received,
+            &inventory.protected(profile.git_writes),
+            &theirs,
+            without,
+        )?,
+        Way::Bubblewrap => bubblewrap::start(
+            received,
+            &inventory.protected(profile.git_writes),
+            &theirs,
+            without,
+        )?,
+        Way::Landlock => reduced::start(received, &theirs, without)?,
+        Way::Nothing => program::start(&received.plan, &received.cwd, || Ok(()))?,
     };
-    Ok((child, layers, ours, mappings, proxy))
+    drop(theirs);
+    let layers = way.layers(&profile.network);
+    let mut running = Running {
+        tier: way.tier(),
+        layers,
+        child,
+        report,
+        mappings: None,
+        proxy: None,
+    };
+    match way.tier() {
+        Tier::Full => wait_for_start(&mut running)?,
+        // Sent before the program was executed, if at all.
+        Tier::Reduced => {
+            if let Some(Report::Mappings(descriptor)) = report::receive(&running.report, false) {
+                running.mappings = Some(descriptor);
+            }
+        }
+        Tier::None => {}
+    }
+    Ok(running)
 }
 
-/// Waits until the first process says that the program runs; collects what it sends before.
-fn wait_for_start(report: &OwnedFd) -> Result<(Option<OwnedFd>, Option<OwnedFd>), Failure> {
-    let (mut mappings, mut proxy) = (None, None);
-    let outcome = loop {
-        match report::receive(report, true) {
-            Some(Report::Started) => return Ok((mappings, proxy)),
-            Some(Report::Mappings(descriptor)) => mappings = Some(descriptor),
-            Some(Report::Proxy(descriptor)) => proxy = Some(descriptor),
+/// Waits until the inside says that the program runs; keeps what it sends before.
+fn wait_for_start(running: &mut Running) -> Result<(), Failure> {
+    let failure = loop {
+        match report::receive(&running.report, true) {
+            Some(Report::Started) => return Ok(()),
+            Some(Report::Mappings(descriptor)) => running.mappings = Some(descriptor),
+            Some(Report::Proxy(descriptor)) => running.proxy = Some(descriptor),
             Some(Report::Failed(failure)) => break failure,
+            Some(Report::Ended(_)) | None if running.layers.contains(&"bubblewrap") => {
+                break Failure {
+                    step: "bubblewrap/it could not build the view",
+                    errno: 0,
+                };
+            }
             Some(Report::Ended(_)) | None => {
                 break Failure {
-                    step: "userns/first process died",
+                    step: "userns/its first process died",
                     errno: 0,
                 };
             }
         }
     };
-    // It ends by itself; nothing of it may be there when the next tier is tried.
+    // It ends by itself; nothing of it may be there when the next way is tried.
     while !matches!(sys::reap(true), sys::Reaped::NoChildren) {}
-    Err(outcome)
+    Err(failure)
 }
 
 struct Supervisor {
     control: OwnedFd,
     received: Received,
     signals: OwnedFd,
+    inventory: Inventory,
     running: Running,
     child_reaped: bool,
     /// What came through the control socket and is not a whole line yet.
@@ -235,7 +260,13 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn new(control: OwnedFd, received: Received, signals: OwnedFd, mut running: Running) -> Self {
+    fn new(
+        control: OwnedFd,
+        received: Received,
+        inventory: Inventory,
+        signals: OwnedFd,
+        mut running: Running,
+    ) -> Self {
         let started_at = Instant::now();
         let watch = Watch::new(&received.plan.profile);
         let layers = running
@@ -261,6 +292,7 @@ impl Supervisor {
             control,
             received,
             signals,
+            inventory,
             running,
             child_reaped: false,
             line: Vec::new(),
@@ -301,7 +333,6 @@ impl Supervisor {
             .try_into()
             .unwrap_or(u64::MAX);
         let created_executable_config = self
-            .running
             .inventory
             .changed_since(&self.received.plan.profile.workspace);
         self.look_back(status);

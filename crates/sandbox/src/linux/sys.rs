@@ -123,6 +123,13 @@ pub(super) fn reap(block: bool) -> Reaped {
     }
 }
 
+/// Takes over a descriptor that this process was started with.
+pub(super) fn adopt(number: i32) -> OwnedFd {
+    // SAFETY: whoever started us left it open for us, and it is taken over once; a number that is not open gives a value
+    // whose every use fails.
+    unsafe { OwnedFd::from_raw_fd(number.max(3)) }
+}
+
 /// Makes descriptor `to` (0, 1 or 2) refer to what `from` refers to.
 pub(super) fn replace_standard(from: BorrowedFd<'_>, to: i32) -> io::Result<()> {
     // SAFETY: 0 to 2 are never owned by a value of ours.

@@ -11,7 +11,8 @@ use deskhand_sandbox::{
     Capture, Child, Command, Exit, Limits, Network, Profile, SpawnError, Stream, Tier, spawn,
 };
 
-pub(crate) const TIERS: [Tier; 3] = [Tier::Full, Tier::Reduced, Tier::None];
+/// Every way a program can be held, by name.
+pub(crate) const WAYS: [&str; 4] = ["full", "bubblewrap", "reduced", "none"];
 
 /// A place for one test: a workspace to work in, a directory outside of it, a private temporary directory, and a helper.
 pub(crate) struct Place {
@@ -78,6 +79,22 @@ impl Place {
     /// A place where these layers are taken away from the helper, which is asked for tier full all the same.
     pub(crate) fn without(layers: &str) -> Self {
         Self::make(layers, Who::Me, Tier::Full)
+    }
+
+    /// A place where tasks are held in one of [`WAYS`].
+    pub(crate) fn held(way: &str) -> Self {
+        match way {
+            "full" => Self::new(Tier::Full),
+            "bubblewrap" => Self::bubblewrapped(Who::Me),
+            "reduced" => Self::new(Tier::Reduced),
+            "none" => Self::new(Tier::None),
+            other => panic!("{other} is not a way"),
+        }
+    }
+
+    /// A place where our own namespaces are refused, and bubblewrap is what makes tier full.
+    pub(crate) fn bubblewrapped(who: Who) -> Self {
+        Self::make("userns", who, Tier::Full)
     }
 
     fn make(layers: &str, who: Who, tier: Tier) -> Self {
