@@ -244,7 +244,9 @@ fn tree_and_work_tree(
     let staged = tree_index::changes(repo, Some(tree), index, spec)?;
     let found = work_tree::changes(repo, index, spec)?;
     refreshed.extend(found.refreshed);
-    let mut unstaged = found.pairs.into_iter().peekable();
+    // What was only announced with `add -N` and is gone again is on neither side.
+    let was_there = |pair: &Pair| pair.new.exists() || index.find(pair.path()).is_none_or(|e| !e.intent_to_add);
+    let mut unstaged = found.pairs.into_iter().filter(was_there).peekable();
     let mut pairs = Vec::new();
     for pair in staged {
         while let Some(change) = unstaged.next_if(|c| c.path() < pair.old.path.as_slice()) {

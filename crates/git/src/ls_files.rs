@@ -87,7 +87,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
                     side
                 }
             };
-            if has("deleted") && !differs.exists() {
+            let full = crate::bytes::join(repo.need_work_tree()?, path);
+            let gone = std::fs::symlink_metadata(crate::bytes::to_path(&full)).is_err();
+            if has("deleted") && !differs.exists() && gone {
                 printer.entry(entry, path, out)?;
             }
             if has("modified") {

@@ -348,6 +348,14 @@ fn index_count(path: &Path) -> Option<u64> {
     Some(u64::from(u32::from_be_bytes(word)))
 }
 
+/// Returns the git directory and the shared one of the repository a call is about, without opening it.
+pub(crate) fn locate(call: &Call<'_>) -> Res<Option<(Bytes, Bytes)>> {
+    match discover(call)? {
+        None => Ok(None),
+        Some(found) => Ok(Some((found.git_dir.clone(), common_dir(&found.git_dir)?))),
+    }
+}
+
 /// Variables that change what git does in ways this crate does not follow.
 fn refuse_environment(call: &Call<'_>) -> Res<()> {
     const REFUSED: &[&str] = &[

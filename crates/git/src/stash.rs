@@ -37,6 +37,7 @@ pub(crate) fn plan_reflog(args: &[Bytes]) -> Res<Plan> {
 pub(crate) fn run_stash(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     plan_stash(args)?;
     let repo = Repo::open(call)?;
+    repo.need_work_tree()?;
     let parsed = parse(args.get(1..).unwrap_or_default(), &specs(), Numbers::MaxCount)?;
     if repo.ref_id(b"refs/stash")?.is_none() {
         return Ok(());
@@ -75,7 +76,7 @@ pub(crate) fn run_reflog(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<
     if reflog::read(&repo, &name)?.is_empty() {
         return Ok(());
     }
-    let with_format = with_default_format(parsed, b"%h%d %gd: %gs");
+    let with_format = with_default_format(parsed, b"%h %gd: %gs");
     let mut options = with_format;
     options.args.clear();
     print(&repo, &options, &name, &short, out)?;
