@@ -27,6 +27,9 @@ const GROUP: usize = 256;
 /// Tells a caller how the commit went; the error is the text of SQLite's.
 type Finish = Box<dyn FnOnce(Result<(), String>) + Send>;
 
+/// Runs a write.
+type Run = Box<dyn FnOnce(&Connection, Scope) -> Ran + Send>;
+
 /// What a write is undone to when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
@@ -44,7 +47,7 @@ struct Ran {
 
 struct Job {
     sync: Sync,
-    run: Box<dyn FnOnce(&Connection, Scope) -> Ran + Send>,
+    run: Run,
 }
 
 impl std::fmt::Debug for Job {
@@ -107,7 +110,7 @@ impl Writer {
         f: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> impl Future<Output = Result<T, Error>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
-        let run = Box::new(move |connection: &Connection, scope| {
+        let run: Run = Box::new(move |connection: &Connection, scope| {
             let result = match scope {
                 Scope::Savepoint => in_savepoint(connection, f),
                 Scope::Transaction => f(connection),
