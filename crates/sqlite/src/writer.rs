@@ -1,15 +1,7 @@
-//! The only writing connection.
-//!
-//! A thread commits what is queued, in groups. A write that need not wait for the disk, and that
-//! would be alone in its group, is committed by its caller instead: some tens of microseconds, less
-//! than waking the thread and being woken by it.
+//! The thread that owns the only writing connection.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, PoisonError, TryLockError,
-        atomic::{AtomicUsize, Ordering},
-    },
     thread,
 };
 
@@ -50,29 +42,12 @@ struct Job {
     run: Run,
 }
 
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job")
-            .field("sync", &self.sync)
-            .finish_non_exhaustive()
-    }
-}
-
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    core: Mutex<Core>,
-    /// Writes that are queued and not committed. While there are any, nobody goes before them.
-    n_queued: AtomicUsize,
 }
 
 /// The connection and how its commits wait for the disk.
-#[derive(Debug)]
 struct Core {
     connection: Connection,
     sync: Option<Sync>,
@@ -90,18 +65,10 @@ impl Writer {
             sync: None,
             checkpointer,
         };
-        let shared = Arc::new(Shared {
-            core: Mutex::new(core),
-            n_queued: AtomicUsize::new(0),
-        });
-        let writer = Self {
-            jobs,
-            shared: shared.clone(),
-        };
         thread::Builder::new()
             .name("sqlite-write".into())
-            .spawn(move || run(&shared, queue))?;
-        Ok(writer)
+            .spawn(move || core.run(queue))?;
+        Ok(Self { jobs })
     }
 
     pub(crate) fn write<T: Send + 'static>(
@@ -126,65 +93,30 @@ impl Writer {
             });
             Ran { is_ok, finish }
         });
-        let unsent = self
-            .commit_alone(Job { sync, run })
-            .and_then(|job| self.queue(job));
-        let writer = self.clone();
+        let unsent = match self.jobs.try_send(Job { sync, run }) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
+            Err(mpsc::error::TrySendError::Full(job)) => Some((self.jobs.clone(), job)),
+        };
         async move {
-            if let Some(job) = unsent {
-                writer.jobs.send(job).await.map_err(|_| Error::Closed)?;
+            if let Some((jobs, job)) = unsent {
+                jobs.send(job).await.map_err(|_| Error::Closed)?;
             }
             answered.await.unwrap_or(Err(Error::Closed))
         }
     }
-
-    /// Commits a write here and now, if nothing is queued, nobody writes, and it need not wait for
-    /// the disk; else gives it back.
-    fn commit_alone(&self, job: Job) -> Option<Job> {
-        if job.sync == Sync::Full || self.shared.n_queued.load(Ordering::Acquire) > 0 {
-            return Some(job);
-        }
-        let mut core = match self.shared.core.try_lock() {
-            Ok(core) => core,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Some(job),
-        };
-        if core.checkpointer.is_log_long() {
-            return Some(job);
-        }
-        core.commit(&mut vec![job]);
-        None
-    }
-
-    /// Queues a write; gives it back when the queue is full.
-    fn queue(&self, job: Job) -> Option<Job> {
-        self.shared.n_queued.fetch_add(1, Ordering::AcqRel);
-        match self.jobs.try_send(job) {
-            Ok(()) => None,
-            // The thread is gone: dropping the write tells its caller.
-            Err(mpsc::error::TrySendError::Closed(_)) => None,
-            Err(mpsc::error::TrySendError::Full(job)) => Some(job),
-        }
-    }
-}
-
-fn run(shared: &Shared, mut queue: mpsc::Receiver<Job>) {
-    let mut group = Vec::with_capacity(GROUP);
-    loop {
-        let n = queue.blocking_recv_many(&mut group, GROUP);
-        if n == 0 {
-            return;
-        }
-        let mut core = shared.core.lock().unwrap_or_else(PoisonError::into_inner);
-        core.commit(&mut group);
-        if core.checkpointer.is_log_long() {
-            core.checkpointer.empty_log(&core.connection);
-        }
-        shared.n_queued.fetch_sub(n, Ordering::AcqRel);
-    }
 }
 
 impl Core {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut group = Vec::with_capacity(GROUP);
+        while queue.blocking_recv_many(&mut group, GROUP) > 0 {
+            self.commit(&mut group);
+            if self.checkpointer.is_log_long() {
+                self.checkpointer.empty_log(&self.connection);
+            }
+        }
+    }
+
     /// Commits a group, and tells each of its callers.
     fn commit(&mut self, group: &mut Vec<Job>) {
         let sync = group
