@@ -23,6 +23,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(any(target_os = "macos", test))]
+pub mod macos;
 pub mod output;
 pub mod profile;
 pub mod support;
@@ -43,6 +45,9 @@ pub use output::Capture;
 pub use profile::{
     Command, EnvironmentInputs, Limits, Network, Profile, base_environment, default_hidden,
 };
+#[doc(hidden)]
+#[cfg(all(target_os = "linux", any(debug_assertions, feature = "testing")))]
+pub use spawn::spawn_without;
 pub use spawn::{Child, Chunk, Exit, Limit, SpawnError, Stopper, Stream, spawn};
 pub use support::{Layer, Missing, Support, Tier, probe};
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Read-only in the workspace, wherever in it they stand: settings that name programs to run.
 const READ_ONLY_NAMES: &[&str] = &[
@@ -43,7 +44,7 @@ const TOLD_NAMES: &[&str] = &[
 /// What git executes or obeys in a repository's own directory, and in those of its submodules and worktrees.
 const IN_GIT_DIR: &[&str] = &["hooks", "config", "config.worktree", "info"];
 
-/// Entries looked at before the task, which waits for it, and after it, when nothing may slip by.
+/// Entries looked at before the task, which waits for it, and in what the task made or changed.
 const ENTRIES_BEFORE: usize = 4_000;
 const ENTRIES_AFTER: usize = 40_000;
 const MAX_DEPTH: usize = 6;
@@ -65,13 +66,20 @@ pub(crate) struct Protected {
     pub(crate) writable: bool,
 }
 
+/// A directory that changed less than this before it was looked at may change again without its time changing.
+const CLOCK_TICK: Duration = Duration::from_millis(20);
+
 /// What was found in a workspace at one time.
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     /// What is executed or obeyed, with a fingerprint that changes when the file does.
     items: BTreeMap<PathBuf, Fingerprint>,
+    /// The paths that led to items.
+    tops: BTreeSet<PathBuf>,
     git_dirs: BTreeSet<PathBuf>,
     read_only: BTreeSet<PathBuf>,
+    /// Every directory seen, with the time at which its entries last changed; none when that is not certain.
+    dirs: BTreeMap<PathBuf, Option<(i64, i64)>>,
 }
 
 /// Device, inode, size and times, or nothing for a directory whose entries are items themselves.
@@ -80,12 +88,40 @@ type Fingerprint = Option<(u64, u64, u64, i64, i64)>;
 impl Inventory {
     /// Looks through the workspace before the task.
     pub(crate) fn before(workspace: &Path) -> Self {
-        Self::take(workspace, ENTRIES_BEFORE)
+        let mut found = Self::default();
+        let rest = found.walk(
+            workspace,
+            VecDeque::from([(PathBuf::new(), 0)]),
+            ENTRIES_BEFORE,
+        );
+        for (dir, _) in rest {
+            found.note_dir(workspace, &dir);
+        }
+        found
     }
 
     /// Looks again and returns what was made or changed since, relative to the workspace.
+    ///
+    /// Only directories whose entries changed are read again. In a workspace too large to be seen whole before, changes
+    /// deep in what was not seen stay unseen.
     pub(crate) fn changed_since(&self, workspace: &Path) -> Vec<PathBuf> {
-        let now = Self::take(workspace, ENTRIES_AFTER);
+        let mut now = Self {
+            dirs: self.dirs.clone(),
+            ..Self::default()
+        };
+        for top in &self.tops {
+            if let Ok(there) = workspace.join(top).symlink_metadata() {
+                now.look_at(workspace, top, there.file_type());
+            }
+        }
+        let changed = self
+            .dirs
+            .iter()
+            .filter(|(dir, at)| at.is_none() || entries_changed_at(workspace, dir) != **at);
+        let changed = changed
+            .map(|(dir, _)| (dir.clone(), dir.components().count()))
+            .collect();
+        now.walk(workspace, changed, ENTRIES_AFTER);
         let changed = now
             .items
             .into_iter()
@@ -130,12 +166,19 @@ impl Inventory {
         named && self.git_dirs.iter().any(|dir| path.starts_with(dir))
     }
 
-    fn take(workspace: &Path, max_entries: usize) -> Self {
-        let mut found = Self::default();
-        let mut n_left = max_entries;
-        let mut open = VecDeque::from([(PathBuf::new(), 0)]);
+    /// Reads directories and those in them that are not known yet; returns what was left when `n_left` entries were seen.
+    fn walk(
+        &mut self,
+        workspace: &Path,
+        mut open: VecDeque<(PathBuf, usize)>,
+        mut n_left: usize,
+    ) -> VecDeque<(PathBuf, usize)> {
         // Breadth first: what is near the root matters most and is seen even in a huge workspace.
-        while let Some((dir, depth)) = open.pop_front() {
+        while n_left > 0 {
+            let Some((dir, depth)) = open.pop_front() else {
+                break;
+            };
+            self.note_dir(workspace, &dir);
             let Ok(entries) = std::fs::read_dir(workspace.join(&dir)) else {
                 continue;
             };
@@ -144,17 +187,32 @@ impl Inventory {
                     continue;
                 };
                 let path = dir.join(entry.file_name());
-                found.look_at(workspace, &path, kind);
+                self.look_at(workspace, &path, kind);
                 n_left = n_left.saturating_sub(1);
-                if kind.is_dir() && depth < MAX_DEPTH && entry.file_name() != ".git" {
+                if kind.is_dir()
+                    && depth < MAX_DEPTH
+                    && entry.file_name() != ".git"
+                    && !self.dirs.contains_key(&path)
+                {
                     open.push_back((path, depth + 1));
                 }
             }
-            if n_left == 0 {
-                break;
-            }
         }
-        found
+        open
+    }
+
+    fn note_dir(&mut self, workspace: &Path, dir: &Path) {
+        let changed_at = entries_changed_at(workspace, dir).filter(|(seconds, nanoseconds)| {
+            let changed_at = UNIX_EPOCH
+                + Duration::new(
+                    (*seconds).try_into().unwrap_or(0),
+                    (*nanoseconds).try_into().unwrap_or(0),
+                );
+            SystemTime::now()
+                .duration_since(changed_at)
+                .is_ok_and(|since| since > CLOCK_TICK)
+        });
+        self.dirs.insert(dir.to_owned(), changed_at);
     }
 
     fn look_at(&mut self, workspace: &Path, path: &Path, kind: std::fs::FileType) {
@@ -165,6 +223,7 @@ impl Inventory {
             .parent()
             .and_then(Path::file_name)
             .is_some_and(|parent| parent == ".cargo");
+        let n_before = self.items.len();
         if name == ".git" {
             self.git_dirs.insert(path.to_owned());
             match kind.is_dir() {
@@ -180,6 +239,9 @@ impl Inventory {
             self.add_tree(workspace, path, kind.is_dir());
         } else if kind.is_symlink() && leaves(workspace, path) {
             self.add(workspace, path);
+        }
+        if self.items.len() > n_before {
+            self.tops.insert(path.to_owned());
         }
     }
 
@@ -236,6 +298,12 @@ impl Inventory {
         self.items
             .insert(path.to_owned(), (!there.is_dir()).then_some(fingerprint));
     }
+}
+
+/// Returns when the entries of a directory last changed.
+fn entries_changed_at(workspace: &Path, dir: &Path) -> Option<(i64, i64)> {
+    let there = workspace.join(dir).symlink_metadata().ok()?;
+    Some((there.ctime(), there.ctime_nsec()))
 }
 
 /// Whether a link points out of the workspace at something the owner's own programs might then write or run.

@@ -45,28 +45,7 @@ pub async fn spawn(
 ) -> Result<Child, SpawnError> {
     #[cfg(target_os = "linux")]
     {
-        let (helper, require) = (helper.to_owned(), profile.require);
-        let (program, profile) = (
-            command.argv.first().cloned().unwrap_or_default(),
-            profile.clone(),
-        );
-        let allowed = match &profile.network {
-            Network::Allow(rules) => Some(AllowList::new(rules).map_err(SpawnError::Invalid)?),
-            Network::Off | Network::On => None,
-        };
-        // Opening files and starting a process block, briefly as a rule; a hung network file system must not hold a worker.
-        let launched =
-            tokio::task::spawn_blocking(move || launch::launch(&helper, &profile, command));
-        let mut child = launched.await.map_err(io::Error::other)??;
-        tokio::time::timeout(START_WITHIN, child.started(require, program, allowed))
-            .await
-            .map_err(|_| {
-                io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the helper did not start the program",
-                )
-            })??;
-        Ok(child)
+        start(helper, profile, command, helper_environment()).await
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -82,6 +61,51 @@ pub async fn spawn(
             missing,
         })
     }
+}
+
+/// The same with layers taken away from the helper, for tests and benches; their names as in `DESKHAND_SANDBOX_DISABLE`.
+#[doc(hidden)]
+#[cfg(all(target_os = "linux", any(debug_assertions, feature = "testing")))]
+pub async fn spawn_without(
+    helper: &Path,
+    profile: &Profile,
+    command: Command,
+    layers: &str,
+) -> Result<Child, SpawnError> {
+    let environment = vec![(crate::plan::DISABLE_VARIABLE, layers.into())];
+    start(helper, profile, command, environment).await
+}
+
+#[cfg(target_os = "linux")]
+async fn start(
+    helper: &Path,
+    profile: &Profile,
+    command: Command,
+    environment: Vec<(&'static str, OsString)>,
+) -> Result<Child, SpawnError> {
+    let (helper, require) = (helper.to_owned(), profile.require);
+    let (program, profile) = (
+        command.argv.first().cloned().unwrap_or_default(),
+        profile.clone(),
+    );
+    let allowed = match &profile.network {
+        Network::Allow(rules) => Some(AllowList::new(rules).map_err(SpawnError::Invalid)?),
+        Network::Off | Network::On => None,
+    };
+    // Opening files and starting a process block, briefly as a rule; a hung network file system must not hold a worker.
+    let launched = tokio::task::spawn_blocking(move || {
+        launch::launch(&helper, &profile, command, environment)
+    });
+    let mut child = launched.await.map_err(io::Error::other)??;
+    tokio::time::timeout(START_WITHIN, child.started(require, program, allowed))
+        .await
+        .map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the helper did not start the program",
+            )
+        })??;
+    Ok(child)
 }
 
 /// Why a program was not started.
@@ -309,12 +333,12 @@ impl Child {
     /// it first. Cancel safe; may be called again.
     pub async fn wait(&mut self) -> Exit {
         while self.next_output().await.is_some() {}
-        while !self.control_closed {
+        while self.exit.is_none() && !self.control_closed {
             let record = self.records.next(&self.control).await;
             self.note(record);
         }
-        // The helper has closed its socket, so it is at its last instruction or gone; this reaps it.
-        let _ = self.helper.wait().await;
+        // The helper is at its last instruction or gone. Nobody waits for that: should it not be reaped here, tokio does it.
+        let _ = self.helper.try_wait();
         let mut exit = self.exit.clone().unwrap_or(Exit {
             returncode: -9,
             duration: Duration::ZERO,

@@ -5,11 +5,11 @@
 //! builds half a view: any failed step is a [`Failure`].
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
 
@@ -352,12 +352,15 @@ pub(super) struct Mask {
 /// Resolves the hidden paths. One that does not exist, or that we could not reach ourselves, has nothing to hide.
 pub(super) fn existing(hidden: &[PathBuf]) -> Vec<Mask> {
     let resolve = |path: &PathBuf| {
-        let path = path.canonicalize().ok()?;
-        let there = path.symlink_metadata().ok()?;
+        // One call tells whether it is there, and the kernel knows the resolved path of what is open.
+        let opened = open(path).ok()?;
+        let there = rustix::fs::fstat(&opened).ok()?;
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd())).ok()?;
+        let directory = FileType::from_raw_mode(there.st_mode) == FileType::Directory;
         Some(Mask {
             path,
-            directory: there.is_dir(),
-            device: there.dev(),
+            directory,
+            device: there.st_dev,
         })
     };
     let mut masks: Vec<Mask> = hidden.iter().filter_map(resolve).collect();

@@ -136,14 +136,32 @@ pub(super) fn run_program(
     })?;
     report::send(report, &Report::Started);
     super::supervisor::let_go_of_output()?;
+    let mut ended = None;
     loop {
-        match sys::reap(true) {
-            sys::Reaped::Ended { pid, status } if pid == program => {
-                report::send(report, &Report::Ended(status))
+        // Waits for the program, then takes what else has ended, then waits for the rest.
+        match sys::reap(ended.is_none_or(|(_, told)| told)) {
+            sys::Reaped::Ended { pid, status } if pid == program => ended = Some((status, false)),
+            sys::Reaped::Ended { .. } => {}
+            sys::Reaped::AllRunning => tell_end(report, &mut ended, false),
+            sys::Reaped::NoChildren => {
+                tell_end(report, &mut ended, true);
+                sys::exit_now(0);
             }
-            sys::Reaped::Ended { .. } | sys::Reaped::AllRunning => {}
-            sys::Reaped::NoChildren => sys::exit_now(0),
         }
+    }
+}
+
+/// Says how the program ended, once.
+fn tell_end(report: &OwnedFd, ended: &mut Option<(i32, bool)>, last: bool) {
+    if let Some((status, told @ false)) = ended {
+        report::send(
+            report,
+            &Report::Ended {
+                status: *status,
+                last,
+            },
+        );
+        *told = true;
     }
 }
 

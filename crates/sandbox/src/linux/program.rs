@@ -19,9 +19,6 @@ use crate::profile::Limits;
 const OPEN_FILES: u64 = 1024;
 const MAX_OPEN_FILES: u64 = 4096;
 
-/// How far a task stands back for others.
-const NICENESS: i32 = 5;
-
 /// The step name that says the program itself could not be executed.
 pub(super) const EXECUTE: &str = "execute";
 
@@ -72,8 +69,6 @@ fn become_program(
     }
     rustix::process::setsid().step("setsid")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    // Behind the supervisor and the desktop: with a thousand processes ready to run, its turn to look would come too late.
-    rustix::process::setpriority_process(None, NICENESS).step("niceness")?;
     rustix::process::fchdir(&cwd).step("working directory")?;
     // Only the first process of a namespace has that number, and with it comes a user namespace.
     let own_user_namespace = parent.is_init();

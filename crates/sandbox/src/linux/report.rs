@@ -20,8 +20,8 @@ pub(super) enum Report {
     Failed(Failure),
     /// The program runs.
     Started,
-    /// The program ended with this wait status.
-    Ended(i32),
+    /// The program ended with this wait status; when `last`, it was the last of the tree.
+    Ended { status: i32, last: bool },
     /// The filter's descriptor, on which the kernel asks about large mappings.
     Mappings(OwnedFd),
     /// A socket that listens inside, for the proxy to answer.
@@ -44,7 +44,7 @@ pub(super) fn send(to: &OwnedFd, report: &Report) {
     let (text, descriptor) = match report {
         Report::Failed(Failure { step, errno }) => (format!("failed {errno} {step}"), None),
         Report::Started => ("started".into(), None),
-        Report::Ended(status) => (format!("ended {status}"), None),
+        Report::Ended { status, last } => (format!("ended {status} {last}"), None),
         Report::Mappings(descriptor) => ("mappings".into(), Some(descriptor)),
         Report::Proxy(descriptor) => ("proxy".into(), Some(descriptor)),
     };
@@ -99,7 +99,13 @@ pub(super) fn receive(from: &OwnedFd, wait: bool) -> Option<Report> {
             Some(Report::Failed(Failure::from_words(errno, step)))
         }
         "started" => Some(Report::Started),
-        "ended" => Some(Report::Ended(rest.parse().ok()?)),
+        "ended" => {
+            let (status, last) = rest.split_once(' ')?;
+            Some(Report::Ended {
+                status: status.parse().ok()?,
+                last: last == "true",
+            })
+        }
         "mappings" => Some(Report::Mappings(descriptor.take()?)),
         "proxy" => Some(Report::Proxy(descriptor.take()?)),
         _ => None,

@@ -32,7 +32,13 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// Starts the program and stays until its tree is gone. Returns the helper's exit code.
 pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
     let stdin = received.stdin.take();
-    let inventory = Inventory::before(&received.plan.profile.workspace);
+    let profile = &received.plan.profile;
+    // What cannot be written cannot be changed.
+    let inventory = if profile.writable {
+        Inventory::before(&profile.workspace)
+    } else {
+        Inventory::default()
+    };
     let started = prepare(stdin)
         .map_err(failed)
         .and_then(|signals| Ok((signals, start(&received, &inventory)?)));
@@ -223,13 +229,13 @@ fn wait_for_start(running: &mut Running) -> Result<(), Failure> {
             Some(Report::Mappings(descriptor)) => running.mappings = Some(descriptor),
             Some(Report::Proxy(descriptor)) => running.proxy = Some(descriptor),
             Some(Report::Failed(failure)) => break failure,
-            Some(Report::Ended(_)) | None if running.layers.contains(&"bubblewrap") => {
+            Some(Report::Ended { .. }) | None if running.layers.contains(&"bubblewrap") => {
                 break Failure {
                     step: "bubblewrap/it could not build the view",
                     errno: 0,
                 };
             }
-            Some(Report::Ended(_)) | None => {
+            Some(Report::Ended { .. }) | None => {
                 break Failure {
                     step: "userns/its first process died",
                     errno: 0,
@@ -305,11 +311,11 @@ impl Supervisor {
     }
 
     fn supervise(mut self) {
-        loop {
+        let nothing_left = loop {
             let nothing_left = self.reap();
             let now = Instant::now();
             if nothing_left || self.kill_at.is_some_and(|at| at <= now) {
-                break;
+                break nothing_left;
             }
             let next_look = self.watch.next_at();
             self.wait_until(self.kill_at.map_or(next_look, |at| at.min(next_look)));
@@ -323,8 +329,10 @@ impl Supervisor {
             if self.watch.is_due(&self.received.plan.profile) {
                 self.look();
             }
+        };
+        if !nothing_left {
+            self.end_tree();
         }
-        self.end_tree();
         // A program that is not reaped by now hangs in the kernel with a kill pending.
         let (status, ended_at) = self.ended.unwrap_or((libc::SIGKILL, Instant::now()));
         let duration_ms = ended_at
@@ -344,6 +352,8 @@ impl Supervisor {
             created_executable_config,
         };
         tell::record(&self.control, &record, None);
+        // What is still to be reaped is ours and ending; taking a namespace down takes longer than the answer should.
+        while nothing_left && !matches!(sys::reap(true), sys::Reaped::NoChildren) {}
     }
 
     /// Kills whatever is left. For a namespace the death of its first process is the death of all, before it is reaped.
@@ -377,7 +387,7 @@ impl Supervisor {
 
     /// Takes note of everything that ended; says whether nothing is left.
     fn reap(&mut self) -> bool {
-        let nothing_left = loop {
+        let mut nothing_left = loop {
             match sys::reap(false) {
                 sys::Reaped::Ended { pid, status } if pid == self.running.child => {
                     self.child_reaped = true;
@@ -392,8 +402,10 @@ impl Supervisor {
         };
         // After the reaping: the first process of a namespace says how the program ended before it ends itself.
         while let Some(report) = report::receive(&self.running.report, false) {
-            if let Report::Ended(status) = report {
+            if let Report::Ended { status, last } = report {
                 self.ended.get_or_insert((status, Instant::now()));
+                // Only our own process is left inside, on its way out.
+                nothing_left |= last;
             }
         }
         if let Some((_, at)) = self.ended
@@ -403,7 +415,9 @@ impl Supervisor {
         {
             self.kill_by(at + AFTER_PROGRAM);
             // What is left now tells why a program gave up.
-            self.look();
+            if self.watch.is_crowded(&self.received.plan.profile) {
+                self.look();
+            }
         }
         nothing_left
     }

@@ -64,8 +64,13 @@ impl Watch {
             return self.next_look <= now;
         }
         self.next_glance = now + GLANCE;
-        let grown = n_on_machine().saturating_sub(self.n_on_machine);
-        self.next_look <= now || grown >= u64::from(profile.limits.n_processes) / 2
+        self.next_look <= now || self.is_crowded(profile)
+    }
+
+    /// Says whether there are so many more processes on the machine that it may be this tree.
+    pub(super) fn is_crowded(&self, profile: &Profile) -> bool {
+        n_on_machine().saturating_sub(self.n_on_machine)
+            >= u64::from(profile.limits.n_processes) / 2
     }
 
     /// Looks at the descendants of this process, one of which, `spared`, is ours and not the task's.

@@ -23,6 +23,7 @@ pub(super) fn launch(
     helper: &Path,
     profile: &Profile,
     command: Command,
+    environment: Vec<(&'static str, OsString)>,
 ) -> Result<Child, SpawnError> {
     check_helper(helper).map_err(|reason| SpawnError::Helper {
         path: helper.to_owned(),
@@ -54,10 +55,7 @@ pub(super) fn launch(
     let (stderr, stderr_theirs) = io::pipe()?;
     // No pre_exec, no uid change, an absolute path: std starts it with posix_spawn, whose cost does not grow with our size.
     let mut helper = tokio::process::Command::new(helper);
-    helper
-        .env_clear()
-        .envs(helper_environment())
-        .current_dir("/");
+    helper.env_clear().envs(environment).current_dir("/");
     helper
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(stdout_theirs)
