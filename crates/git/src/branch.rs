@@ -2,6 +2,7 @@
 
 use deskhand_protocol::git::{BranchEntry, BranchReport, GitReport, MAX_REPORT_ENTRIES};
 
+use crate::branch_edit;
 use crate::bytes::{Bytes, lossy};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
@@ -37,11 +38,11 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what a branch command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else { return branch_edit::plan(args) };
     if is_list(&parsed) {
         Ok(Plan::Read)
     } else {
-        Err(Stop::not_native("changing branches"))
+        branch_edit::plan(args)
     }
 }
 
@@ -60,7 +61,10 @@ fn is_list(parsed: &Parsed) -> bool {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = match parse(args, OPTIONS, Numbers::No) {
+        Ok(parsed) if is_list(&parsed) => parsed,
+        _ => return branch_edit::run(call, args, out),
+    };
     let repo = Repo::open(call)?;
     if parsed.has("show-current") {
         if let Some(branch) = repo.head()?.short_branch() {
@@ -68,9 +72,6 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             out.put("\n");
         }
         return Ok(());
-    }
-    if !is_list(&parsed) {
-        return Err(Stop::not_native("changing branches"));
     }
     if ["sort", "format", "ignore-case"]
         .iter()

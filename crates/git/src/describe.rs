@@ -94,10 +94,6 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
                 candidate.depth += 1;
             }
         }
-        // Everything left is below the only candidate.
-        if !candidates.is_empty() && queue.is_empty() && false {
-            break;
-        }
         for parent in repo.parents(id)? {
             let fresh = !flags.contains_key(&parent);
             *flags.entry(parent).or_default() |= have;

@@ -98,7 +98,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     drop(contents);
     drop(attributes);
-    refresh::write(&repo, &index, &refreshed)
+    refresh::write(&repo, &index, &refreshed);
+    Ok(())
 }
 
 /// What is compared.

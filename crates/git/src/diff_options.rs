@@ -201,11 +201,11 @@ impl DiffOptions {
                     ..renames
                 })
             }
-            Some(_) => {
-                if repo.config.bool("diff.renames")? == Some(false) {
-                    self.renames = None;
-                }
-            }
+            Some(value) => match crate::config::parse_bool(value) {
+                Some(true) => {}
+                Some(false) => self.renames = None,
+                None => return Err(Stop::not_native("a bad value of diff.renames")),
+            },
         }
         Ok(())
     }

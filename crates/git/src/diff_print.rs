@@ -55,8 +55,12 @@ pub(crate) fn print(
     report.truncated = pairs.len() > MAX_REPORT_ENTRIES;
     let mut separate = false;
     if forms.raw || forms.name_only || forms.name_status {
+        // Where git looked for renames, it knows the ids of new files by now.
+        let knows_ids = options.renames.is_some()
+            && pairs.iter().any(|p| p.status == b'A')
+            && pairs.iter().any(|p| p.status == b'D');
         for pair in pairs {
-            print_name(contents, pair, options, out)?;
+            print_name(contents, pair, options, knows_ids, out)?;
         }
         separate = true;
     }
@@ -126,12 +130,7 @@ fn file_report(pair: &Pair) -> FileDiff {
     }
 }
 
-fn print_name(
-    contents: &Contents<'_>,
-    pair: &Pair,
-    options: &DiffOptions,
-    out: &mut Out,
-) -> Res<()> {
+fn print_name(contents: &Contents<'_>, pair: &Pair, options: &DiffOptions, knows_ids: bool, out: &mut Out) -> Res<()> {
     let forms = options.forms;
     if usize::from(forms.raw) + usize::from(forms.name_only) + usize::from(forms.name_status) > 1 {
         return Err(Stop::fatal(
@@ -162,7 +161,8 @@ fn print_name(
             pair.new.mode,
             short(pair.old.id)?
         ));
-        out.put(format!("{} ", short(pair.new.id)?));
+        let new_id = if knows_ids && pair.status == b'A' { contents.id(&pair.new)? } else { pair.new.id };
+        out.put(format!("{} ", short(new_id)?));
     }
     out.put([pair.status]);
     let separator: &[u8] = if options.nul { b"\0" } else { b"\t" };

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::bytes::{self, Bytes, lossy};
 use crate::config::Config;
-use crate::{command_names, repo, branch, cat_file, check_ignore, config_show, describe, diff, log, ls_files, ref_filter, remote, rev_list, rev_parse, shortlog, show, stash, status, tag, worktree_list};
+use crate::{command_names, repo, branch, branch_edit, cat_file, check_ignore, config_show, describe, diff, log, ls_files, ref_filter, remote, rev_list, rev_parse, shortlog, show, stash, status, tag, worktree_list};
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
 
@@ -295,6 +295,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "branch", plan: branch::plan, run: branch::run },
     Verb { name: "cat-file", plan: cat_file::plan, run: cat_file::run },
     Verb { name: "check-ignore", plan: check_ignore::plan, run: check_ignore::run },
+    Verb { name: "checkout", plan: branch_edit::plan_checkout, run: branch_edit::run_checkout },
     Verb { name: "config", plan: config_show::plan, run: config_show::run },
     Verb { name: "describe", plan: describe::plan, run: describe::run },
     Verb { name: "diff", plan: diff::plan, run: diff::run },
@@ -312,6 +313,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "show-ref", plan: ref_filter::plan_show_ref, run: ref_filter::run_show_ref },
     Verb { name: "stash", plan: stash::plan_stash, run: stash::run_stash },
     Verb { name: "status", plan: status::plan, run: status::run },
+    Verb { name: "switch", plan: branch_edit::plan_switch, run: branch_edit::run_switch },
     Verb { name: "symbolic-ref", plan: config_show::plan_symbolic_ref, run: config_show::run_symbolic_ref },
     Verb { name: "tag", plan: tag::plan, run: tag::run },
     Verb { name: "version", plan: reads, run: version },

@@ -150,7 +150,7 @@ fn refuse_options(args: &[Bytes]) -> Result<(), FallbackError> {
         let short = match verb {
             b"rebase" => arg.starts_with(b"-x"),
             b"grep" => arg.starts_with(b"-O"),
-            b"clone" | b"fetch" | b"ls-remote" | b"pull" => arg.starts_with(b"-u") && verb == b"clone" || verb == b"clone" && arg.starts_with(b"-c"),
+            b"clone" => arg.starts_with(b"-u") || arg.starts_with(b"-c"),
             b"bisect" => i == 1 && arg == b"run",
             b"submodule" => arg == b"foreach",
             b"config" => i == 1 && arg == b"-e",

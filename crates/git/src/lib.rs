@@ -18,6 +18,7 @@
 
 mod attr;
 mod branch;
+mod branch_edit;
 mod bytes;
 mod cat_file;
 mod check_ignore;
@@ -36,6 +37,7 @@ mod diff_print;
 mod exec;
 mod fallback;
 mod id;
+mod identity;
 mod ignore;
 mod index;
 mod init;
@@ -54,6 +56,7 @@ mod pool;
 mod pretty;
 mod quote;
 mod ref_filter;
+mod ref_write;
 mod reflog;
 mod refresh;
 mod refs;

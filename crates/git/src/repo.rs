@@ -185,12 +185,14 @@ impl<'a> Repo<'a> {
 
     /// Returns a commit; `None` when the object is missing or something else.
     pub(crate) fn try_commit(&self, id: Id) -> Res<Option<Commit>> {
-        Ok(self
-            .read(id, |kind, data| {
-                (kind == ObjectType::Commit).then(|| Commit::parse(data))
-            })?
-            .flatten()
-            .flatten())
+        let read = self.read(id, |kind, data| (kind == ObjectType::Commit).then(|| Commit::parse(data)))?;
+        Ok(read.flatten().flatten().map(|mut commit| {
+            // At the edge of a shallow history a commit has no parents.
+            if self.shallow().contains(&id) {
+                commit.cut_parents = std::mem::take(&mut commit.parents);
+            }
+            commit
+        }))
     }
 
     /// Returns a commit; a missing one is left to git.
@@ -254,7 +256,7 @@ impl<'a> Repo<'a> {
         let n = match self.config.get("core.abbrev") {
             None => self.abbrev_by_size()?,
             Some(v) if v.eq_ignore_ascii_case(b"auto") => self.abbrev_by_size()?,
-            Some(v) if matches!(v, b"no" | b"off" | b"false") => 40,
+            Some(b"no" | b"off" | b"false") => 40,
             Some(v) => match bytes::parse_int(v).and_then(|n| usize::try_from(n).ok()) {
                 Some(n @ 4..=40) => n,
                 _ => return Err(Stop::not_native("a bad value of core.abbrev")),

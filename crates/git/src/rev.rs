@@ -24,14 +24,6 @@ impl Repo<'_> {
         Ok(self.resolve_full(name)?.map(|f| f.id))
     }
 
-    /// Resolves a revision to a commit; `None` when it names nothing or no commit.
-    pub(crate) fn resolve_commit(&self, name: &[u8]) -> Res<Option<Id>> {
-        match self.resolve(name)? {
-            Some(id) => self.peel_to_commit(id),
-            None => Ok(None),
-        }
-    }
-
     /// Resolves a revision or a path in one.
     pub(crate) fn resolve_full(&self, name: &[u8]) -> Res<Option<Found>> {
         if let Some(id) = self.resolve_plain(name, 0)? {

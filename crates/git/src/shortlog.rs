@@ -32,7 +32,9 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = parse(args, OPTIONS, Numbers::No)?;
-    let repo = Repo::open(call)?;
+    let Some(repo) = Repo::find(call)? else {
+        return Err(Stop::not_native("a shortlog outside a repository"));
+    };
     let (revs, paths) = rev_args::split(&repo, &parsed, "shortlog")?;
     if revs.is_empty() || parsed.has("all") {
         // Without a revision git reads a log from standard input here.
@@ -64,7 +66,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     let mut groups: Vec<(Bytes, Vec<Bytes>)> = groups.into_iter().collect();
     if parsed.has("numbered") {
-        groups.sort_by(|a, b| b.1.len().cmp(&a.1.len()));
+        groups.sort_by_key(|(_, titles)| std::cmp::Reverse(titles.len()));
     }
     for (who, titles) in groups {
         if parsed.has("summary") {

@@ -65,7 +65,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         Form::PorcelainV2 => print_v2(&repo, &status, &options, out)?,
     }
     out.report = Some(GitReport::Status(report(&status)));
-    refresh::write(&repo, &status.index, &status.refreshed)
+    refresh::write(&repo, &status.index, &status.refreshed);
+    Ok(())
 }
 
 /// What was asked for, on the command line or by configuration.

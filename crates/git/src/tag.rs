@@ -3,6 +3,7 @@
 use deskhand_protocol::git::{GitReport, MAX_REPORT_ENTRIES, TagEntry, TagReport};
 use git2::ObjectType;
 
+use crate::branch_edit;
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::exec::{Call, Plan};
 use crate::object::Tag;
@@ -27,7 +28,7 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what a tag command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else { return branch_edit::plan_tag(args) };
     if is_list(&parsed) { Ok(Plan::Read) } else { Err(Stop::not_native("changing tags")) }
 }
 
@@ -38,10 +39,13 @@ fn is_list(parsed: &Parsed) -> bool {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = match parse(args, OPTIONS, Numbers::No) {
+        Ok(parsed) if is_list(&parsed) => parsed,
+        _ => return branch_edit::run_tag(call, args, out),
+    };
     let repo = Repo::open(call)?;
-    if !is_list(&parsed) || parsed.has("ignore-case") {
-        return Err(Stop::not_native("changing tags"));
+    if parsed.has("ignore-case") {
+        return Err(Stop::not_native("option `--ignore-case`"));
     }
     for key in ["column.ui", "column.tag", "tag.sort", "versionsort.suffix", "versionsort.prereleasesuffix"] {
         if repo.config.get(key).is_some() {

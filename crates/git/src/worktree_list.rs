@@ -67,7 +67,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         out.put(&tree.path);
         out.put(" ".repeat(width - stat::width_of(&tree.path) + 1));
         if *bare {
-            out.put("(bare)\n");
+            out.put(" (bare)\n");
             continue;
         }
         let shown = if id.is_zero() { "0".repeat(digits) } else { repo.abbreviate(*id, digits)? };
