@@ -138,7 +138,8 @@ impl Repo<'_> {
             || [b"refs/heads/".as_slice(), b"refs/remotes/", b"refs/notes/"]
                 .iter()
                 .any(|p| name.starts_with(p));
-        if !path.exists() && !always && !(wanted && usual) {
+        let is_kept = path.exists() || always || (wanted && usual);
+        if !is_kept {
             return;
         }
         if let Some(dir) = path.parent() {
