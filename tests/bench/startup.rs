@@ -11,14 +11,16 @@ pub(crate) async fn measure(rounds: u32) {
     let mut back = Vec::new();
     let mut memory = 0;
     for _ in 0..rounds {
-        let home = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("home");
+        std::fs::create_dir(&home).unwrap();
         let args = ["up", "--listen", "127.0.0.1:0"];
         let began = Instant::now();
-        let (program, _) = Program::start(home.path(), args).await;
+        let (program, _) = Program::start(&home, args).await;
         ready.push(began.elapsed());
         program.terminate().await;
         let began = Instant::now();
-        let (program, _) = Program::start(home.path(), args).await;
+        let (program, _) = Program::start(&home, args).await;
         again.push(began.elapsed());
         tokio::time::sleep(Duration::from_secs(2)).await;
         memory = memory.max(resident_bytes(program.pid()));

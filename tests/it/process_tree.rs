@@ -110,3 +110,30 @@ async fn begun(workspace: &std::path::Path, mark: &str) {
     })
     .await;
 }
+
+#[tokio::test]
+async fn it_reads_no_secret_and_writes_nothing_outside() {
+    let (_relay, device, caller) = relay_and_device().await;
+    let status = device.cli_json(&["status"]);
+    let tier = status["device"]["sandbox_tier"].clone();
+    assert_eq!(tier, "full", "this machine confines tasks: {status}");
+    let home = device.user_home();
+    std::fs::create_dir(home.join(".ssh")).unwrap();
+    std::fs::write(home.join(".ssh/id_ed25519"), "the key").unwrap();
+    let token = std::fs::read_to_string(device.home().join("secrets.json")).unwrap();
+    let command = format!(
+        "cat ~/.ssh/id_ed25519; cat '{0}/secrets.json'; touch ~/made '{0}/made' /etc/made; head -c 4 /etc/passwd",
+        device.home().display()
+    );
+    let answer = caller.shell("secrets", json!(command)).await;
+    let stdout = answer.body["output"]["stdout"].as_str().unwrap();
+    assert_eq!(stdout, "root", "{}", answer.body);
+    assert!(token.len() > 40 && !answer.body.to_string().contains(&token[..40]));
+    for made in [
+        home.join("made"),
+        device.home().join("made"),
+        "/etc/made".into(),
+    ] {
+        assert!(!made.exists(), "{}", made.display());
+    }
+}

@@ -9,7 +9,7 @@ use deskhand_tests::{TestDevice, TestRelay, eventually, program, relay_and_devic
 
 /// Returns `deskhand run …` with the owner's key, which lies in the relay's home.
 fn run(relay: &TestRelay, args: &[&str]) -> Command {
-    let mut command = program::deskhand(relay.home());
+    let mut command = program::deskhand(&relay.home());
     command.env_remove("DESKHAND_LOG").arg("run").args(args);
     command
 }
@@ -140,12 +140,12 @@ async fn a_detached_task_is_followed_later() {
     assert_eq!(detached.status.code(), Some(0));
     assert_eq!(detached.stdout, b"later\n");
     let_go_on(&device);
-    let followed = program::run(relay.home(), ["tasks", "watch", "later"]);
+    let followed = program::run(&relay.home(), ["tasks", "watch", "later"]);
     assert_eq!(followed.stdout, b"one\n");
     assert_eq!(followed.status.code(), Some(7));
-    let output = program::run(relay.home(), ["tasks", "output", "later", "--offset", "1"]);
+    let output = program::run(&relay.home(), ["tasks", "output", "later", "--offset", "1"]);
     assert_eq!(output.stdout, b"ne\n");
-    let view = program::run_json(relay.home(), ["tasks", "show", "later"]);
+    let view = program::run_json(&relay.home(), ["tasks", "show", "later"]);
     assert_eq!(view["result"]["outcome"]["returncode"], 7);
     assert_eq!(view["source"], "cli");
 }

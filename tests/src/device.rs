@@ -62,6 +62,7 @@ impl TestDevice {
         };
         std::fs::create_dir(device.home()).unwrap();
         std::fs::create_dir(device.workspace()).unwrap();
+        std::fs::create_dir(device.user_home()).unwrap();
         device
     }
 
@@ -123,6 +124,11 @@ impl TestDevice {
     pub fn workspace(&self) -> PathBuf {
         // Canonical, as answers show it.
         self.root.path().canonicalize().unwrap().join("workspace")
+    }
+
+    /// Returns the home directory of the person it belongs to.
+    pub fn user_home(&self) -> PathBuf {
+        program::user_home(&self.home())
     }
 
     /// Returns its home.

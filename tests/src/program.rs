@@ -28,6 +28,11 @@ pub fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is not built: cargo build --bins"))
 }
 
+/// Returns the home directory of the person a Deskhand home belongs to: beside it.
+pub fn user_home(home: &Path) -> PathBuf {
+    home.with_file_name("user")
+}
+
 /// Returns a command line of `deskhand` for a home, with an environment in which nothing of this
 /// machine's owner is found.
 pub fn deskhand(home: &Path) -> Command {
@@ -39,7 +44,7 @@ pub fn deskhand(home: &Path) -> Command {
         }
     }
     command
-        .env("HOME", home)
+        .env("HOME", user_home(home))
         .env("DESKHAND_HOME", home)
         .env("DESKHAND_LOG", "info");
     command.stdin(Stdio::null());

@@ -1,6 +1,6 @@
 //! A relay in a process of its own.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,7 +13,8 @@ use crate::{
 /// A running `deskhand relay serve`.
 #[derive(Debug)]
 pub struct TestRelay {
-    home: TempDir,
+    /// Holds the home.
+    root: TempDir,
     program: Option<Program>,
     url: String,
     owner_key: String,
@@ -27,12 +28,14 @@ impl TestRelay {
 
     /// Starts a relay with a configuration file.
     pub async fn start_configured(config: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("config.toml"), config).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("home");
+        std::fs::create_dir(&home).unwrap();
+        std::fs::write(home.join("config.toml"), config).unwrap();
         let (program, ready) =
-            Program::start(home.path(), ["relay", "serve", "--listen", "127.0.0.1:0"]).await;
+            Program::start(&home, ["relay", "serve", "--listen", "127.0.0.1:0"]).await;
         Self {
-            home,
+            root,
             program: Some(program),
             url: ready["relay_url"].as_str().unwrap().to_owned(),
             owner_key: ready["api_key"].as_str().unwrap().to_owned(),
@@ -45,8 +48,8 @@ impl TestRelay {
     }
 
     /// Returns its home.
-    pub fn home(&self) -> &Path {
-        self.home.path()
+    pub fn home(&self) -> PathBuf {
+        self.root.path().join("home")
     }
 
     /// Returns a caller with the owner's key.
@@ -62,7 +65,7 @@ impl TestRelay {
 
     /// Runs the command line on the relay's machine.
     pub fn cli_json(&self, args: &[&str]) -> Value {
-        program::run_json(self.home.path(), args)
+        program::run_json(&self.home(), args)
     }
 
     /// Returns the process.
@@ -88,6 +91,6 @@ impl TestRelay {
     pub async fn start_again(&mut self) {
         let address = self.url.strip_prefix("http://").unwrap();
         let args = ["relay", "serve", "--listen", address];
-        self.program = Some(Program::start(self.home.path(), args).await.0);
+        self.program = Some(Program::start(&self.home(), args).await.0);
     }
 }

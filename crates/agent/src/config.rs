@@ -31,7 +31,8 @@ pub struct Config {
     pub git_environment: Vec<(OsString, OsString)>,
     /// How many tasks run at the same time; git reads and echoes run beside them.
     pub max_tasks: usize,
-    /// Our own files, which no task may see and no workspace may hold.
+    /// Our own files, which no task may see and no workspace may hold; the places where people keep
+    /// secrets are added to them.
     pub hidden: Vec<PathBuf>,
 }
 

@@ -83,7 +83,9 @@ pub struct Agent;
 impl Agent {
     /// Opens the store, settles what an earlier agent left unfinished, and starts the link. Returns
     /// before the link is up; [`AgentHandle::link`] tells when it is.
-    pub async fn start(config: Config) -> Result<AgentHandle, StartError> {
+    pub async fn start(mut config: Config) -> Result<AgentHandle, StartError> {
+        let secrets = deskhand_sandbox::default_hidden(&config.task_environment.home);
+        config.hidden.extend(secrets);
         let (store, scratch) = (config.store.clone(), config.scratch.clone());
         let db = tokio::task::spawn_blocking(move || store::open(&store)).await??;
         tokio::task::spawn_blocking(move || make_scratch(&scratch))
