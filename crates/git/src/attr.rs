@@ -174,7 +174,7 @@ fn apply<'a, const N: usize>(
                 apply(states, macros, names, found, seen);
             } else if name == b"binary" {
                 for unset in ["diff", "merge", "text"] {
-                    if !seen.iter().any(|s| *s == unset.as_bytes()) {
+                    if !seen.contains(&unset.as_bytes()) {
                         seen.push(unset.as_bytes());
                         if let Some(i) = names.iter().position(|n| *n == unset) {
                             found[i] = Some(Value::Unset);

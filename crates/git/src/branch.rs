@@ -2,6 +2,7 @@
 
 use deskhand_protocol::git::{BranchEntry, BranchReport, GitReport, MAX_REPORT_ENTRIES};
 
+use crate::branch_edit;
 use crate::bytes::{Bytes, lossy};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
@@ -37,11 +38,13 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what a branch command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else {
+        return branch_edit::plan(args);
+    };
     if is_list(&parsed) {
         Ok(Plan::Read)
     } else {
-        Err(Stop::not_native("changing branches"))
+        branch_edit::plan(args)
     }
 }
 
@@ -60,7 +63,10 @@ fn is_list(parsed: &Parsed) -> bool {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = match parse(args, OPTIONS, Numbers::No) {
+        Ok(parsed) if is_list(&parsed) => parsed,
+        _ => return branch_edit::run(call, args, out),
+    };
     let repo = Repo::open(call)?;
     if parsed.has("show-current") {
         if let Some(branch) = repo.head()?.short_branch() {
@@ -68,9 +74,6 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             out.put("\n");
         }
         return Ok(());
-    }
-    if !is_list(&parsed) {
-        return Err(Stop::not_native("changing branches"));
     }
     if ["sort", "format", "ignore-case"]
         .iter()
@@ -148,7 +151,7 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             {
                 continue;
             }
-            if !keep.keeps(repo, reference.id)? {
+            if !keep.keeps(repo, reference.id)? || !keep.points_at(repo, parsed, &reference)? {
                 continue;
             }
             let shown = if *remote && all {
@@ -328,23 +331,25 @@ fn detached_words(repo: &Repo<'_>) -> Res<Bytes> {
 }
 
 /// `--contains`, `--merged` and their opposites.
-struct Keep {
+pub(crate) struct Keep {
     contains: Vec<(Id, bool)>,
     merged: Vec<(Id, bool)>,
-    points_at: Option<Id>,
 }
 
 impl Keep {
-    fn new(repo: &Repo<'_>, parsed: &Parsed) -> Res<Keep> {
+    pub(crate) fn new(repo: &Repo<'_>, parsed: &Parsed) -> Res<Keep> {
         let mut keep = Keep {
             contains: Vec::new(),
             merged: Vec::new(),
-            points_at: None,
         };
         for given in &parsed.options {
             let text = given.value.as_deref().unwrap_or(b"HEAD");
             let commit = || -> Res<Id> {
                 match repo.resolve(text)? {
+                    None if given.name.ends_with("merged") => Err(Stop::fatal(format!(
+                        "malformed object name {}",
+                        lossy(text)
+                    ))),
                     None => Err(Stop::error(
                         129,
                         format!("malformed object name {}", lossy(text)),
@@ -360,7 +365,7 @@ impl Keep {
                 "no-contains" => keep.contains.push((commit()?, false)),
                 "merged" => keep.merged.push((commit()?, true)),
                 "no-merged" => keep.merged.push((commit()?, false)),
-                "points-at" => keep.points_at = Some(commit()?),
+                "points-at" => {}
                 _ => {}
             }
         }
@@ -372,7 +377,24 @@ impl Keep {
         Ok(keep)
     }
 
-    fn keeps(&self, repo: &Repo<'_>, id: Id) -> Res<bool> {
+    /// Says whether a reference, or what it leads to, is the object of `--points-at`.
+    pub(crate) fn points_at(&self, repo: &Repo<'_>, parsed: &Parsed, reference: &Ref) -> Res<bool> {
+        let Some(given) = parsed.last("points-at") else {
+            return Ok(true);
+        };
+        let Some(id) = repo.resolve(given.text())? else {
+            return Err(Stop::error(
+                129,
+                format!("malformed object name {}", lossy(given.text())),
+            ));
+        };
+        Ok(reference.id == id
+            || repo
+                .peel(reference.id)?
+                .is_some_and(|(peeled, _)| peeled == id))
+    }
+
+    pub(crate) fn keeps(&self, repo: &Repo<'_>, id: Id) -> Res<bool> {
         let is_below = |a: Id, b: Id| -> Res<bool> {
             Ok(a == b || repo.git.graph_descendant_of(b.oid(), a.oid())?)
         };
@@ -386,6 +408,6 @@ impl Keep {
                 return Ok(false);
             }
         }
-        Ok(self.points_at.is_none_or(|p| p == id))
+        Ok(true)
     }
 }

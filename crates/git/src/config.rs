@@ -39,8 +39,6 @@ pub(crate) struct Entry {
     /// `None` for a name without `=`, which means true.
     pub(crate) value: Option<Bytes>,
     pub(crate) scope: Scope,
-    /// The file as git names it, or empty for the command line.
-    pub(crate) file: Bytes,
 }
 
 /// All entries in the order of increasing precedence.
@@ -108,13 +106,6 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads one file alone, without includes unless asked.
-    pub(crate) fn load_file(path: &[u8], scope: Scope) -> Res<Config> {
-        let mut config = Config::default();
-        config.read_file(path, scope, &Where::default(), MAX_INCLUDE_DEPTH + 1)?;
-        Ok(config)
-    }
-
     fn read_command_line(&mut self, call: &Call<'_>) -> Res<()> {
         if call
             .var("GIT_CONFIG_PARAMETERS")
@@ -145,7 +136,6 @@ impl Config {
                 key,
                 value,
                 scope: Scope::Command,
-                file: Bytes::new(),
             });
         }
         Ok(())
@@ -172,12 +162,7 @@ impl Config {
             } else {
                 include_path(&key, value.as_deref(), path, at)?
             };
-            self.entries.push(Entry {
-                key,
-                value,
-                scope,
-                file: path.to_vec(),
-            });
+            self.entries.push(Entry { key, value, scope });
             if let Some(file) = included {
                 if depth == MAX_INCLUDE_DEPTH {
                     return Err(Stop::not_native(

@@ -9,6 +9,10 @@ use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
 
 /// What happens to line ends.
+#[expect(
+    clippy::enum_variant_names,
+    reason = "`AutoCrlf` and `TextCrlf` are git's names"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Crlf {
     Binary,
@@ -163,36 +167,6 @@ impl Conversion {
         Ok(Cow::Owned(out))
     }
 
-    /// Converts what is stored to what lies in the work tree.
-    pub(crate) fn to_work_tree(self, data: Vec<u8>, id: crate::id::Id) -> Vec<u8> {
-        let data = if self.ident {
-            ident_to_work_tree(&data, id)
-        } else {
-            data
-        };
-        if !matches!(self.crlf, Crlf::TextCrlf | Crlf::AutoCrlf) || data.is_empty() {
-            return data;
-        }
-        let stats = Stats::gather(&data);
-        if stats.lone_lf == 0 {
-            return data;
-        }
-        if self.crlf == Crlf::AutoCrlf && (stats.lone_cr > 0 || stats.crlf > 0 || stats.is_binary())
-        {
-            return data;
-        }
-        let mut out = Vec::with_capacity(data.len() + stats.lone_lf);
-        let mut previous = 0;
-        for &c in &data {
-            if c == b'\n' && previous != b'\r' {
-                out.push(b'\r');
-            }
-            out.push(c);
-            previous = c;
-        }
-        out
-    }
-
     /// Says whether nothing is ever converted.
     pub(crate) fn is_none(self) -> bool {
         self.crlf == Crlf::Binary && !self.ident
@@ -259,39 +233,6 @@ fn ident_to_git(data: &[u8]) -> Vec<u8> {
                 rest = after;
             }
         }
-    }
-    out.extend_from_slice(rest);
-    out
-}
-
-fn ident_to_work_tree(data: &[u8], id: crate::id::Id) -> Vec<u8> {
-    let mut out = Vec::with_capacity(data.len());
-    let mut rest = data;
-    while let Some(at) = bytes::find(rest, b"$Id") {
-        let after = &rest[at + 3..];
-        out.extend_from_slice(&rest[..at]);
-        let mut next = after;
-        let replaced = match after.first() {
-            Some(b'$') => {
-                next = &after[1..];
-                true
-            }
-            Some(b':') => match after.iter().position(|c| matches!(c, b'$' | b'\n')) {
-                // A foreign identifier (with a blank inside) is left alone.
-                Some(end) if after[end] == b'$' && !after[1..end].trim_ascii().contains(&b' ') => {
-                    next = &after[end + 1..];
-                    true
-                }
-                _ => false,
-            },
-            _ => false,
-        };
-        if replaced {
-            out.extend_from_slice(format!("$Id: {id} $").as_bytes());
-        } else {
-            out.extend_from_slice(b"$Id");
-        }
-        rest = next;
     }
     out.extend_from_slice(rest);
     out

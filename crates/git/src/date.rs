@@ -323,7 +323,11 @@ fn strftime(template: &[u8], time: i64, zone: i32) -> Res<String> {
             out.push(c);
             continue;
         }
-        let hour12 = if t.hour % 12 == 0 { 12 } else { t.hour % 12 };
+        let hour12 = if t.hour.is_multiple_of(12) {
+            12
+        } else {
+            t.hour % 12
+        };
         let piece = match chars.next() {
             Some('Y') => t.year.to_string(),
             Some('y') => format!("{:02}", t.year % 100),
@@ -364,38 +368,6 @@ fn strftime(template: &[u8], time: i64, zone: i32) -> Res<String> {
         out.push_str(&piece);
     }
     Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_and_dates_agree() {
-        for days in [-719_468, -1, 0, 1, 59, 60, 11_016, 20_000, 100_000] {
-            let (y, m, d) = civil(days);
-            assert_eq!(days_from_civil(y, i64::from(m), i64::from(d)), days);
-        }
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(20_777), (2026, 11, 20));
-    }
-
-    #[test]
-    fn relative_dates_round_as_git_does() {
-        for (seconds, text) in [
-            (5, "5 seconds ago"),
-            (1, "1 second ago"),
-            (300, "5 minutes ago"),
-            (18_000, "5 hours ago"),
-            (432_000, "5 days ago"),
-            (3_024_000, "5 weeks ago"),
-            (13_000_000, "5 months ago"),
-            (37_500_000, "1 year, 2 months ago"),
-            (630_000_000, "20 years ago"),
-        ] {
-            assert_eq!(relative(seconds), text);
-        }
-    }
 }
 
 /// Reads a point in time as `--since` takes it: a full date, or so many hours, days or weeks ago.
@@ -463,4 +435,36 @@ pub(crate) fn approximate(call: &Call<'_>, text: &[u8]) -> Res<i64> {
 /// Turns `+0130` as 130 into minutes.
 pub(crate) fn minutes_of(zone: i32) -> i32 {
     zone / 100 * 60 + zone % 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_dates_agree() {
+        for days in [-719_468, -1, 0, 1, 59, 60, 11_016, 20_000, 100_000] {
+            let (y, m, d) = civil(days);
+            assert_eq!(days_from_civil(y, i64::from(m), i64::from(d)), days);
+        }
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(20_777), (2026, 11, 20));
+    }
+
+    #[test]
+    fn relative_dates_round_as_git_does() {
+        for (seconds, text) in [
+            (5, "5 seconds ago"),
+            (1, "1 second ago"),
+            (300, "5 minutes ago"),
+            (18_000, "5 hours ago"),
+            (432_000, "5 days ago"),
+            (3_024_000, "5 weeks ago"),
+            (13_000_000, "5 months ago"),
+            (37_500_000, "1 year, 2 months ago"),
+            (630_000_000, "20 years ago"),
+        ] {
+            assert_eq!(relative(seconds), text);
+        }
+    }
 }

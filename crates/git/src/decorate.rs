@@ -1,8 +1,6 @@
 //! Which branches and tags point at a commit, as `--decorate` shows them.
 
-use std::collections::HashMap;
-
-use git2::ObjectType;
+use std::collections::{HashMap, HashSet};
 
 use crate::bytes::Bytes;
 use crate::id::Id;
@@ -14,6 +12,7 @@ use crate::repo::Repo;
 pub(crate) struct Decorations {
     by_id: HashMap<Id, Vec<Bytes>>,
     head_branch: Option<Bytes>,
+    shallow: HashSet<Id>,
 }
 
 impl Decorations {
@@ -24,7 +23,10 @@ impl Decorations {
                 return Err(Stop::NotNative(format!("the setting `{key}`")));
             }
         }
-        let mut decorations = Decorations::default();
+        let mut decorations = Decorations {
+            shallow: repo.shallow().clone(),
+            ..Decorations::default()
+        };
         for reference in repo.refs(b"refs/")? {
             let name = &reference.name;
             let wanted = [b"refs/heads/".as_slice(), b"refs/remotes/", b"refs/tags/"]
@@ -66,9 +68,8 @@ impl Decorations {
 
     /// Returns `HEAD -> main, tag: v1, origin/main`, or nothing.
     pub(crate) fn list(&self, id: Id, full: bool) -> Bytes {
-        let Some(names) = self.by_id.get(&id) else {
-            return Bytes::new();
-        };
+        let none = Vec::new();
+        let names = self.by_id.get(&id).unwrap_or(&none);
         let show = |name: &[u8]| -> Bytes {
             let tag: &[u8] = if name.starts_with(b"refs/tags/") {
                 b"tag: "
@@ -83,6 +84,9 @@ impl Decorations {
             .as_ref()
             .filter(|b| head && names.contains(b));
         let mut parts: Vec<Bytes> = Vec::new();
+        if self.shallow.contains(&id) {
+            parts.push(b"grafted".to_vec());
+        }
         for name in names {
             if name == b"HEAD" {
                 parts.push(match current {
@@ -102,9 +106,4 @@ fn short(name: &[u8]) -> &[u8] {
         .iter()
         .find_map(|prefix| name.strip_prefix(*prefix))
         .unwrap_or(name)
-}
-
-/// Says whether an object is a tag, so that its own decorations are not a commit's.
-pub(crate) fn is_tag(kind: ObjectType) -> bool {
-    kind == ObjectType::Tag
 }

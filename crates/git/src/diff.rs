@@ -4,13 +4,14 @@ use deskhand_protocol::git::GitReport;
 
 use crate::attr::Attributes;
 use crate::bytes::{self, Bytes, lossy};
-use crate::diff_options::{self, DiffOptions};
+use crate::combined::{self, CombinedFile};
+use crate::diff_options::{self, DiffOptions, Forms};
 use crate::diff_print;
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::index::Index;
 use crate::object::mode;
-use crate::options::{Numbers, Parsed, Spec, flag, parse};
+use crate::options::{Numbers, Spec, flag, parse};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
 use crate::pathspec::Pathspec;
@@ -53,12 +54,14 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let attributes = Attributes::load(&repo, Some(&index))?;
     let contents = Contents::new(&repo, &attributes, Some(&index));
     let mut refreshed = Vec::new();
+    let mut combined_files = Vec::new();
     let sides = Sides::of(&repo, &revs, cached)?;
     let (pairs, letters) = match &sides {
         Sides::IndexAndWorkTree => {
             repo.need_work_tree()?;
-            let found =
-                unmerged_and_changes(&repo, &index, &spec, &parsed, &options, &mut refreshed)?;
+            let (found, conflicts) =
+                unmerged_and_changes(&repo, &index, &spec, &contents, &options, &mut refreshed)?;
+            combined_files = conflicts;
             (found, (b"i/", b"w/"))
         }
         Sides::TreeAndIndex(id) => (
@@ -80,6 +83,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     };
     let pairs = diff_print::prepare(pairs, &contents, &options)?;
     let prefixes = options.prefixes(letters.0, letters.1);
+    for file in &combined_files {
+        combined::print(&contents, file, &options, out)?;
+    }
     let found = if options.quiet {
         !pairs.is_empty()
     } else {
@@ -93,7 +99,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     drop(contents);
     drop(attributes);
-    refresh::write(&repo, &index, &refreshed)
+    refresh::write(&repo, &index, &refreshed);
+    Ok(())
 }
 
 /// What is compared.
@@ -168,41 +175,62 @@ fn unmerged_and_changes(
     repo: &Repo<'_>,
     index: &Index,
     spec: &Pathspec,
-    parsed: &Parsed,
+    contents: &Contents<'_>,
     options: &DiffOptions,
     refreshed: &mut Vec<(usize, crate::index::Stat)>,
-) -> Res<Vec<Pair>> {
-    let _ = parsed;
+) -> Res<(Vec<Pair>, Vec<CombinedFile>)> {
     let found = work_tree::changes(repo, index, spec)?;
     refreshed.extend(found.refreshed);
     let mut pairs = found.pairs;
     let mut conflicts: Vec<Pair> = Vec::new();
-    for entry in index
-        .entries
-        .iter()
-        .filter(|e| e.stage > 0 && spec.matches(index.path(e)))
-    {
+    let mut combined = Vec::new();
+    let mut at = 0;
+    while let Some(entry) = index.entries.get(at) {
         let path = index.path(entry);
-        if options.forms.patch {
-            return Err(Stop::not_native("a combined diff of conflicts"));
+        let group: Vec<_> = index.entries[at..]
+            .iter()
+            .take_while(|e| index.path(e) == path)
+            .collect();
+        at += group.len();
+        if entry.stage == 0 || !spec.matches(path) {
+            continue;
         }
-        if conflicts.last().is_none_or(|p| p.old.path != path) {
-            conflicts.push(Pair::unmerged(path));
-        }
-        if entry.stage == 2 {
-            let old = Side {
+        let side = |stage: u8| {
+            let found = group.iter().find(|e| e.stage == stage)?;
+            Some(Side {
                 path: path.to_vec(),
-                mode: entry.mode,
-                id: entry.id,
+                mode: found.mode,
+                id: found.id,
                 dirty: false,
-            };
-            let new = work_tree_side(repo, path)?;
+            })
+        };
+        let new = work_tree_side(repo, path)?;
+        if let (true, Some(ours), Some(theirs)) = (options.forms.patch, side(2), side(3)) {
+            if options.forms
+                != (Forms {
+                    patch: true,
+                    ..Forms::default()
+                })
+                || options.exit_code
+                || options.reverse
+            {
+                return Err(Stop::not_native("this form of a combined diff"));
+            }
+            combined.push(CombinedFile::of_conflict(ours, theirs, new));
+            continue;
+        }
+        let mut pair = Pair::unmerged(path);
+        pair.new.mode = new.mode;
+        conflicts.push(pair);
+        if let Some(old) = side(2)
+            && (new.mode != old.mode || contents.id(&new)? != old.id)
+        {
             conflicts.push(Pair::new(old, new));
         }
     }
     pairs.extend(conflicts);
     pairs.sort_by(|a, b| a.path().cmp(b.path()));
-    Ok(pairs)
+    Ok((pairs, combined))
 }
 
 /// Returns a path as it is in the work tree.
@@ -233,7 +261,10 @@ fn tree_and_work_tree(
     let staged = tree_index::changes(repo, Some(tree), index, spec)?;
     let found = work_tree::changes(repo, index, spec)?;
     refreshed.extend(found.refreshed);
-    let mut unstaged = found.pairs.into_iter().peekable();
+    // What was only announced with `add -N` and is gone again is on neither side.
+    let was_there =
+        |pair: &Pair| pair.new.exists() || index.find(pair.path()).is_none_or(|e| !e.intent_to_add);
+    let mut unstaged = found.pairs.into_iter().filter(was_there).peekable();
     let mut pairs = Vec::new();
     for pair in staged {
         while let Some(change) = unstaged.next_if(|c| c.path() < pair.old.path.as_slice()) {
@@ -241,15 +272,8 @@ fn tree_and_work_tree(
         }
         let path = pair.old.path.clone();
         let change = unstaged.next_if(|c| c.path() == path.as_slice());
-        if pair.status == b'U' {
-            let side = work_tree_side(repo, &path)?;
-            pairs.push(Pair::unmerged(&path));
-            if pair.old.exists() || side.exists() {
-                pairs.push(Pair::new(pair.old, side));
-            }
-            continue;
-        }
         let new = match change {
+            _ if pair.status == b'U' => work_tree_side(repo, &path)?,
             Some(change) => change.new,
             None => pair.new,
         };

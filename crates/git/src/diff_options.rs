@@ -110,8 +110,6 @@ pub(crate) struct DiffOptions {
     pub(crate) compact_summary: bool,
     pub(crate) suppress_blank_empty: bool,
     pub(crate) quote: bool,
-    /// Rename detection was asked for on the command line or is on by configuration.
-    pub(crate) given_patch: bool,
 }
 
 /// `--diff-filter`.
@@ -172,10 +170,9 @@ impl DiffOptions {
             compact_summary: false,
             suppress_blank_empty: config.bool("diff.suppressblankempty")?.unwrap_or(false),
             quote: repo.quote_path()?,
-            given_patch: false,
         };
         if let Some(algorithm) = config.get("diff.algorithm") {
-            options.set_algorithm(&algorithm.to_vec())?;
+            options.set_algorithm(algorithm)?;
         }
         options.set_renames_by_config(repo)?;
         if config.bool("diff.noprefix")?.unwrap_or(false) {
@@ -204,11 +201,11 @@ impl DiffOptions {
                     ..renames
                 })
             }
-            Some(_) => {
-                if repo.config.bool("diff.renames")? == Some(false) {
-                    self.renames = None;
-                }
-            }
+            Some(value) => match crate::config::parse_bool(value) {
+                Some(true) => {}
+                Some(false) => self.renames = None,
+                None => return Err(Stop::not_native("a bad value of diff.renames")),
+            },
         }
         Ok(())
     }
@@ -398,12 +395,12 @@ impl DiffOptions {
 
     /// Returns the prefixes of old and new names; `left` and `right` are git's letters for where they come from.
     pub(crate) fn prefixes(&self, left: &[u8], right: &[u8]) -> (Bytes, Bytes) {
-        match &self.prefixes {
+        let (old, new) = match &self.prefixes {
             Some(prefixes) => prefixes.clone(),
-            None if self.mnemonic && self.reverse => (right.to_vec(), left.to_vec()),
             None if self.mnemonic => (left.to_vec(), right.to_vec()),
             None => default_prefixes(),
-        }
+        };
+        if self.reverse { (new, old) } else { (old, new) }
     }
 }
 

@@ -4,6 +4,7 @@ use deskhand_protocol::git::{DiffReport, FileDiff, MAX_REPORT_ENTRIES};
 
 use crate::bytes::{Bytes, lossy};
 use crate::diff_options::DiffOptions;
+use crate::object::mode;
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair};
 use crate::patch;
@@ -54,8 +55,12 @@ pub(crate) fn print(
     report.truncated = pairs.len() > MAX_REPORT_ENTRIES;
     let mut separate = false;
     if forms.raw || forms.name_only || forms.name_status {
+        // Where git looked for renames, it knows the ids of new files by now.
+        let knows_ids = options.renames.is_some()
+            && pairs.iter().any(|p| p.status == b'A')
+            && pairs.iter().any(|p| p.status == b'D');
         for pair in pairs {
-            print_name(contents, pair, options, out)?;
+            print_name(contents, pair, options, knows_ids, out)?;
         }
         separate = true;
     }
@@ -129,6 +134,7 @@ fn print_name(
     contents: &Contents<'_>,
     pair: &Pair,
     options: &DiffOptions,
+    knows_ids: bool,
     out: &mut Out,
 ) -> Res<()> {
     let forms = options.forms;
@@ -151,6 +157,9 @@ fn print_name(
         return Ok(());
     }
     if forms.raw {
+        if mode::is_commit(pair.new.mode) && pair.old.id != pair.new.id {
+            return Err(Stop::not_native("raw output of a submodule"));
+        }
         let short = |id| patch::short_id(contents, id, options);
         out.put(format!(
             ":{:06o} {:06o} {} ",
@@ -158,7 +167,12 @@ fn print_name(
             pair.new.mode,
             short(pair.old.id)?
         ));
-        out.put(format!("{} ", short(pair.new.id)?));
+        let new_id = if knows_ids && pair.status == b'A' {
+            contents.id(&pair.new)?
+        } else {
+            pair.new.id
+        };
+        out.put(format!("{} ", short(new_id)?));
     }
     out.put([pair.status]);
     let separator: &[u8] = if options.nul { b"\0" } else { b"\t" };

@@ -5,9 +5,14 @@ use std::ffi::OsString;
 use std::sync::atomic::AtomicBool;
 
 use crate::bytes::{self, Bytes, lossy};
+use crate::config::Config;
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
-use crate::{branch, diff, log, rev_parse, show, status};
+use crate::{
+    branch, branch_edit, cat_file, check_ignore, command_names, config_show, describe, diff, log,
+    ls_files, ref_filter, remote, repo, rev_list, rev_parse, shortlog, show, stash, status, tag,
+    worktree_list,
+};
 
 /// What a command line would do, judged from the argv alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +111,7 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         return Err(Stop::not_native("no command"));
     };
     let Some(verb) = find_verb(name) else {
-        return Err(Stop::NotNative(format!("command `{}`", lossy(name))));
+        return Err(not_a_command(&call, name));
     };
     let done = (verb.run)(&call, &rest[1..], out);
     out.warn(call.warnings.borrow().as_slice());
@@ -154,7 +159,7 @@ impl Call<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Globals {
     /// `-C`, in order.
-    directories: Vec<Bytes>,
+    pub(crate) directories: Vec<Bytes>,
     /// `-c`, in order: the key as written, and the value (`None` for a key alone).
     pub(crate) config: Vec<(Bytes, Option<Bytes>)>,
     pub(crate) git_dir: Option<Bytes>,
@@ -223,7 +228,68 @@ impl Globals {
     }
 }
 
+/// What happens to a verb that is not in the table: git may know it, as a command of its own or as an alias.
+fn not_a_command(call: &Call<'_>, name: &[u8]) -> Stop {
+    let handed_over = Stop::NotNative(format!("command `{}`", lossy(name)));
+    if command_names::is_known(name) || name.contains(&b'/') {
+        return handed_over;
+    }
+    let on_path = call
+        .var("PATH")
+        .unwrap_or_default()
+        .split(|b| *b == b':')
+        .any(|dir| {
+            let file = [dir, b"/git-", name].concat();
+            std::fs::metadata(bytes::to_path(&file)).is_ok()
+        });
+    let config = match repo::locate(call) {
+        Ok(Some((git_dir, common_dir))) => Config::load(call, Some(&git_dir), Some(&common_dir)),
+        Ok(None) => Config::load(call, None, None),
+        Err(stop) => Err(stop),
+    };
+    let Ok(config) = config else {
+        return handed_over;
+    };
+    let alias = [b"alias.".as_slice(), &name.to_ascii_lowercase()].concat();
+    if on_path || config.get_bytes(&alias).is_some() || config.get("help.autocorrect").is_some() {
+        return handed_over;
+    }
+    let text = [
+        b"git: '".as_slice(),
+        name,
+        b"' is not a git command. See 'git --help'.\n",
+    ]
+    .concat();
+    Stop::Fail { code: 1, text }
+}
+
 static VERSION_VERB: std::sync::OnceLock<Vec<Bytes>> = std::sync::OnceLock::new();
+
+impl Globals {
+    /// Reads only what says where the repository is, whatever else stands there.
+    pub(crate) fn parse_loosely(argv: &[Bytes]) -> (Globals, usize) {
+        let mut globals = Globals::default();
+        let mut i = 1;
+        while let Some(arg) = argv.get(i).filter(|a| a.first() == Some(&b'-')) {
+            let next = argv.get(i + 1).cloned().unwrap_or_default();
+            match arg.as_slice() {
+                b"-C" => globals.directories.push(next),
+                b"--git-dir" => globals.git_dir = Some(next),
+                b"--work-tree" => globals.work_tree = Some(next),
+                b"-c" | b"--namespace" => {}
+                _ => {
+                    if let Some(dir) = arg.strip_prefix(b"--git-dir=") {
+                        globals.git_dir = Some(dir.to_vec());
+                    }
+                    i += 1;
+                    continue;
+                }
+            }
+            i += 2;
+        }
+        (globals, i)
+    }
+}
 
 /// A verb: what it would do, and how it is done.
 struct Verb {
@@ -247,19 +313,29 @@ const VERBS: &[Verb] = &[
         run: branch::run,
     },
     Verb {
-        name: "log",
-        plan: log::plan,
-        run: log::run,
+        name: "cat-file",
+        plan: cat_file::plan,
+        run: cat_file::run,
     },
     Verb {
-        name: "rev-parse",
-        plan: rev_parse::plan,
-        run: rev_parse::run,
+        name: "check-ignore",
+        plan: check_ignore::plan,
+        run: check_ignore::run,
     },
     Verb {
-        name: "show",
-        plan: show::plan,
-        run: show::run,
+        name: "checkout",
+        plan: branch_edit::plan_checkout,
+        run: branch_edit::run_checkout,
+    },
+    Verb {
+        name: "config",
+        plan: config_show::plan,
+        run: config_show::run,
+    },
+    Verb {
+        name: "describe",
+        plan: describe::plan,
+        run: describe::run,
     },
     Verb {
         name: "diff",
@@ -267,14 +343,99 @@ const VERBS: &[Verb] = &[
         run: diff::run,
     },
     Verb {
+        name: "for-each-ref",
+        plan: ref_filter::plan,
+        run: ref_filter::run,
+    },
+    Verb {
+        name: "log",
+        plan: log::plan,
+        run: log::run,
+    },
+    Verb {
+        name: "ls-files",
+        plan: ls_files::plan,
+        run: ls_files::run,
+    },
+    Verb {
+        name: "ls-tree",
+        plan: cat_file::plan_ls_tree,
+        run: cat_file::run_ls_tree,
+    },
+    Verb {
+        name: "merge-base",
+        plan: rev_list::plan_merge_base,
+        run: rev_list::run_merge_base,
+    },
+    Verb {
+        name: "reflog",
+        plan: stash::plan_reflog,
+        run: stash::run_reflog,
+    },
+    Verb {
+        name: "remote",
+        plan: remote::plan,
+        run: remote::run,
+    },
+    Verb {
+        name: "rev-list",
+        plan: rev_list::plan,
+        run: rev_list::run,
+    },
+    Verb {
+        name: "rev-parse",
+        plan: rev_parse::plan,
+        run: rev_parse::run,
+    },
+    Verb {
+        name: "shortlog",
+        plan: shortlog::plan,
+        run: shortlog::run,
+    },
+    Verb {
+        name: "show",
+        plan: show::plan,
+        run: show::run,
+    },
+    Verb {
+        name: "show-ref",
+        plan: ref_filter::plan_show_ref,
+        run: ref_filter::run_show_ref,
+    },
+    Verb {
+        name: "stash",
+        plan: stash::plan_stash,
+        run: stash::run_stash,
+    },
+    Verb {
         name: "status",
         plan: status::plan,
         run: status::run,
     },
     Verb {
+        name: "switch",
+        plan: branch_edit::plan_switch,
+        run: branch_edit::run_switch,
+    },
+    Verb {
+        name: "symbolic-ref",
+        plan: config_show::plan_symbolic_ref,
+        run: config_show::run_symbolic_ref,
+    },
+    Verb {
+        name: "tag",
+        plan: tag::plan,
+        run: tag::run,
+    },
+    Verb {
         name: "version",
         plan: reads,
         run: version,
+    },
+    Verb {
+        name: "worktree",
+        plan: worktree_list::plan,
+        run: worktree_list::run,
     },
 ];
 

@@ -36,7 +36,7 @@ impl Id {
     }
 
     pub(crate) fn oid(self) -> git2::Oid {
-        git2::Oid::from_bytes(&self.0).unwrap_or_else(|_| git2::Oid::ZERO_SHA1)
+        git2::Oid::from_bytes(&self.0).unwrap_or(git2::Oid::ZERO_SHA1)
     }
 }
 

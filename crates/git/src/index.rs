@@ -25,6 +25,8 @@ pub(crate) struct Stat {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     path: (u32, u32),
+    /// Where the entry begins in the file.
+    pub(crate) offset: u32,
     pub(crate) stat: Stat,
     pub(crate) mode: u32,
     pub(crate) id: Id,
@@ -43,10 +45,6 @@ pub(crate) struct Index {
     pub(crate) written: (u32, u32),
     /// The ids of trees that are known to equal a directory of the index.
     pub(crate) trees: Vec<CachedTree>,
-    /// Whether the index file was there.
-    pub(crate) exists: bool,
-    /// Whether there are `resolve-undo` records, which writing through libgit2 keeps.
-    pub(crate) version: u32,
 }
 
 /// A directory whose tree object is known.
@@ -113,11 +111,7 @@ impl Index {
             return Err(Stop::NotNative(format!("index version {version}")));
         }
         let count = word(8)? as usize;
-        let mut index = Index {
-            exists: true,
-            version,
-            ..Index::default()
-        };
+        let mut index = Index::default();
         index.entries.reserve(count.min(data.len() / 62));
         index.paths.reserve(data.len());
         let mut at = 12;
@@ -155,6 +149,7 @@ impl Index {
             previous = path_start..index.paths.len();
             index.entries.push(Entry {
                 path: (path_start as u32, previous.len() as u32),
+                offset: start as u32,
                 stat: Stat {
                     ctime: (field(0), field(4)),
                     mtime: (field(8), field(12)),

@@ -14,23 +14,35 @@
 //! thread. It runs no hook, no filter, no text conversion, no signing program; a command that
 //! would need one is not native.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod attr;
 mod branch;
+mod branch_edit;
 mod bytes;
+mod cat_file;
+mod check_ignore;
 mod columns;
+mod combined;
+mod command_names;
 mod config;
+mod config_show;
 mod convert;
 mod date;
 mod decorate;
+mod describe;
 mod diff;
 mod diff_options;
 mod diff_print;
 mod exec;
+mod fallback;
 mod id;
+mod identity;
 mod ignore;
 mod index;
 mod init;
 mod log;
+mod ls_files;
 mod mailmap;
 mod object;
 mod operation;
@@ -43,22 +55,29 @@ mod patterns;
 mod pool;
 mod pretty;
 mod quote;
+mod ref_filter;
+mod ref_write;
 mod reflog;
 mod refresh;
 mod refs;
 mod regexes;
+mod remote;
 mod rename;
 mod repo;
 mod request;
 mod rev;
 mod rev_args;
+mod rev_list;
 mod rev_parse;
 mod revwalk;
+mod shortlog;
 mod show;
+mod stash;
 mod stat;
 mod status;
 mod status_long;
 mod submodule;
+mod tag;
 mod tree_diff;
 mod tree_index;
 mod untracked;
@@ -66,10 +85,12 @@ mod userdiff;
 mod userdiff_builtin;
 mod wildmatch;
 mod work_tree;
+mod worktree_list;
 mod worktrees;
 mod xdiff;
 
 pub use exec::{Plan, exec, plan};
+pub use fallback::{FallbackCommand, FallbackError, fallback_command};
 pub use init::init;
 pub use request::{Answer, Environment, Exec, NotNative, OutputLimits, Request};
 

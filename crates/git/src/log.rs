@@ -22,7 +22,7 @@ use crate::regexes::{self, Dialect};
 use crate::repo::Repo;
 use crate::rev_args::{self, RevArg};
 use crate::revwalk::{Order, Step, Walk, Walker};
-use crate::tree_diff;
+use crate::{combined, tree_diff};
 
 /// The options of `log` and `show` besides those of diffs.
 const OPTIONS: &[Spec] = &[
@@ -210,7 +210,7 @@ impl<'r> Settings<'r> {
         }
         let mut diff = DiffOptions::new(repo, parsed)?;
         let mut pretty = match config.get("format.pretty") {
-            Some(text) => Pretty::parse(repo, &text.to_vec())?,
+            Some(text) => Pretty::parse(repo, text)?,
             None => Pretty::Medium,
         };
         let mut abbrev_commit = config.bool("log.abbrevcommit")?.unwrap_or(false);
@@ -249,7 +249,7 @@ impl<'r> Settings<'r> {
         };
         let (date, date_given) = match (parsed.last("date"), config.get("log.date")) {
             (Some(given), _) => (date::Format::parse(given.text())?, true),
-            (None, Some(text)) => (date::Format::parse(text)?, true),
+            (None, Some(text)) => (date::Format::parse(text)?, false),
             (None, None) => (date::Format::default(), false),
         };
         let use_mailmap = ["mailmap", "use-mailmap"]
@@ -327,6 +327,11 @@ impl<'r> Settings<'r> {
             abbrev_commit,
             decorate,
         })
+    }
+
+    /// Returns how many commits are skipped and how many shown.
+    pub(crate) fn bounds(&self) -> (usize, usize) {
+        (self.skip, self.max_count.unwrap_or(usize::MAX))
     }
 
     /// Says what is to be walked.
@@ -545,6 +550,11 @@ impl<'p> Printer<'p> {
         self.note(step);
         let pairs = self.changes(step)?;
         self.message(step, reflog, out)?;
+        if self.is_combined(step)? {
+            // Here git ends the message with an empty line, whether or not a path follows.
+            out.put(if self.settings.diff.nul { "\0" } else { "\n" });
+            return self.combined(step, out);
+        }
         let Some(pairs) = pairs.filter(|p| !p.is_empty()) else {
             return Ok(());
         };
@@ -583,36 +593,62 @@ impl<'p> Printer<'p> {
             [first, ..] => match settings.merges {
                 Merges::No => return Ok(None),
                 Merges::FirstParent => repo.commit(*first)?.tree,
-                Merges::DenseCombined => {
-                    if self.merge_changes_nothing(step, &parents)? {
-                        return Ok(None);
-                    }
-                    return Err(Stop::not_native("a combined diff of a merge"));
-                }
+                Merges::DenseCombined => return Ok(None),
             },
         };
         let pairs = tree_diff::changes(repo, old, step.commit.tree, &self.spec)?;
         diff_print::prepare(pairs, self.contents, &settings.diff).map(Some)
     }
 
-    /// Says whether every path of a merge is as in one of its parents, and no counts are asked for.
-    fn merge_changes_nothing(&self, step: &Step, parents: &[Id]) -> Res<bool> {
+    /// Says whether a commit is a merge whose diffs against all parents are shown at once.
+    fn is_combined(&self, step: &Step) -> Res<bool> {
+        let template_is_empty =
+            matches!(&self.settings.pretty, Pretty::Template(t, _) if t.is_empty());
+        Ok(self.settings.merges == Merges::DenseCombined
+            && self.settings.diff.forms.any()
+            && !template_is_empty
+            && step.commit.parents.len() > 1)
+    }
+
+    /// Prints what a merge changed against all of its parents.
+    fn combined(&self, step: &Step, out: &mut Out) -> Res<()> {
         let repo = self.contents.repo;
-        let forms = self.settings.diff.forms;
-        if forms.stat || forms.numstat || forms.shortstat || forms.summary {
-            return Ok(false);
+        let (forms, diff) = (self.settings.diff.forms, &self.settings.diff);
+        if diff.renames.is_some_and(|r| r.copies)
+            || diff.filter.is_some()
+            || forms.raw
+            || forms.summary
+        {
+            return Err(Stop::not_native("this form of a combined diff"));
         }
-        let mut common: Option<std::collections::HashSet<Bytes>> = None;
-        for parent in parents {
-            let tree = repo.commit(*parent)?.tree;
-            let paths = tree_diff::changes(repo, tree, step.commit.tree, &self.spec)?;
-            let paths = paths.into_iter().map(|p| p.path().to_vec()).collect();
-            common = Some(match common {
-                None => paths,
-                Some(before) => before.intersection(&paths).cloned().collect(),
-            });
+        let mut trees = Vec::new();
+        for parent in &step.commit.parents {
+            trees.push(repo.commit(*parent)?.tree);
         }
-        Ok(common.is_none_or(|c| c.is_empty()))
+        if forms.stat || forms.numstat || forms.shortstat {
+            // Counts are of the difference to the first parent.
+            let pairs = tree_diff::changes(repo, trees[0], step.commit.tree, &self.spec)?;
+            let pairs = diff_print::prepare(pairs, self.contents, diff)?;
+            let mut counts = diff.clone();
+            counts.forms.patch = false;
+            counts.forms.name_only = false;
+            counts.forms.name_status = false;
+            diff_print::print(
+                self.contents,
+                &pairs,
+                &counts,
+                &diff.prefixes(b"a/", b"b/"),
+                out,
+            )?;
+        }
+        let files = combined::of_trees(self.contents, &trees, step.commit.tree, &self.spec, diff)?;
+        if forms.patch && (forms.stat || forms.numstat || forms.shortstat) && !files.is_empty() {
+            out.put("\n");
+        }
+        for file in &files {
+            combined::print(self.contents, file, diff, out)?;
+        }
+        Ok(())
     }
 
     fn message(&mut self, step: &Step, reflog: Option<&ReflogNames>, out: &mut Out) -> Res<()> {

@@ -8,6 +8,8 @@ use crate::id::Id;
 pub(crate) struct Commit {
     pub(crate) tree: Id,
     pub(crate) parents: Vec<Id>,
+    /// The parents it was stored with, where a shallow history ends here.
+    pub(crate) cut_parents: Vec<Id>,
     /// The author line after its keyword.
     pub(crate) author: Bytes,
     /// The committer line after its keyword.

@@ -15,8 +15,6 @@ pub(crate) enum Takes {
     Value,
     /// A value only when attached.
     Maybe,
-    /// A value that only the long form can have, attached; the short form is a flag.
-    LongMaybe,
 }
 
 /// One option a verb accepts.
@@ -65,11 +63,6 @@ impl Spec {
     /// Accepts `--no-<name>` too.
     pub(crate) const fn or_no(mut self) -> Spec {
         self.negatable = true;
-        self
-    }
-    /// The short form takes no value though the long one may.
-    pub(crate) const fn short_is_flag(mut self) -> Spec {
-        self.takes = Takes::LongMaybe;
         self
     }
 }
@@ -210,7 +203,7 @@ fn cluster<'a>(
         i += 1;
         let attached = &letters[i..];
         let value = match spec.takes {
-            Takes::Nothing | Takes::LongMaybe => {
+            Takes::Nothing => {
                 options.push(Given {
                     name: spec.name,
                     value: None,

@@ -127,11 +127,6 @@ impl Out {
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Says whether anything was written to standard output.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_empty()
-    }
-
     pub(crate) fn into_answer(mut self) -> Answer {
         self.head.extend(self.tail);
         Answer {

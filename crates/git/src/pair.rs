@@ -114,12 +114,15 @@ impl Pair {
     }
 }
 
+/// How many bytes are kept, and the contents by id or, in the work tree, by path.
+type Kept = (usize, HashMap<(Id, Bytes), Rc<[u8]>>);
+
 /// Reads the contents of sides, and remembers the last ones.
 pub(crate) struct Contents<'r> {
     pub(crate) repo: &'r Repo<'r>,
     pub(crate) attributes: &'r Attributes<'r>,
     pub(crate) index: Option<&'r Index>,
-    kept: RefCell<(usize, HashMap<(Id, Bytes), Rc<[u8]>>)>,
+    kept: RefCell<Kept>,
 }
 
 /// How many bytes of contents are remembered between looks at the same file.

@@ -14,8 +14,6 @@ pub(crate) struct Pathspec {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
-    /// As it was given.
-    pub(crate) original: Bytes,
     /// The pattern from the top of the work tree.
     pub(crate) pattern: Bytes,
     /// How much of the pattern is literal.
@@ -45,7 +43,6 @@ impl Pathspec {
     /// Returns a pathspec of one literal path.
     pub(crate) fn literal(path: &[u8]) -> Pathspec {
         let item = Item {
-            original: path.to_vec(),
             pattern: path.to_vec(),
             literal: path.len(),
             icase: false,
@@ -59,19 +56,6 @@ impl Pathspec {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty() && self.excludes.is_empty()
-    }
-
-    /// Returns what was asked for, without what was excluded.
-    pub(crate) fn items(&self) -> &[Item] {
-        &self.items
-    }
-
-    /// Returns the only path asked for, if it is one literal path.
-    pub(crate) fn single(&self) -> Option<&[u8]> {
-        match (self.items.as_slice(), self.excludes.as_slice()) {
-            ([item], []) if item.is_literal() => Some(&item.pattern),
-            _ => None,
-        }
     }
 
     /// Says whether a path (a file, or a directory taken as one thing) is meant.
@@ -147,7 +131,6 @@ impl Item {
         };
         Ok((
             Item {
-                original: arg.to_vec(),
                 pattern,
                 literal,
                 icase,
@@ -155,10 +138,6 @@ impl Item {
             },
             exclude,
         ))
-    }
-
-    fn is_literal(&self) -> bool {
-        self.literal == self.pattern.len() && !self.icase
     }
 
     /// Says whether this pattern means a path.

@@ -64,11 +64,6 @@ pub(crate) fn open(
     Ok(git)
 }
 
-/// Forgets all handles of this thread.
-pub fn clear() {
-    KEPT.with_borrow_mut(Vec::clear);
-}
-
 fn look(git_dir: &[u8]) -> Seen {
     let stat = |name: &[u8]| {
         let meta = fs::metadata(bytes::to_path(&bytes::join(git_dir, name))).ok()?;

@@ -23,6 +23,7 @@ pub(crate) fn compile(pattern: &[u8], dialect: Dialect, ignore_case: bool) -> Re
         Dialect::Extended => translate(text, false).ok_or_else(odd)?,
     };
     RegexBuilder::new(&translated)
+        .unicode(false)
         .case_insensitive(ignore_case)
         .multi_line(true)
         .build()

@@ -1,6 +1,7 @@
 //! Finding and opening the repository a command is about, by git's rules of discovery.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
@@ -32,6 +33,7 @@ pub(crate) struct Repo<'a> {
     pub(crate) git_dir_shown: Bytes,
     pub(crate) is_bare: bool,
     abbrev: OnceCell<usize>,
+    shallow: OnceCell<HashSet<Id>>,
 }
 
 /// Where a repository was found.
@@ -67,7 +69,6 @@ impl<'a> Repo<'a> {
             None => None,
         };
         let git = pool::open(&found.git_dir, || open_git2(&found, work_tree.as_deref()))?;
-        let inside = prefix.is_some();
         Ok(Some(Repo {
             git,
             call,
@@ -75,16 +76,11 @@ impl<'a> Repo<'a> {
             work_tree,
             prefix: prefix.unwrap_or_default(),
             config,
-            git_dir_shown: if inside && !found.explicit {
-                found.shown
-            } else if found.explicit {
-                found.shown
-            } else {
-                found.shown
-            },
+            git_dir_shown: found.shown,
             git_dir: found.git_dir,
             is_bare,
             abbrev: OnceCell::new(),
+            shallow: OnceCell::new(),
         }))
     }
 
@@ -189,12 +185,16 @@ impl<'a> Repo<'a> {
 
     /// Returns a commit; `None` when the object is missing or something else.
     pub(crate) fn try_commit(&self, id: Id) -> Res<Option<Commit>> {
-        Ok(self
-            .read(id, |kind, data| {
-                (kind == ObjectType::Commit).then(|| Commit::parse(data))
-            })?
-            .flatten()
-            .flatten())
+        let read = self.read(id, |kind, data| {
+            (kind == ObjectType::Commit).then(|| Commit::parse(data))
+        })?;
+        Ok(read.flatten().flatten().map(|mut commit| {
+            // At the edge of a shallow history a commit has no parents.
+            if self.shallow().contains(&id) {
+                commit.cut_parents = std::mem::take(&mut commit.parents);
+            }
+            commit
+        }))
     }
 
     /// Returns a commit; a missing one is left to git.
@@ -242,6 +242,14 @@ impl<'a> Repo<'a> {
         })
     }
 
+    /// Returns the commits whose parents are not here.
+    pub(crate) fn shallow(&self) -> &HashSet<Id> {
+        self.shallow.get_or_init(|| {
+            let text = self.common_file("shallow").unwrap_or_default();
+            text.split(|b| *b == b'\n').filter_map(Id::parse).collect()
+        })
+    }
+
     /// Returns the number of digits git abbreviates ids to in this repository.
     pub(crate) fn default_abbrev(&self) -> Res<usize> {
         if let Some(n) = self.abbrev.get() {
@@ -250,7 +258,7 @@ impl<'a> Repo<'a> {
         let n = match self.config.get("core.abbrev") {
             None => self.abbrev_by_size()?,
             Some(v) if v.eq_ignore_ascii_case(b"auto") => self.abbrev_by_size()?,
-            Some(v) if matches!(v, b"no" | b"off" | b"false") => 40,
+            Some(b"no" | b"off" | b"false") => 40,
             Some(v) => match bytes::parse_int(v).and_then(|n| usize::try_from(n).ok()) {
                 Some(n @ 4..=40) => n,
                 _ => return Err(Stop::not_native("a bad value of core.abbrev")),
@@ -342,6 +350,14 @@ fn index_count(path: &Path) -> Option<u64> {
     file.seek(SeekFrom::Start(table + 255 * 4)).ok()?;
     file.read_exact(&mut word).ok()?;
     Some(u64::from(u32::from_be_bytes(word)))
+}
+
+/// Returns the git directory and the shared one of the repository a call is about, without opening it.
+pub(crate) fn locate(call: &Call<'_>) -> Res<Option<(Bytes, Bytes)>> {
+    match discover(call)? {
+        None => Ok(None),
+        Some(found) => Ok(Some((found.git_dir.clone(), common_dir(&found.git_dir)?))),
+    }
 }
 
 /// Variables that change what git does in ways this crate does not follow.

@@ -24,14 +24,6 @@ impl Repo<'_> {
         Ok(self.resolve_full(name)?.map(|f| f.id))
     }
 
-    /// Resolves a revision to a commit; `None` when it names nothing or no commit.
-    pub(crate) fn resolve_commit(&self, name: &[u8]) -> Res<Option<Id>> {
-        match self.resolve(name)? {
-            Some(id) => self.peel_to_commit(id),
-            None => Ok(None),
-        }
-    }
-
     /// Resolves a revision or a path in one.
     pub(crate) fn resolve_full(&self, name: &[u8]) -> Res<Option<Found>> {
         if let Some(id) = self.resolve_plain(name, 0)? {
@@ -188,7 +180,7 @@ impl Repo<'_> {
             };
         }
         if name.ends_with(b"}")
-            && let Some(open) = bytes::find(name, b"^{").filter(|_| true)
+            && let Some(open) = bytes::find(name, b"^{")
         {
             let open = name.windows(2).rposition(|w| w == b"^{").unwrap_or(open);
             return self.peel_as(&name[..open], &name[open + 2..name.len() - 1], depth);
@@ -231,16 +223,7 @@ impl Repo<'_> {
 
     /// Returns a commit's parents, none at the edge of a shallow history.
     pub(crate) fn parents(&self, id: Id) -> Res<Vec<Id>> {
-        if self.shallow().contains(&id) {
-            return Ok(Vec::new());
-        }
         Ok(self.commit(id)?.parents)
-    }
-
-    /// Returns the commits whose parents are not here.
-    pub(crate) fn shallow(&self) -> Vec<Id> {
-        let text = self.common_file("shallow").unwrap_or_default();
-        text.split(|b| *b == b'\n').filter_map(Id::parse).collect()
     }
 
     fn peel_as(&self, base: &[u8], kind: &[u8], depth: u32) -> Res<Option<Id>> {
@@ -414,11 +397,6 @@ impl Repo<'_> {
             }
             Err(e) => Err(e.into()),
         }
-    }
-
-    /// Resolves a revision or ends with git's error for an argument that is neither revision nor path.
-    pub(crate) fn resolve_or_die(&self, name: &[u8]) -> Res<Id> {
-        self.resolve(name)?.ok_or_else(|| ambiguous_argument(name))
     }
 }
 

@@ -86,7 +86,7 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
             revs.extend(sides);
             return Ok(true);
         }
-        if symmetric || !bytes::find(arg, b"/").is_some_and(|i| i < 3) {
+        if symmetric || bytes::find(arg, b"/").is_none_or(|i| i >= 3) {
             return Ok(false);
         }
     }

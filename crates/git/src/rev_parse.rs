@@ -270,6 +270,11 @@ fn argument(
     };
     let found = match repo.resolve(name) {
         Err(Stop::Fail { .. }) if state.verify && state.quiet => return Ok(false),
+        Err(stop @ Stop::Fail { .. }) if !state.verify && name.contains(&b':') => {
+            // It is taken for a path, which is printed before it is found missing.
+            out.put([arg, b"\n"].concat());
+            return Err(stop);
+        }
         other => other?,
     };
     let Some(id) = found else { return Ok(false) };

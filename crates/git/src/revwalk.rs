@@ -65,7 +65,6 @@ struct Node {
     same_tree: bool,
     bottom: bool,
     left: bool,
-    is_merge: bool,
 }
 
 /// A walk in progress.
@@ -77,7 +76,6 @@ pub(crate) struct Walker<'r> {
     counter: u64,
     /// The finished list of a limited walk, last first.
     list: Option<Vec<Id>>,
-    shallow: HashSet<Id>,
     prune: bool,
 }
 
@@ -97,7 +95,6 @@ impl<'r> Walker<'r> {
             queue: BinaryHeap::new(),
             counter: 0,
             list: None,
-            shallow: repo.shallow().into_iter().collect(),
             prune: !walk.paths.is_empty(),
             walk,
         };
@@ -148,13 +145,8 @@ impl<'r> Walker<'r> {
     fn node(&mut self, id: Id) -> Res<&mut Node> {
         if !self.nodes.contains_key(&id) {
             let commit = self.repo.commit(id)?;
-            let parents = if self.shallow.contains(&id) {
-                Vec::new()
-            } else {
-                commit.parents.clone()
-            };
+            let parents = commit.parents.clone();
             let node = Node {
-                is_merge: parents.len() > 1,
                 parents,
                 tree: commit.tree,
                 time: commit.time(),
@@ -519,15 +511,5 @@ impl<'r> Walker<'r> {
             }
         }
         Ok(out)
-    }
-
-    /// Says whether a commit is a boundary: excluded, but a parent of something shown.
-    pub(crate) fn is_uninteresting(&self, id: Id) -> bool {
-        self.nodes.get(&id).is_some_and(|n| n.uninteresting)
-    }
-
-    /// Says whether a commit has several parents in the repository, whatever was simplified.
-    pub(crate) fn is_merge(&self, id: Id) -> bool {
-        self.nodes.get(&id).is_some_and(|n| n.is_merge)
     }
 }

@@ -65,7 +65,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         Form::PorcelainV2 => print_v2(&repo, &status, &options, out)?,
     }
     out.report = Some(GitReport::Status(report(&status)));
-    refresh::write(&repo, &status.index, &status.refreshed)
+    refresh::write(&repo, &status.index, &status.refreshed);
+    Ok(())
 }
 
 /// What was asked for, on the command line or by configuration.
@@ -348,7 +349,10 @@ impl Status {
         let mut changes: BTreeMap<Bytes, Change> = BTreeMap::new();
         let attributes = Attributes::load(repo, Some(&index))?;
         let contents = Contents::new(repo, &attributes, Some(&index));
-        let unstaged = work_tree::changes(repo, &index, spec)?;
+        let mut unstaged = work_tree::changes(repo, &index, spec)?;
+        if options.untracked.is_none() {
+            unstaged.forget_untracked_in_submodules();
+        }
         let detect = |pairs: Vec<Pair>| match options.renames {
             Some(renames) => rename::detect(pairs, &contents, renames),
             None => Ok(pairs),

@@ -26,8 +26,9 @@ pub(crate) fn print(repo: &Repo<'_>, status: &Status, options: &Options, out: &m
     let staged = page.staged();
     page.unmerged();
     let unstaged = page.unstaged();
-    page.others(staged);
-    page.conclusion(staged, unstaged);
+    let committable = staged || (status.operation.merge && !status.has_conflicts());
+    page.others(committable);
+    page.conclusion(committable, unstaged);
     if options.show_stash && status.n_stashes > 0 {
         let n = status.n_stashes;
         page.line(&format!(
@@ -42,7 +43,7 @@ pub(crate) fn print(repo: &Repo<'_>, status: &Status, options: &Options, out: &m
 pub(crate) fn tracking_lines(tracking: &Tracking, hints: bool) -> Vec<String> {
     let upstream = lossy(&tracking.upstream);
     let mut lines = Vec::new();
-    let mut hint = |lines: &mut Vec<String>, text: &str| {
+    let hint = |lines: &mut Vec<String>, text: &str| {
         if hints {
             lines.push(format!("  ({text})"));
         }

@@ -55,6 +55,11 @@ pub(crate) fn list(repo: &Repo<'_>, index: &Index, spec: &Pathspec, wanted: Want
     };
     let mut lists = Lists::default();
     walk.tracked_directory(b"", &mut lists)?;
+    // A directory in the place of a tracked file is that file's deletion, nothing else.
+    let is_other =
+        |path: &Bytes| path.last() != Some(&b'/') || index.find(&path[..path.len() - 1]).is_none();
+    lists.untracked.retain(is_other);
+    lists.ignored.retain(is_other);
     lists.untracked.sort_unstable();
     lists.ignored.sort_unstable();
     Ok(lists)

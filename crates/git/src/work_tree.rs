@@ -26,10 +26,32 @@ pub(crate) struct Changes {
     pub(crate) refreshed: Vec<(usize, crate::index::Stat)>,
 }
 
+impl Changes {
+    /// Drops what is only untracked inside submodules.
+    pub(crate) fn forget_untracked_in_submodules(&mut self) {
+        for (_, state) in &mut self.submodules {
+            state.untracked = false;
+        }
+        let clean: Vec<Bytes> = self
+            .submodules
+            .iter()
+            .filter(|(_, s)| !s.new_commits && !s.modified)
+            .map(|(path, _)| path.clone())
+            .collect();
+        self.submodules.retain(|(path, _)| !clean.contains(path));
+        self.pairs.retain(|p| !clean.contains(&p.new.path));
+    }
+}
+
 /// Compares all stage 0 entries that a pathspec means with the work tree.
 pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Changes> {
     let mut found = Changes::default();
     let mut look = Look::new(repo, index)?;
+    let unchanged = if spec.is_empty() {
+        preload(repo, &look, index)
+    } else {
+        Vec::new()
+    };
     for (i, entry) in index.entries.iter().enumerate() {
         if i % 1024 == 0 {
             repo.cancel().check()?;
@@ -41,11 +63,15 @@ pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Ch
         if !spec.is_empty() && !spec.matches(path) {
             continue;
         }
+        // Times say nothing about a directory above that became a symbolic link.
+        if unchanged.get(i) == Some(&true) && look.is_below_real_directory(path) {
+            continue;
+        }
         match look.at(entry, path)? {
             State::Same => {}
             State::Touched(stat) => found.refreshed.push((i, stat)),
             State::Differs(new) => {
-                let old = if entry.intent_to_add {
+                let old = if entry.intent_to_add && new.exists() {
                     Side::absent(path)
                 } else {
                     Side {
@@ -55,10 +81,7 @@ pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Ch
                         dirty: false,
                     }
                 };
-                // An entry announced with `add -N` whose file is gone again differs in nothing.
-                if old.exists() || new.exists() {
-                    found.pairs.push(Pair::new(old, new));
-                }
+                found.pairs.push(Pair::new(old, new));
             }
             State::Submodule(new, state) => {
                 let old = Side {
@@ -75,6 +98,48 @@ pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Ch
     Ok(found)
 }
 
+/// Fewest entries for which a second thread is worth its start.
+const PRELOAD_FROM: usize = 2_000;
+
+/// Looks at all files from several threads at once; says for each entry whether its times show that it is unchanged.
+///
+/// Empty when there are too few entries. What is not known to be unchanged is looked at again, in order.
+fn preload(repo: &Repo<'_>, look: &Look<'_>, index: &Index) -> Vec<bool> {
+    let n = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
+    if index.entries.len() < PRELOAD_FROM || n < 2 {
+        return Vec::new();
+    }
+    let rules = look.rules;
+    let top = look.top.as_slice();
+    let cancel = repo.cancel();
+    let mut unchanged = vec![false; index.entries.len()];
+    let share = index.entries.len().div_ceil(n);
+    std::thread::scope(|scope| {
+        for (entries, results) in index.entries.chunks(share).zip(unchanged.chunks_mut(share)) {
+            scope.spawn(move || {
+                let mut full = top.to_vec();
+                for (entry, result) in entries.iter().zip(results) {
+                    if entry.stage != 0 || entry.intent_to_add || cancel.check().is_err() {
+                        continue;
+                    }
+                    full.truncate(top.len());
+                    full.extend_from_slice(index.path(entry));
+                    let Ok(meta) = fs::symlink_metadata(bytes::to_path(&full)) else {
+                        continue;
+                    };
+                    *result = (meta.is_file() || meta.is_symlink())
+                        && rules.mode_of(entry, &meta) == entry.mode
+                        && rules.stat_matches(entry, &stat_of(&meta))
+                        && !index.is_racy(entry);
+                }
+            });
+        }
+    });
+    unchanged
+}
+
 /// What one entry's file is like.
 pub(crate) enum State {
     Same,
@@ -84,16 +149,52 @@ pub(crate) enum State {
     Submodule(Side, SubmoduleState),
 }
 
+/// How a file's state is compared with what the index remembers.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    trust_mode: bool,
+    has_links: bool,
+    check_stat: bool,
+    trust_ctime: bool,
+}
+
+impl Rules {
+    /// Returns the mode a file would have in the index.
+    fn mode_of(self, entry: &Entry, meta: &Metadata) -> u32 {
+        if meta.is_symlink() {
+            mode::LINK
+        } else if !self.has_links && mode::is_link(entry.mode) {
+            entry.mode
+        } else if !self.trust_mode {
+            if mode::is_file(entry.mode) {
+                entry.mode
+            } else {
+                mode::FILE
+            }
+        } else if is_executable(meta) {
+            mode::EXECUTABLE
+        } else {
+            mode::FILE
+        }
+    }
+
+    fn stat_matches(self, entry: &Entry, now: &crate::index::Stat) -> bool {
+        let was = &entry.stat;
+        was.mtime == now.mtime
+            && was.size == now.size
+            && (!self.trust_ctime || !self.check_stat || was.ctime == now.ctime)
+            && (!self.check_stat
+                || (was.uid == now.uid && was.gid == now.gid && was.ino == now.ino))
+    }
+}
+
 /// Compares entries with their files.
 pub(crate) struct Look<'r> {
     repo: &'r Repo<'r>,
     index: &'r Index,
     attributes: Attributes<'r>,
     top: Bytes,
-    trust_mode: bool,
-    has_links: bool,
-    check_stat: bool,
-    trust_ctime: bool,
+    rules: Rules,
     sparse: bool,
     /// The last directory that was found to be a real one, or not.
     last_dir: (Bytes, bool),
@@ -112,13 +213,15 @@ impl<'r> Look<'r> {
             attributes: Attributes::load(repo, Some(index))?,
             full: top.clone(),
             top,
-            trust_mode: repo.config.bool("core.filemode")?.unwrap_or(true),
-            has_links: repo.config.bool("core.symlinks")?.unwrap_or(true),
-            check_stat: !repo
-                .config
-                .get("core.checkstat")
-                .is_some_and(|v| v.eq_ignore_ascii_case(b"minimal")),
-            trust_ctime: repo.config.bool("core.trustctime")?.unwrap_or(true),
+            rules: Rules {
+                trust_mode: repo.config.bool("core.filemode")?.unwrap_or(true),
+                has_links: repo.config.bool("core.symlinks")?.unwrap_or(true),
+                check_stat: !repo
+                    .config
+                    .get("core.checkstat")
+                    .is_some_and(|v| v.eq_ignore_ascii_case(b"minimal")),
+                trust_ctime: repo.config.bool("core.trustctime")?.unwrap_or(true),
+            },
             sparse: repo.config.bool("core.sparsecheckout")?.unwrap_or(false),
             last_dir: (Bytes::new(), true),
         })
@@ -164,7 +267,7 @@ impl<'r> Look<'r> {
             return Ok(State::Differs(now));
         }
         let stat = stat_of(&meta);
-        if self.stat_matches(entry, &stat) && !self.index.is_racy(entry) {
+        if self.rules.stat_matches(entry, &stat) && !self.index.is_racy(entry) {
             return Ok(State::Same);
         }
         if entry.stat.size != 0
@@ -191,36 +294,12 @@ impl<'r> Look<'r> {
 
     /// Returns the file as it is on disk.
     fn side(&self, entry: &Entry, path: &[u8], meta: &Metadata) -> Side {
-        let mode = if meta.is_symlink() {
-            mode::LINK
-        } else if !self.has_links && mode::is_link(entry.mode) {
-            entry.mode
-        } else if !self.trust_mode {
-            if mode::is_file(entry.mode) {
-                entry.mode
-            } else {
-                mode::FILE
-            }
-        } else if is_executable(meta) {
-            mode::EXECUTABLE
-        } else {
-            mode::FILE
-        };
         Side {
             path: path.to_vec(),
-            mode,
+            mode: self.rules.mode_of(entry, meta),
             id: Id::ZERO,
             dirty: false,
         }
-    }
-
-    fn stat_matches(&self, entry: &Entry, now: &crate::index::Stat) -> bool {
-        let was = &entry.stat;
-        was.mtime == now.mtime
-            && was.size == now.size
-            && (!self.trust_ctime || !self.check_stat || was.ctime == now.ctime)
-            && (!self.check_stat
-                || (was.uid == now.uid && was.gid == now.gid && was.ino == now.ino))
     }
 
     /// Says whether no directory above a path is a symbolic link.

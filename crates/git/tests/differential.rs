@@ -3,6 +3,8 @@
 //! Needs git 2.47 (`DESKHAND_GIT`, else the first `git` in `PATH`); with another version nothing can be compared and
 //! the test says so. `DESKHAND_GIT_STATES` and `DESKHAND_GIT_VERBOSE` narrow it and show differences.
 
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,11 @@ fn answers_are_git_s() {
     let root = tempfile::tempdir().unwrap();
     let home = root.path().join("home");
     std::fs::create_dir(&home).unwrap();
-    std::fs::write(home.join(".gitconfig"), "[user]\n\tname = Test Person\n\temail = test@example.org\n").unwrap();
+    std::fs::write(
+        home.join(".gitconfig"),
+        "[user]\n\tname = Test Person\n\temail = test@example.org\n",
+    )
+    .unwrap();
     let env = environment(&home, &git);
     deskhand_git::init(&env);
     let wanted = std::env::var("DESKHAND_GIT_STATES").ok();
@@ -68,7 +74,10 @@ fn answers_are_git_s() {
                         drop(tallies);
                         if let Some(report) = report {
                             let line = format!("[{state}] {report}");
-                            reports.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                            reports
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .push(line);
                         }
                     }
                 }
@@ -85,7 +94,8 @@ fn answers_are_git_s() {
     let first: Vec<&str> = wrong.iter().take(20).map(|s| s.as_str()).collect();
     let tier1 = tier(&tallies, 1);
     assert!(tier1.total > 0, "no cases ran");
-    let identical = 1.0 - wrong.len() as f64 / tallies.values().map(|t| t.total).sum::<usize>() as f64;
+    let identical =
+        1.0 - wrong.len() as f64 / tallies.values().map(|t| t.total).sum::<usize>() as f64;
     assert!(identical >= 0.995, "{summary}\n{}", first.join("\n"));
 }
 
@@ -103,11 +113,17 @@ fn tier(tallies: &BTreeMap<(u8, String), Tally>, tier: u8) -> Tally {
 }
 
 fn summarize(tallies: &BTreeMap<(u8, String), Tally>) -> String {
-    let mut text = String::from("tier  verb              total  native+same  handed over  different  stderr same\n");
+    let mut text = String::from(
+        "tier  verb              total  native+same  handed over  different  stderr same\n",
+    );
     let mut line = |tier: u8, name: &str, t: &Tally| {
         text.push_str(&format!(
             "{tier:>4}  {name:<16} {:>6}  {:>11}  {:>11}  {:>9}  {:>11}\n",
-            t.total, t.same, t.handed_over, t.total - t.same - t.handed_over, t.stderr_same
+            t.total,
+            t.same,
+            t.handed_over,
+            t.total - t.same - t.handed_over,
+            t.stderr_same
         ));
     };
     for ((tier, verb), tally) in tallies {
@@ -122,7 +138,9 @@ fn summarize(tallies: &BTreeMap<(u8, String), Tally>) -> String {
 fn reference_git() -> Option<PathBuf> {
     let git = std::env::var_os("DESKHAND_GIT").map_or_else(|| PathBuf::from("git"), PathBuf::from);
     let version = Command::new(&git).arg("--version").output().ok()?;
-    String::from_utf8_lossy(&version.stdout).contains("version 2.47").then_some(git)
+    String::from_utf8_lossy(&version.stdout)
+        .contains("version 2.47")
+        .then_some(git)
 }
 
 fn environment(home: &Path, git: &Path) -> Environment {
@@ -145,15 +163,25 @@ fn environment(home: &Path, git: &Path) -> Environment {
         ("GIT_CONFIG_NOSYSTEM", "1".into()),
         ("GIT_PAGER", "cat".into()),
         ("GIT_EDITOR", "true".into()),
-        ("GIT_CEILING_DIRECTORIES", home.parent().unwrap().as_os_str().to_os_string()),
+        (
+            "GIT_CEILING_DIRECTORIES",
+            home.parent().unwrap().as_os_str().to_os_string(),
+        ),
     ]
     .into_iter()
     .collect()
 }
 
 fn list_states() -> Vec<String> {
-    let output = Command::new("bash").args([scripts().join("states.sh").as_os_str(), "--list".as_ref()]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_string).collect()
+    let output = Command::new("bash")
+        .args([scripts().join("states.sh").as_os_str(), "--list".as_ref()])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_string)
+        .collect()
 }
 
 fn scripts() -> PathBuf {
@@ -162,12 +190,20 @@ fn scripts() -> PathBuf {
 
 fn build(state: &str, dir: &Path, env: &Environment) {
     let output = Command::new("bash")
-        .args([scripts().join("states.sh").as_os_str(), state.as_ref(), dir.as_os_str()])
+        .args([
+            scripts().join("states.sh").as_os_str(),
+            state.as_ref(),
+            dir.as_os_str(),
+        ])
         .env_clear()
         .envs(env.iter())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{state}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{state}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn cases() -> Vec<(u8, Vec<OsString>)> {
@@ -217,8 +253,15 @@ fn verb(argv: &[OsString]) -> String {
     "(global)".to_string()
 }
 
-fn compare(git: &Path, dir: &Path, argv: &[OsString], env: &Environment) -> (Verdict, bool, Option<String>) {
-    let full: Vec<OsString> = std::iter::once(OsString::from("git")).chain(argv.iter().cloned()).collect();
+fn compare(
+    git: &Path,
+    dir: &Path,
+    argv: &[OsString],
+    env: &Environment,
+) -> (Verdict, bool, Option<String>) {
+    let full: Vec<OsString> = std::iter::once(OsString::from("git"))
+        .chain(argv.iter().cloned())
+        .collect();
     let request = Request {
         argv: full,
         cwd: dir.to_path_buf(),
@@ -226,23 +269,44 @@ fn compare(git: &Path, dir: &Path, argv: &[OsString], env: &Environment) -> (Ver
         stdin: None,
         limits: OutputLimits::default(),
     };
-    let shown = argv.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let shown = argv
+        .iter()
+        .map(|a| a.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
     let ours = match deskhand_git::exec(&request, &AtomicBool::new(false)) {
         Exec::Answer(answer) => answer,
         Exec::NotNative(not) => {
-            return (Verdict::HandedOver, false, Some(format!("handed over: {shown}: {}", not.reason)));
+            return (
+                Verdict::HandedOver,
+                false,
+                Some(format!("handed over: {shown}: {}", not.reason)),
+            );
         }
     };
-    let theirs = Command::new(git).args(argv).current_dir(dir).env_clear().envs(env.iter()).output().unwrap();
+    let theirs = Command::new(git)
+        .args(argv)
+        .current_dir(dir)
+        .env_clear()
+        .envs(env.iter())
+        .output()
+        .unwrap();
     let code = theirs.status.code().unwrap_or(-1);
     let stderr_same = ours.stderr == theirs.stderr;
     if ours.returncode == code && ours.stdout == theirs.stdout {
         let report = (!stderr_same).then(|| {
-            format!("stderr: {shown}: {:?} / {:?}", String::from_utf8_lossy(&ours.stderr), String::from_utf8_lossy(&theirs.stderr))
+            format!(
+                "stderr: {shown}: {:?} / {:?}",
+                String::from_utf8_lossy(&ours.stderr),
+                String::from_utf8_lossy(&theirs.stderr)
+            )
         });
         return (Verdict::Same, stderr_same, report);
     }
-    let (a, b) = (String::from_utf8_lossy(&ours.stdout).into_owned(), String::from_utf8_lossy(&theirs.stdout).into_owned());
+    let (a, b) = (
+        String::from_utf8_lossy(&ours.stdout).into_owned(),
+        String::from_utf8_lossy(&theirs.stdout).into_owned(),
+    );
     let differing = a
         .lines()
         .zip(b.lines())
@@ -251,7 +315,11 @@ fn compare(git: &Path, dir: &Path, argv: &[OsString], env: &Environment) -> (Ver
     let line = |text: &str| text.lines().nth(differing).unwrap_or("(end)").to_string();
     let report = format!(
         "DIFFERENT: {shown}\n    code {} / {code}, line {differing}\n    ours   {:?}\n    theirs {:?}\n    stderr {:?} / {:?}",
-        ours.returncode, line(&a), line(&b), String::from_utf8_lossy(&ours.stderr), String::from_utf8_lossy(&theirs.stderr)
+        ours.returncode,
+        line(&a),
+        line(&b),
+        String::from_utf8_lossy(&ours.stderr),
+        String::from_utf8_lossy(&theirs.stderr)
     );
     (Verdict::Different, stderr_same, Some(report))
 }

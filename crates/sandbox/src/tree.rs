@@ -118,6 +118,10 @@ pub(crate) fn kill_child(pid: i32) {
 ///
 /// All are stopped before any is killed, so that none can start another one while its siblings die.
 pub(crate) fn sweep(mut reap_all: impl FnMut() -> bool) -> bool {
+    // Orphans of the tree become our children: without a child there is no tree, and nothing to look for.
+    if reap_all() {
+        return true;
+    }
     let root = rustix::process::getpid().as_raw_nonzero().get();
     let deadline = Instant::now() + SWEEP_WITHIN;
     let mut stopped = HashSet::new();

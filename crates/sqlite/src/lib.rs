@@ -188,6 +188,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_failed_write_that_is_alone_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(&dir);
+        for sync in [Sync::Normal, Sync::Full] {
+            let half = db.write(sync, |c| {
+                insert("half")(c)?;
+                insert("half")(c)
+            });
+            assert!(matches!(half.await, Err(Error::Sqlite(_))));
+            assert_eq!(count(&db).await, 0);
+        }
+        db.write(Sync::Normal, insert("a")).await.unwrap();
+        assert_eq!(count(&db).await, 1);
+    }
+
+    #[tokio::test]
     async fn a_dropped_write_is_still_written() {
         let dir = tempfile::tempdir().unwrap();
         let db = open(&dir);

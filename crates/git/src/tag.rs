@@ -1,0 +1,157 @@
+//! `git tag`: listing tags.
+
+use deskhand_protocol::git::{GitReport, MAX_REPORT_ENTRIES, TagEntry, TagReport};
+use git2::ObjectType;
+
+use crate::branch_edit;
+use crate::bytes::{Bytes, lossy, parse_int};
+use crate::exec::{Call, Plan};
+use crate::object::Tag;
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, value};
+use crate::outcome::{Out, Res, Stop};
+use crate::ref_filter::{self, Sort};
+use crate::refs::Ref;
+use crate::repo::Repo;
+use crate::wildmatch;
+
+const OPTIONS: &[Spec] = &[
+    flag("list", Some(b'l')),
+    maybe("", Some(b'n')),
+    value("sort", None),
+    value("contains", None),
+    maybe("merged", None),
+    maybe("no-merged", None),
+    value("points-at", None),
+    value("format", None),
+    flag("ignore-case", Some(b'i')),
+];
+
+/// Says what a tag command would do.
+pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
+    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else {
+        return branch_edit::plan_tag(args);
+    };
+    if is_list(&parsed) {
+        Ok(Plan::Read)
+    } else {
+        Err(Stop::not_native("changing tags"))
+    }
+}
+
+fn is_list(parsed: &Parsed) -> bool {
+    parsed.args.is_empty()
+        || ["list", "", "contains", "merged", "no-merged", "points-at"]
+            .iter()
+            .any(|o| parsed.last(o).is_some())
+}
+
+/// Carries it out.
+pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
+    let parsed = match parse(args, OPTIONS, Numbers::No) {
+        Ok(parsed) if is_list(&parsed) => parsed,
+        _ => return branch_edit::run_tag(call, args, out),
+    };
+    let repo = Repo::open(call)?;
+    if parsed.has("ignore-case") {
+        return Err(Stop::not_native("option `--ignore-case`"));
+    }
+    for key in [
+        "column.ui",
+        "column.tag",
+        "tag.sort",
+        "versionsort.suffix",
+        "versionsort.prereleasesuffix",
+    ] {
+        if repo.config.get(key).is_some() {
+            return Err(Stop::NotNative(format!("the setting `{key}`")));
+        }
+    }
+    let mut refs: Vec<Ref> = repo.refs(b"refs/tags/")?;
+    refs.retain(|r| {
+        let short = &r.name[b"refs/tags/".len()..];
+        parsed.args.is_empty() || parsed.args.iter().any(|p| wildmatch::matches(p, short, 0))
+    });
+    let filter = crate::branch::Keep::new(&repo, &parsed)?;
+    let mut kept = Vec::new();
+    for reference in refs {
+        let points_here = filter.points_at(&repo, &parsed, &reference)?;
+        let commit = repo.peel_to_commit(reference.id)?;
+        let keep = match commit {
+            Some(id) => filter.keeps(&repo, id)?,
+            None => {
+                parsed.last("contains").is_none()
+                    && parsed.last("merged").is_none()
+                    && parsed.last("no-merged").is_none()
+            }
+        };
+        if points_here && keep {
+            kept.push(reference);
+        }
+    }
+    let sorts: Vec<Sort> = parsed
+        .options
+        .iter()
+        .filter(|g| g.name == "sort")
+        .map(|g| Sort::parse(g.text()))
+        .collect::<Res<_>>()?;
+    ref_filter::sort(&repo, &mut kept, &sorts)?;
+    let lines = match parsed.last("") {
+        None => 0,
+        Some(given) => match &given.value {
+            None => 1,
+            Some(n) => parse_int(n)
+                .and_then(|n| usize::try_from(n).ok())
+                .ok_or_else(|| Stop::not_native("the value of `-n`"))?,
+        },
+    };
+    let format = parsed.last("format").map(|g| g.text().to_vec());
+    let mut report = TagReport {
+        truncated: kept.len() > MAX_REPORT_ENTRIES,
+        ..TagReport::default()
+    };
+    for reference in &kept {
+        let short = &reference.name[b"refs/tags/".len()..];
+        if let Some(format) = &format {
+            out.put(ref_filter::expand(&repo, reference, format)?);
+        } else if lines > 0 {
+            let name = lossy(short);
+            out.put(format!("{name:<15} "));
+            print_lines(&repo, reference, lines, out)?;
+        } else {
+            out.put(short);
+        }
+        out.put("\n");
+        if report.tags.len() < MAX_REPORT_ENTRIES {
+            let target = repo.peel(reference.id)?.map_or(reference.id, |(id, _)| id);
+            report.tags.push(TagEntry {
+                name: lossy(short).into_owned(),
+                id: reference.id.hex(),
+                target: target.hex(),
+            });
+        }
+    }
+    out.report = Some(GitReport::Tag(report));
+    Ok(())
+}
+
+/// Prints the first lines of a tag's (or its commit's) message.
+fn print_lines(repo: &Repo<'_>, reference: &Ref, count: usize, out: &mut Out) -> Res<()> {
+    let message = repo.read(reference.id, |kind, data| match kind {
+        ObjectType::Tag => Tag::parse(data).map(|t| t.message),
+        _ => crate::object::Commit::parse(data).map(|c| c.message),
+    })?;
+    let message = message.flatten().unwrap_or_default();
+    let message = match crate::bytes::find(&message, b"-----BEGIN ") {
+        Some(at) => &message[..at],
+        None => &message[..],
+    };
+    let text = message.trim_ascii();
+    // The subject is one line, whatever its length.
+    for (i, line) in text.split(|b| *b == b'\n').take(count).enumerate() {
+        if i > 0 {
+            out.put("\n    ");
+        }
+        out.put(line);
+    }
+    Ok(())
+}
