@@ -44,6 +44,9 @@ const TOLD_NAMES: &[&str] = &[
 /// What git executes or obeys in a repository's own directory, and in those of its submodules and worktrees.
 const IN_GIT_DIR: &[&str] = &["hooks", "config", "config.worktree", "info"];
 
+/// What a directory holds beside `HEAD` that git takes for a repository.
+const BESIDE_HEAD: &[&str] = &["objects", "refs"];
+
 /// Entries looked at before the task, which waits for it, and in what the task made or changed.
 const ENTRIES_BEFORE: usize = 4_000;
 const ENTRIES_AFTER: usize = 40_000;
@@ -224,7 +227,18 @@ impl Inventory {
             .and_then(Path::file_name)
             .is_some_and(|parent| parent == ".cargo");
         let n_before = self.items.len();
-        if name == ".git" {
+        if name == "HEAD" {
+            // A repository without a work tree has its hooks and configuration right there.
+            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+            let is_repository = |dir: &&Path| {
+                BESIDE_HEAD
+                    .iter()
+                    .all(|name| workspace.join(dir).join(name).is_dir())
+            };
+            if let Some(dir) = dir.filter(is_repository) {
+                self.look_at_git_dir(workspace, dir);
+            }
+        } else if name == ".git" {
             self.git_dirs.insert(path.to_owned());
             match kind.is_dir() {
                 true => self.look_at_git_dir(workspace, path),

@@ -19,6 +19,8 @@ use crate::{profile::Network, proxy::AllowList};
 #[cfg(target_os = "linux")]
 mod launch;
 #[cfg(target_os = "linux")]
+mod records;
+#[cfg(target_os = "linux")]
 pub(crate) use launch::{check_helper, helper_environment};
 
 /// Largest piece of output handed out at once; also what a Linux pipe holds.
@@ -30,9 +32,6 @@ const PIPES_AFTER_END: Duration = Duration::from_millis(500);
 
 /// How long the helper may take to start the program. It needs milliseconds; a stuck file system needs an end.
 const START_WITHIN: Duration = Duration::from_secs(20);
-
-/// Longest record the helper may send; more is a broken helper.
-const RECORD_BYTES: usize = 1 << 20;
 
 /// Starts `command` as `profile` permits, through the helper at the absolute path `helper`.
 ///
@@ -255,7 +254,7 @@ pub struct Child {
     #[cfg(unix)]
     control: Arc<tokio::net::UnixStream>,
     #[cfg(target_os = "linux")]
-    records: Records,
+    records: records::Records,
     control_closed: bool,
     exit: Option<Exit>,
     /// When the pipes are given up.
@@ -510,60 +509,5 @@ async fn until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// What comes through the control socket.
-#[cfg(target_os = "linux")]
-#[derive(Debug, Default)]
-struct Records {
-    /// What is not a whole record yet.
-    bytes: Vec<u8>,
-    /// The proxy's socket, which comes with the first record.
-    descriptors: Vec<std::os::fd::OwnedFd>,
-}
-
-#[cfg(target_os = "linux")]
-impl Records {
-    /// Returns the next record, or nothing when the helper closed its end. Cancel safe.
-    async fn next(
-        &mut self,
-        control: &tokio::net::UnixStream,
-    ) -> io::Result<Option<crate::plan::Record>> {
-        loop {
-            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.bytes.drain(..=end).collect();
-                return serde_json::from_slice(&line)
-                    .map(Some)
-                    .map_err(io::Error::other);
-            }
-            if self.bytes.len() > RECORD_BYTES {
-                return Err(io::Error::other("the helper's record is too long"));
-            }
-            control.readable().await?;
-            match control.try_io(tokio::io::Interest::READABLE, || self.receive(control)) {
-                Ok(0) => return Ok(None),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn receive(&mut self, control: &tokio::net::UnixStream) -> io::Result<usize> {
-        use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
-        let mut bytes = [0; 4096];
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut buffers = [io::IoSliceMut::new(&mut bytes)];
-        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let n = rustix::net::recvmsg(control, &mut buffers, &mut ancillary, flags)?.bytes;
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                self.descriptors.extend(descriptors);
-            }
-        }
-        self.bytes.extend_from_slice(&bytes[..n]);
-        Ok(n)
     }
 }

@@ -171,6 +171,26 @@ async fn private_memory_file_systems_are_limited() {
     );
 }
 
+/// Memory that belongs to no process does not show in any sum over processes, so none is to be had beyond a limit.
+#[tokio::test]
+async fn memory_that_belongs_to_no_process() {
+    let limits = Limits {
+        private_tmp_bytes: 5 * MIB,
+        ..Limits::default()
+    };
+    let script = "python3 -c 'import os
+try: os.memfd_create(\"x\"); print(\"memory file\")
+except OSError: pass
+import ctypes
+c = ctypes.CDLL(None)
+c.shmget.argtypes = [ctypes.c_int, ctypes.c_size_t, ctypes.c_int]
+print(c.shmget(0, 1 << 20, 0o600) >= 0, c.shmget(0, 20 << 20, 0o600) >= 0)'";
+    for who in everyone() {
+        let ran = with_limits(Tier::Full, who, &limits, script).await;
+        assert_eq!(ran.stdout, "True False\n", "{who:?} {ran:?}");
+    }
+}
+
 #[tokio::test]
 async fn another_task_is_not_disturbed() {
     let place = Place::new(Tier::Full);

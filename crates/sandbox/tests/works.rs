@@ -39,7 +39,9 @@ async fn works_in(place: &Place, script: &str) -> common::Ran {
             std::env::var_os(name).unwrap_or_else(|| Path::new(&home).join(default).into()),
         ));
     }
-    place.run(&place.profile(), command).await.unwrap()
+    let mut profile = place.profile();
+    profile.hidden = deskhand_sandbox::default_hidden(Path::new(&home));
+    place.run(&profile, command).await.unwrap()
 }
 
 #[tokio::test]
@@ -262,7 +264,7 @@ async fn what_a_task_made_that_others_would_run_is_told() {
     for tier in [Tier::Full, Tier::None] {
         let place = Place::new(tier);
         place.write("workspace/.npmrc", "a=b\n");
-        let script = "git init -q nested; echo '#!/bin/sh' > nested/.git/hooks/pre-commit; echo c=d >> .npmrc; mkdir .vscode
+        let script = "git init -q nested; git init -q --bare bare; echo x > bare/hooks/post-receive; echo '#!/bin/sh' > nested/.git/hooks/pre-commit; echo c=d >> .npmrc; mkdir .vscode
                       echo {} > .vscode/tasks.json; ln -s /root/.bashrc out; ln -s .npmrc in; ln -s /usr/bin/env system; echo x > plain";
         let ran = place.sh(&place.profile(), script).await;
         let told: Vec<_> = ran
@@ -277,6 +279,7 @@ async fn what_a_task_made_that_others_would_run_is_told() {
             ".vscode/tasks.json",
             "nested/.git",
             "nested/.git/hooks/pre-commit",
+            "bare/hooks/post-receive",
             "out",
         ] {
             assert!(told.contains(&name), "{name} {told:?}");

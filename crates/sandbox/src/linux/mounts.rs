@@ -15,6 +15,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeF
 
 use super::{Failure, Step, Without, sys};
 use crate::plan::Plan;
+use crate::profile::Limits;
 
 /// Directories that get a memory file system of their own, when they exist.
 pub(super) const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
@@ -83,7 +84,7 @@ pub(super) fn build(
         let root = open(Path::new("/")).step("mounts/root")?;
         sys::restrict_mount(root.as_fd(), READ_ONLY | HARMLESS, true).step("mounts/read_only")?;
     }
-    mount_proc(profile.limits.n_processes)?;
+    mount_proc(&profile.limits)?;
     mount_dev(devices, profile.limits.private_tmp_bytes)?;
     let mut writable = Vec::new();
     if !without.skips("private_tmp") {
@@ -265,7 +266,7 @@ fn mount_dev(devices: Vec<(&'static str, OwnedFd)>, shm_bytes: u64) -> Result<()
     sys::restrict_mount(open(dev).step(step)?.as_fd(), READ_ONLY, false).step(step)
 }
 
-fn mount_proc(n_processes: u32) -> Result<(), Failure> {
+fn mount_proc(limits: &Limits) -> Result<(), Failure> {
     let proc = Path::new("/proc");
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount("proc", proc, "proc", flags, None).step("mounts/proc")?;
@@ -273,8 +274,11 @@ fn mount_proc(n_processes: u32) -> Result<(), Failure> {
     // the kernel ignores RLIMIT_NPROC. 300 numbers are reserved, and reusing one at once confuses shells, hence the room.
     let _ = std::fs::write(
         "/proc/sys/kernel/pid_max",
-        (300 + 4 * n_processes.max(64)).to_string(),
+        (300 + 4 * limits.n_processes.max(64)).to_string(),
     );
+    // System V shared memory that nobody has attached counts for no process either.
+    let pages = limits.private_tmp_bytes / rustix::param::page_size() as u64;
+    let _ = std::fs::write("/proc/sys/kernel/shmall", pages.to_string());
     for name in PROC_READ_ONLY {
         bind_read_only(&proc.join(name))?;
     }

@@ -123,6 +123,9 @@ const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
 /// A query that changes nothing.
 const PERSONALITY_QUERY: u32 = 0xffff_ffff;
 
+/// Largest segment of System V shared memory.
+const SEGMENT_BYTES: u32 = 1 << 20;
+
 const SYSTEM_CALL: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 /// Where the low and the high half of argument `n` are in what the filter sees, on a little-endian machine.
@@ -135,6 +138,7 @@ const fn high(n: u32) -> u32 {
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+const ENOSPC: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSPC as u32;
 const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
 /// Returns the filter's program.
@@ -149,6 +153,10 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
         program.extend([jump(BPF_JGE, X32_BIT, 0, 1), ret(ENOSYS)]);
     }
     refuse(&mut program);
+    // Memory files count for no process and lie on no file system whose size we set. Who asks has a way without.
+    for call in [libc::SYS_memfd_create, libc::SYS_memfd_secret] {
+        program.extend([jump(BPF_JEQ, call as u32, 0, 1), ret(ENOSYS)]);
+    }
     // Its flags are in memory, out of a filter's sight; every C library falls back to clone.
     program.extend([jump(BPF_JEQ, libc::SYS_clone3 as u32, 0, 1), ret(ENOSYS)]);
     rule(
@@ -178,6 +186,17 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
         ret(EPERM),
     ];
     rule(&mut program, libc::SYS_personality, &personality);
+    // Shared memory that nobody has attached counts for no process. A namespace holds 4,096 segments at most, so small ones
+    // are bounded; who needs large ones has /dev/shm.
+    let segment = [
+        load(high(1)),
+        jump(BPF_JEQ, 0, 0, 2),
+        load(low(1)),
+        jump(BPF_JGT, SEGMENT_BYTES, 0, 1),
+        ret(ENOSPC),
+        ret(ALLOW),
+    ];
+    rule(&mut program, libc::SYS_shmget, &segment);
     rule(&mut program, libc::SYS_socket, &socket(sockets));
     if let Some(bytes) = large_mapping {
         rule(&mut program, libc::SYS_mmap, &mapping(bytes));
@@ -363,6 +382,7 @@ mod tests {
         let namespace = libc::CLONE_NEWUSER as u64 | libc::SIGCHLD as u64;
         assert_eq!(judge(&program, &call(libc::SYS_clone, &[namespace])), EPERM);
         assert_eq!(judge(&program, &call(libc::SYS_clone3, &[])), ENOSYS);
+        assert_eq!(judge(&program, &call(libc::SYS_memfd_create, &[])), ENOSYS);
         assert_eq!(
             judge(&program, &call(libc::SYS_ioctl, &[0, libc::TIOCSTI])),
             EPERM
@@ -431,6 +451,16 @@ mod tests {
                 "{family} {protocol}"
             );
         }
+    }
+
+    #[test]
+    fn segments_of_shared_memory_are_small() {
+        let program = filter(Sockets::Internet, None);
+        let verdict = |bytes: u64| judge(&program, &call(libc::SYS_shmget, &[0, bytes, 0]));
+        assert_eq!(verdict(0), ALLOW);
+        assert_eq!(verdict(1 << 20), ALLOW);
+        assert_eq!(verdict((1 << 20) + 1), ENOSPC);
+        assert_eq!(verdict(1 << 32), ENOSPC);
     }
 
     #[test]

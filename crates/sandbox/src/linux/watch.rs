@@ -20,11 +20,16 @@ const FIRST_LOOK: Duration = Duration::from_millis(50);
 /// moment, so when that number has grown the tree is looked at early.
 const GLANCE: Duration = Duration::from_millis(10);
 
+/// How often in a task that has run for a while, so that long ones do not keep the processor awake.
+const LATER_GLANCE: Duration = Duration::from_millis(50);
+const LATER: Duration = Duration::from_secs(2);
+
 /// Files looked at to tell whether it was this task that filled the disk.
 const MAX_FILES: usize = 200_000;
 
 /// The limits of one tree and what has to be remembered between two looks.
 pub(super) struct Watch {
+    began_at: Instant,
     next_look: Instant,
     next_glance: Instant,
     /// Processes and threads on the machine when the tree was last looked at.
@@ -41,6 +46,7 @@ impl Watch {
     /// Begins to watch a tree that was just started.
     pub(super) fn new(profile: &Profile) -> Self {
         Self {
+            began_at: Instant::now(),
             next_look: Instant::now() + FIRST_LOOK,
             next_glance: Instant::now() + GLANCE,
             n_on_machine: n_on_machine(),
@@ -63,7 +69,8 @@ impl Watch {
         if self.next_glance > now {
             return self.next_look <= now;
         }
-        self.next_glance = now + GLANCE;
+        let later = now.duration_since(self.began_at) > LATER;
+        self.next_glance = now + if later { LATER_GLANCE } else { GLANCE };
         self.next_look <= now || self.is_crowded(profile)
     }
 

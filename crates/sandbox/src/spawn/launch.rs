@@ -71,7 +71,7 @@ pub(super) fn launch(
         stdout: pipe(stdout)?,
         stderr: pipe(stderr)?,
         control: Arc::new(tokio::net::UnixStream::from_std(ours)?),
-        records: super::Records::default(),
+        records: super::records::Records::default(),
         control_closed: false,
         exit: None,
         pipes_until: None,
