@@ -27,7 +27,9 @@ const CASES: &[&[&str]] = &[
 const TIME_PER_CASE: Duration = Duration::from_millis(1500);
 
 fn main() -> std::io::Result<()> {
-    let env: Environment = std::env::vars_os().filter(|(name, _)| Environment::is_relevant(name)).collect();
+    let env: Environment = std::env::vars_os()
+        .filter(|(name, _)| Environment::is_relevant(name))
+        .collect();
     deskhand_git::init(&env);
     let mut directories: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     if directories.is_empty() {
@@ -37,23 +39,40 @@ fn main() -> std::io::Result<()> {
     for directory in directories {
         let directory = directory.canonicalize()?;
         writeln!(out, "{}", directory.display())?;
-        writeln!(out, "  {:<28} {:>12} {:>12} {:>7} {:>6}", "case", "native ms", "git ms", "ratio", "runs")?;
+        writeln!(
+            out,
+            "  {:<28} {:>12} {:>12} {:>7} {:>6}",
+            "case", "native ms", "git ms", "ratio", "runs"
+        )?;
         for case in CASES {
-            let argv = std::iter::once("git").chain(case.iter().copied()).map(Into::into).collect();
-            let request =
-                Request { argv, cwd: directory.clone(), env: env.clone(), stdin: None, limits: OutputLimits::default() };
+            let argv = std::iter::once("git")
+                .chain(case.iter().copied())
+                .map(Into::into)
+                .collect();
+            let request = Request {
+                argv,
+                cwd: directory.clone(),
+                env: env.clone(),
+                stdin: None,
+                limits: OutputLimits::default(),
+            };
             let (mut native, mut spawned) = (Vec::new(), Vec::new());
             let begin = Instant::now();
             let mut handed_over = None;
             while begin.elapsed() < TIME_PER_CASE || native.len() < 3 {
                 let start = Instant::now();
-                if let Exec::NotNative(not) = deskhand_git::exec(&request, &AtomicBool::new(false)) {
+                if let Exec::NotNative(not) = deskhand_git::exec(&request, &AtomicBool::new(false))
+                {
                     handed_over = Some(not.reason);
                     break;
                 }
                 native.push(start.elapsed());
                 let start = Instant::now();
-                Command::new("git").args(*case).current_dir(&directory).stdout(Stdio::null()).status()?;
+                Command::new("git")
+                    .args(*case)
+                    .current_dir(&directory)
+                    .stdout(Stdio::null())
+                    .status()?;
                 spawned.push(start.elapsed());
             }
             let name = case.join(" ");
@@ -62,7 +81,12 @@ fn main() -> std::io::Result<()> {
                 continue;
             }
             let (a, b) = (median(&mut native), median(&mut spawned));
-            writeln!(out, "  {name:<28} {a:>12.3} {b:>12.3} {:>7.3} {:>6}", a / b, native.len())?;
+            writeln!(
+                out,
+                "  {name:<28} {a:>12.3} {b:>12.3} {:>7.3} {:>6}",
+                a / b,
+                native.len()
+            )?;
         }
     }
     Ok(())
@@ -70,5 +94,8 @@ fn main() -> std::io::Result<()> {
 
 fn median(times: &mut [Duration]) -> f64 {
     times.sort_unstable();
-    times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64) * 1000.0
+    times
+        .get(times.len() / 2)
+        .map_or(0.0, Duration::as_secs_f64)
+        * 1000.0
 }

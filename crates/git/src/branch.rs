@@ -38,7 +38,9 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what a branch command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else { return branch_edit::plan(args) };
+    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else {
+        return branch_edit::plan(args);
+    };
     if is_list(&parsed) {
         Ok(Plan::Read)
     } else {
@@ -344,10 +346,14 @@ impl Keep {
             let text = given.value.as_deref().unwrap_or(b"HEAD");
             let commit = || -> Res<Id> {
                 match repo.resolve(text)? {
-                    None if given.name.ends_with("merged") => {
-                        Err(Stop::fatal(format!("malformed object name {}", lossy(text))))
-                    }
-                    None => Err(Stop::error(129, format!("malformed object name {}", lossy(text)))),
+                    None if given.name.ends_with("merged") => Err(Stop::fatal(format!(
+                        "malformed object name {}",
+                        lossy(text)
+                    ))),
+                    None => Err(Stop::error(
+                        129,
+                        format!("malformed object name {}", lossy(text)),
+                    )),
                     Some(id) => match repo.peel_to_commit(id)? {
                         Some(id) => Ok(id),
                         None => Err(Stop::not_native("a filter by what is no commit")),
@@ -373,11 +379,19 @@ impl Keep {
 
     /// Says whether a reference, or what it leads to, is the object of `--points-at`.
     pub(crate) fn points_at(&self, repo: &Repo<'_>, parsed: &Parsed, reference: &Ref) -> Res<bool> {
-        let Some(given) = parsed.last("points-at") else { return Ok(true) };
-        let Some(id) = repo.resolve(given.text())? else {
-            return Err(Stop::error(129, format!("malformed object name {}", lossy(given.text()))));
+        let Some(given) = parsed.last("points-at") else {
+            return Ok(true);
         };
-        Ok(reference.id == id || repo.peel(reference.id)?.is_some_and(|(peeled, _)| peeled == id))
+        let Some(id) = repo.resolve(given.text())? else {
+            return Err(Stop::error(
+                129,
+                format!("malformed object name {}", lossy(given.text())),
+            ));
+        };
+        Ok(reference.id == id
+            || repo
+                .peel(reference.id)?
+                .is_some_and(|(peeled, _)| peeled == id))
     }
 
     pub(crate) fn keeps(&self, repo: &Repo<'_>, id: Id) -> Res<bool> {

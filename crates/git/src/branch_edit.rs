@@ -13,8 +13,12 @@ use crate::refs::is_valid_short_name;
 use crate::repo::Repo;
 use crate::worktrees;
 
-const BRANCH_OPTIONS: &[Spec] =
-    &[flag("delete", Some(b'd')), flag("delete-force", Some(b'D')), flag("force", Some(b'f')), flag("quiet", Some(b'q'))];
+const BRANCH_OPTIONS: &[Spec] = &[
+    flag("delete", Some(b'd')),
+    flag("delete-force", Some(b'D')),
+    flag("force", Some(b'f')),
+    flag("quiet", Some(b'q')),
+];
 
 /// Says what a branch command that changes something would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
@@ -51,27 +55,50 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     };
     let id = new_branch_start(&repo, name, &from)?;
     let who = Identity::of(&repo, "COMMITTER")?;
-    repo.set_ref(&[b"refs/heads/", name.as_slice()].concat(), None, id, &who, &[b"branch: Created from ", from.as_slice()].concat())
+    repo.set_ref(
+        &[b"refs/heads/", name.as_slice()].concat(),
+        None,
+        id,
+        &who,
+        &[b"branch: Created from ", from.as_slice()].concat(),
+    )
 }
 
 /// Checks a new branch's name and start; returns the commit it will be at.
 fn new_branch_start(repo: &Repo<'_>, name: &[u8], start: &[u8]) -> Res<Id> {
     let full = [b"refs/heads/", name].concat();
-    if name.starts_with(b"-") || name == b"HEAD" || !is_valid_short_name(name) || name.contains(&b'@') {
+    if name.starts_with(b"-")
+        || name == b"HEAD"
+        || !is_valid_short_name(name)
+        || name.contains(&b'@')
+    {
         return Err(Stop::not_native("a branch name git may not take"));
     }
     if repo.ref_id(&full)?.is_some() {
-        return Err(Stop::fatal(format!("a branch named '{}' already exists", lossy(name))));
+        return Err(Stop::fatal(format!(
+            "a branch named '{}' already exists",
+            lossy(name)
+        )));
     }
     if repo.ref_conflicts(&full)? {
-        return Err(Stop::not_native("a branch name that is in the way of another"));
+        return Err(Stop::not_native(
+            "a branch name that is in the way of another",
+        ));
     }
     // A start that is a remote's branch becomes the upstream; by setting, any branch does.
-    if repo.config.get("branch.autosetupmerge").is_some_and(|v| v != b"false" && v != b"true") {
+    if repo
+        .config
+        .get("branch.autosetupmerge")
+        .is_some_and(|v| v != b"false" && v != b"true")
+    {
         return Err(Stop::not_native("branch.autoSetupMerge"));
     }
     let found = repo.dwim(start)?;
-    if found.iter().any(|(name, _)| name.starts_with(b"refs/remotes/")) || start.contains(&b'@') {
+    if found
+        .iter()
+        .any(|(name, _)| name.starts_with(b"refs/remotes/"))
+        || start.contains(&b'@')
+    {
         return Err(Stop::not_native("a branch that follows another"));
     }
     if crate::bytes::find(start, b"...").is_some() {
@@ -79,7 +106,12 @@ fn new_branch_start(repo: &Repo<'_>, name: &[u8], start: &[u8]) -> Res<Id> {
     }
     let id = match repo.resolve(start)? {
         Some(id) => repo.peel_to_commit(id)?,
-        None => return Err(Stop::fatal(format!("not a valid object name: '{}'", lossy(start)))),
+        None => {
+            return Err(Stop::fatal(format!(
+                "not a valid object name: '{}'",
+                lossy(start)
+            )));
+        }
     };
     id.ok_or_else(|| Stop::not_native("a branch that is no commit"))
 }
@@ -97,7 +129,11 @@ fn delete(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             || name.contains(&b'@')
             || others.iter().any(|(b, _)| *b == full)
             || repo.symref(&full)?.is_some()
-            || repo.config.entries.iter().any(|e| e.key.starts_with(&settings));
+            || repo
+                .config
+                .entries
+                .iter()
+                .any(|e| e.key.starts_with(&settings));
         if odd {
             return Err(Stop::not_native("deleting a branch with settings"));
         }
@@ -106,13 +142,17 @@ fn delete(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
     let mut failed = false;
     for (name, full) in doomed {
         let Some(id) = repo.ref_id(&full)? else {
-            repo.call.warn(format!("error: branch '{}' not found\n", lossy(name)));
+            repo.call
+                .warn(format!("error: branch '{}' not found\n", lossy(name)));
             failed = true;
             continue;
         };
         if head.branch.as_deref() == Some(&full) {
             let top = lossy(repo.work_tree.as_deref().unwrap_or(&repo.git_dir)).into_owned();
-            repo.call.warn(format!("error: cannot delete branch '{}' used by worktree at '{top}'\n", lossy(name)));
+            repo.call.warn(format!(
+                "error: cannot delete branch '{}' used by worktree at '{top}'\n",
+                lossy(name)
+            ));
             failed = true;
             continue;
         }
@@ -122,8 +162,13 @@ fn delete(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         };
         if !force && !merged {
             let name = lossy(name);
-            repo.call.warn(format!("error: the branch '{name}' is not fully merged\n"));
-            if repo.config.bool("advice.forcedeletebranch")?.unwrap_or(true) {
+            repo.call
+                .warn(format!("error: the branch '{name}' is not fully merged\n"));
+            if repo
+                .config
+                .bool("advice.forcedeletebranch")?
+                .unwrap_or(true)
+            {
                 repo.call.warn(format!(
                     "hint: If you are sure you want to delete it, run 'git branch -D {name}'\n\
                      hint: Disable this message with \"git config advice.forceDeleteBranch false\"\n"
@@ -141,7 +186,11 @@ fn delete(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
     if failed { Err(Stop::exit(1)) } else { Ok(()) }
 }
 
-const TAG_OPTIONS: &[Spec] = &[flag("delete", Some(b'd')), flag("annotate", Some(b'a')), value("message", Some(b'm'))];
+const TAG_OPTIONS: &[Spec] = &[
+    flag("delete", Some(b'd')),
+    flag("annotate", Some(b'a')),
+    value("message", Some(b'm')),
+];
 
 /// Says what a tag command that changes something would do.
 pub(crate) fn plan_tag(args: &[Bytes]) -> Res<Plan> {
@@ -161,7 +210,13 @@ pub(crate) fn run_tag(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()>
     let repo = Repo::open(call)?;
     repo.refuse_odd_writes()?;
     repo.refuse_hooks(&[])?;
-    for key in ["tag.gpgsign", "tag.forcesignannotated", "core.commentchar", "core.commentstring", "i18n.commitencoding"] {
+    for key in [
+        "tag.gpgsign",
+        "tag.forcesignannotated",
+        "core.commentchar",
+        "core.commentstring",
+        "i18n.commitencoding",
+    ] {
         if repo.config.get(key).is_some() {
             return Err(Stop::NotNative(format!("the setting `{key}`")));
         }
@@ -174,11 +229,18 @@ pub(crate) fn run_tag(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()>
         [name, target] => (name, target.clone()),
         _ => return Err(Stop::not_native("this form of `tag`")),
     };
-    if name.starts_with(b"-") || name == b"HEAD" || !is_valid_short_name(name) || name.contains(&b'@') {
+    if name.starts_with(b"-")
+        || name == b"HEAD"
+        || !is_valid_short_name(name)
+        || name.contains(&b'@')
+    {
         return Err(Stop::not_native("a tag name git may not take"));
     }
     let Some(object) = repo.resolve(&target)? else {
-        return Err(Stop::fatal(format!("Failed to resolve '{}' as a valid ref.", lossy(&target))));
+        return Err(Stop::fatal(format!(
+            "Failed to resolve '{}' as a valid ref.",
+            lossy(&target)
+        )));
     };
     let full = [b"refs/tags/", name.as_slice()].concat();
     if repo.ref_id(&full)?.is_some() {
@@ -188,11 +250,19 @@ pub(crate) fn run_tag(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()>
         return Err(Stop::not_native("a tag name that is in the way of another"));
     }
     let who = Identity::of(&repo, "COMMITTER")?;
-    let parts: Vec<Bytes> = parsed.options.iter().filter(|g| g.name == "message").map(|g| g.text().to_vec()).collect();
+    let parts: Vec<Bytes> = parsed
+        .options
+        .iter()
+        .filter(|g| g.name == "message")
+        .map(|g| g.text().to_vec())
+        .collect();
     let id = if parts.is_empty() {
         object
     } else {
-        let kind = repo.header(object)?.map(|(k, _)| k).ok_or_else(|| Stop::not_native("a tag of nothing"))?;
+        let kind = repo
+            .header(object)?
+            .map(|(k, _)| k)
+            .ok_or_else(|| Stop::not_native("a tag of nothing"))?;
         if kind == ObjectType::Tag {
             return Err(Stop::not_native("a tag of a tag"));
         }
@@ -201,7 +271,15 @@ pub(crate) fn run_tag(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()>
             return Err(Stop::not_native("a tag without a message"));
         }
         let head = format!("object {object}\ntype {}\ntag ", kind.str());
-        let data = [head.as_bytes(), name, b"\ntagger ", &who.line(), b"\n\n", &message].concat();
+        let data = [
+            head.as_bytes(),
+            name,
+            b"\ntagger ",
+            &who.line(),
+            b"\n\n",
+            &message,
+        ]
+        .concat();
         repo.write_object(ObjectType::Tag, &data)?
     };
     repo.set_ref(&full, None, id, &who, b"")
@@ -213,7 +291,8 @@ fn delete_tags(repo: &Repo<'_>, names: &[Bytes], out: &mut Out) -> Res<()> {
         let full = [b"refs/tags/", name.as_slice()].concat();
         match repo.ref_id(&full)? {
             None => {
-                repo.call.warn(format!("error: tag '{}' not found.\n", lossy(name)));
+                repo.call
+                    .warn(format!("error: tag '{}' not found.\n", lossy(name)));
                 failed = true;
             }
             Some(id) => {
@@ -231,7 +310,11 @@ const SWITCH_OPTIONS: &[Spec] = &[value("create", Some(b'c')), flag("quiet", Som
 
 fn new_branch(args: &[Bytes], specs: &[Spec]) -> Res<(Bytes, bool)> {
     let parsed = parse(args, specs, Numbers::No)?;
-    let name = parsed.options.iter().find(|g| g.value.is_some()).map(|g| g.text().to_vec());
+    let name = parsed
+        .options
+        .iter()
+        .find(|g| g.value.is_some())
+        .map(|g| g.text().to_vec());
     match name {
         Some(name) if parsed.args.is_empty() => Ok((name, parsed.has("quiet"))),
         _ => Err(Stop::not_native("changing the work tree")),
@@ -264,12 +347,24 @@ fn go_to_new(call: &Call<'_>, (name, quiet): (Bytes, bool)) -> Res<()> {
     repo.refuse_odd_writes()?;
     repo.refuse_hooks(&["post-checkout"])?;
     let head = repo.head()?;
-    let busy = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", "rebase-apply", "rebase-merge"];
-    let (Some(branch), false) = (head.short_branch(), busy.iter().any(|f| repo.has_git_file(f))) else {
+    let busy = [
+        "MERGE_HEAD",
+        "CHERRY_PICK_HEAD",
+        "REVERT_HEAD",
+        "BISECT_LOG",
+        "rebase-apply",
+        "rebase-merge",
+    ];
+    let (Some(branch), false) = (
+        head.short_branch(),
+        busy.iter().any(|f| repo.has_git_file(f)),
+    ) else {
         return Err(Stop::not_native("leaving a detached HEAD or an operation"));
     };
     if head.id.is_none() || repo.index()?.entries.iter().any(|e| e.stage > 0) {
-        return Err(Stop::not_native("a new branch before the first commit or with conflicts"));
+        return Err(Stop::not_native(
+            "a new branch before the first commit or with conflicts",
+        ));
     }
     let id = new_branch_start(&repo, &name, b"HEAD")?;
     let who = Identity::of(&repo, "COMMITTER")?;

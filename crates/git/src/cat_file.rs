@@ -15,7 +15,12 @@ use crate::repo::Repo;
 /// Says what a cat-file would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
     match args {
-        [kind, _] if matches!(kind.as_slice(), b"-t" | b"-s" | b"-p" | b"-e" | b"blob" | b"tree" | b"commit" | b"tag") => {
+        [kind, _]
+            if matches!(
+                kind.as_slice(),
+                b"-t" | b"-s" | b"-p" | b"-e" | b"blob" | b"tree" | b"commit" | b"tag"
+            ) =>
+        {
             Ok(Plan::Read)
         }
         _ => Err(Stop::not_native("this form of `cat-file`")),
@@ -25,24 +30,41 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     plan(args)?;
-    let [what, name] = args else { return Err(Stop::not_native("this form of `cat-file`")) };
+    let [what, name] = args else {
+        return Err(Stop::not_native("this form of `cat-file`"));
+    };
     let repo = Repo::open(call)?;
     let Some(id) = repo.resolve(name)? else {
-        return Err(Stop::fatal(format!("Not a valid object name {}", lossy(name))));
+        return Err(Stop::fatal(format!(
+            "Not a valid object name {}",
+            lossy(name)
+        )));
     };
     let Some((kind, size)) = repo.header(id)? else {
         if what == b"-e" {
             return Err(Stop::exit(1));
         }
-        let why = if what == b"-t" || what == b"-s" { "git cat-file: could not get object info" } else { "" };
-        return Err(if why.is_empty() { Stop::fatal(format!("Not a valid object name {}", lossy(name))) } else { Stop::fatal(why) });
+        let why = if what == b"-t" || what == b"-s" {
+            "git cat-file: could not get object info"
+        } else {
+            ""
+        };
+        return Err(if why.is_empty() {
+            Stop::fatal(format!("Not a valid object name {}", lossy(name)))
+        } else {
+            Stop::fatal(why)
+        });
     };
     match what.as_slice() {
         b"-e" => {}
         b"-t" => out.put(format!("{}\n", kind.str())),
         b"-s" => out.put(format!("{size}\n")),
         b"-p" if kind == ObjectType::Tree => {
-            let list = Listing { repo: &repo, quote: repo.quote_path()?, ..Listing::default_for(&repo)? };
+            let list = Listing {
+                repo: &repo,
+                quote: repo.quote_path()?,
+                ..Listing::default_for(&repo)?
+            };
             let data = repo.tree_data(id)?;
             for entry in tree_entries(&data) {
                 list.line(&entry, entry.name, out)?;
@@ -61,7 +83,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
                 (at, at_kind) = (peeled, k);
             }
             if at_kind.str().as_bytes() != wanted {
-                return Err(Stop::fatal(format!("git cat-file {}: bad file", lossy(name))));
+                return Err(Stop::fatal(format!(
+                    "git cat-file {}: bad file",
+                    lossy(name)
+                )));
             }
             raw(&repo, at, out)?;
         }
@@ -104,12 +129,20 @@ pub(crate) fn run_ls_tree(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res
         return Err(Stop::not_native("the full tree from below"));
     }
     let Some(id) = repo.resolve(name)? else {
-        return Err(Stop::fatal(format!("Not a valid object name {}", lossy(name))));
+        return Err(Stop::fatal(format!(
+            "Not a valid object name {}",
+            lossy(name)
+        )));
     };
-    let tree = repo.peel_to_tree(id)?.ok_or_else(|| Stop::fatal("not a tree object"))?;
+    let tree = repo
+        .peel_to_tree(id)?
+        .ok_or_else(|| Stop::fatal("not a tree object"))?;
     let mut wanted = Vec::new();
     for path in paths {
-        wanted.push(from_top(&repo, path)?.ok_or_else(|| Stop::not_native("a path outside the repository"))?);
+        wanted.push(
+            from_top(&repo, path)?
+                .ok_or_else(|| Stop::not_native("a path outside the repository"))?,
+        );
     }
     if wanted.is_empty() && !repo.prefix.is_empty() {
         wanted.push(repo.prefix.clone());
@@ -125,12 +158,24 @@ pub(crate) fn run_ls_tree(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res
             None => 40,
             Some(g) => match &g.value {
                 None => repo.default_abbrev()?,
-                Some(v) => crate::bytes::parse_int(v).and_then(|n| usize::try_from(n).ok()).ok_or_else(|| Stop::not_native("the value of `--abbrev`"))?,
+                Some(v) => crate::bytes::parse_int(v)
+                    .and_then(|n| usize::try_from(n).ok())
+                    .ok_or_else(|| Stop::not_native("the value of `--abbrev`"))?,
             },
         },
-        prefix: if parsed.has("full-name") || parsed.has("full-tree") { Bytes::new() } else { repo.prefix.clone() },
+        prefix: if parsed.has("full-name") || parsed.has("full-tree") {
+            Bytes::new()
+        } else {
+            repo.prefix.clone()
+        },
     };
-    let walk = TreeWalk { list: &list, recursive: parsed.has("recursive"), trees: parsed.has("trees"), only_trees: parsed.has("directories"), wanted };
+    let walk = TreeWalk {
+        list: &list,
+        recursive: parsed.has("recursive"),
+        trees: parsed.has("trees"),
+        only_trees: parsed.has("directories"),
+        wanted,
+    };
     walk.directory(tree, &mut Bytes::new(), out)
 }
 
@@ -151,7 +196,11 @@ impl TreeWalk<'_> {
             dir.extend_from_slice(entry.name);
             let is_tree = mode::is_tree(entry.mode);
             // A path below a directory, or with a slash at its end, opens it.
-            let opens = is_tree && self.wanted.iter().any(|w| w.len() > dir.len() && w.starts_with(dir) && w[dir.len()] == b'/');
+            let opens = is_tree
+                && self
+                    .wanted
+                    .iter()
+                    .any(|w| w.len() > dir.len() && w.starts_with(dir) && w[dir.len()] == b'/');
             let named = self.wanted.is_empty()
                 || self.wanted.iter().any(|w| {
                     let w = w.strip_suffix(b"/").unwrap_or(w);
@@ -185,7 +234,16 @@ struct Listing<'r> {
 
 impl<'r> Listing<'r> {
     fn default_for(repo: &'r Repo<'r>) -> Res<Listing<'r>> {
-        Ok(Listing { repo, quote: true, nul: false, long: false, name_only: false, object_only: false, abbrev: 40, prefix: Bytes::new() })
+        Ok(Listing {
+            repo,
+            quote: true,
+            nul: false,
+            long: false,
+            name_only: false,
+            object_only: false,
+            abbrev: 40,
+            prefix: Bytes::new(),
+        })
     }
 
     fn line(&self, entry: &TreeEntry<'_>, path: &[u8], out: &mut Out) -> Res<()> {
@@ -206,7 +264,10 @@ impl<'r> Listing<'r> {
             out.put(format!("{:06o} {kind} {id}", entry.mode));
             if self.long {
                 let size = match kind {
-                    "blob" => self.repo.header(entry.id)?.map_or("BAD".to_string(), |(_, size)| size.to_string()),
+                    "blob" => self
+                        .repo
+                        .header(entry.id)?
+                        .map_or("BAD".to_string(), |(_, size)| size.to_string()),
                     _ => "-".to_string(),
                 };
                 out.put(format!(" {size:>7}"));
@@ -214,7 +275,11 @@ impl<'r> Listing<'r> {
             out.put("\t");
         }
         let shown = quote::relative(path, &self.prefix);
-        out.put(if self.nul { shown } else { quote::c_style(&shown, self.quote) });
+        out.put(if self.nul {
+            shown
+        } else {
+            quote::c_style(&shown, self.quote)
+        });
         out.put(end);
         Ok(())
     }

@@ -9,7 +9,12 @@ use crate::pathspec::from_top;
 use crate::quote;
 use crate::repo::Repo;
 
-const OPTIONS: &[Spec] = &[flag("verbose", Some(b'v')), flag("quiet", Some(b'q')), flag("non-matching", Some(b'n')), flag("no-index", None)];
+const OPTIONS: &[Spec] = &[
+    flag("verbose", Some(b'v')),
+    flag("quiet", Some(b'q')),
+    flag("non-matching", Some(b'n')),
+    flag("no-index", None),
+];
 
 /// Says what a check-ignore would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
@@ -34,12 +39,19 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         let full = bytes::to_path(&bytes::join(&top, &path));
         let is_directory = arg.ends_with(b"/") || full.is_dir();
         let path = path.strip_suffix(b"/").unwrap_or(&path).to_vec();
-        let tracked = !parsed.has("no-index") && (index.find(&path).is_some() || index.has_below(&[path.as_slice(), b"/"].concat()));
-        let rule = if tracked || path.is_empty() { None } else { ignore.deciding_with_parents(&path, is_directory) };
+        let tracked = !parsed.has("no-index")
+            && (index.find(&path).is_some() || index.has_below(&[path.as_slice(), b"/"].concat()));
+        let rule = if tracked || path.is_empty() {
+            None
+        } else {
+            ignore.deciding_with_parents(&path, is_directory)
+        };
         let verbose = parsed.has("verbose");
         // Without -v a rule that takes something back is as good as none.
         let rule = rule.filter(|r| verbose || !r.pattern.negative);
-        any |= rule.as_ref().is_some_and(|r| verbose || !r.pattern.negative);
+        any |= rule
+            .as_ref()
+            .is_some_and(|r| verbose || !r.pattern.negative);
         if rule.is_none() && !parsed.has("non-matching") {
             continue;
         }

@@ -26,7 +26,13 @@ pub(crate) struct CombinedFile {
 impl CombinedFile {
     /// A conflict: our and their version, and what is in the work tree.
     pub(crate) fn of_conflict(ours: Side, theirs: Side, result: Side) -> CombinedFile {
-        CombinedFile { path: result.path.clone(), parents: vec![ours, theirs], result, statuses: vec![b'M', b'M'], is_conflict: true }
+        CombinedFile {
+            path: result.path.clone(),
+            parents: vec![ours, theirs],
+            result,
+            statuses: vec![b'M', b'M'],
+            is_conflict: true,
+        }
     }
 }
 
@@ -50,8 +56,14 @@ pub(crate) fn of_trees(
         by_path.retain(|_, list| list.len() == i + 1);
     }
     // Renames would join paths that are here apart; without any addition there is none.
-    if options.renames.is_some() && by_path.values().any(|list| list.iter().any(|p| p.status == b'A')) {
-        let added_everywhere = by_path.values().all(|l| l.iter().all(|p| p.status == b'A') || l.iter().all(|p| p.status != b'A'));
+    if options.renames.is_some()
+        && by_path
+            .values()
+            .any(|list| list.iter().any(|p| p.status == b'A'))
+    {
+        let added_everywhere = by_path
+            .values()
+            .all(|l| l.iter().all(|p| p.status == b'A') || l.iter().all(|p| p.status != b'A'));
         if !added_everywhere {
             return Err(Stop::not_native("renames in a combined diff"));
         }
@@ -69,9 +81,18 @@ pub(crate) fn of_trees(
 }
 
 /// Prints one file in the forms that were asked for; returns whether anything was shown.
-pub(crate) fn print(contents: &Contents<'_>, file: &CombinedFile, options: &DiffOptions, out: &mut Out) -> Res<bool> {
+pub(crate) fn print(
+    contents: &Contents<'_>,
+    file: &CombinedFile,
+    options: &DiffOptions,
+    out: &mut Out,
+) -> Res<bool> {
     let end: &[u8] = if options.nul { b"\0" } else { b"\n" };
-    let name = if options.nul { file.path.clone() } else { quote::c_style(&file.path, options.quote) };
+    let name = if options.nul {
+        file.path.clone()
+    } else {
+        quote::c_style(&file.path, options.quote)
+    };
     if options.forms.name_status {
         out.put(&file.statuses);
         out.put(if options.nul { b"\0" } else { b"\t" });
@@ -108,10 +129,18 @@ struct Line {
     no_lost: bool,
 }
 
-fn print_patch(contents: &Contents<'_>, file: &CombinedFile, options: &DiffOptions, out: &mut Out) -> Res<bool> {
+fn print_patch(
+    contents: &Contents<'_>,
+    file: &CombinedFile,
+    options: &DiffOptions,
+    out: &mut Out,
+) -> Res<bool> {
     userdiff::refuse_programs(contents, &file.path)?;
     let n = file.parents.len();
-    let plain = xdiff::Compare { no_indent_heuristic: options.compare.no_indent_heuristic, ..Default::default() };
+    let plain = xdiff::Compare {
+        no_indent_heuristic: options.compare.no_indent_heuristic,
+        ..Default::default()
+    };
     if n > 30 || options.compare != plain {
         return Err(Stop::not_native("this form of a combined diff"));
     }
@@ -129,7 +158,12 @@ fn print_patch(contents: &Contents<'_>, file: &CombinedFile, options: &DiffOptio
         out.put("Binary files differ\n");
         return Ok(true);
     }
-    let mut lines = combine(if file.result.exists() { &parents } else { &[] }, &result, n, options)?;
+    let mut lines = combine(
+        if file.result.exists() { &parents } else { &[] },
+        &result,
+        n,
+        options,
+    )?;
     let texts = xdiff::lines(&result);
     let any = make_hunks(&mut lines, texts.len(), n, options.context);
     // A conflict is shown even when the work tree agrees with one side.
@@ -144,11 +178,20 @@ fn print_patch(contents: &Contents<'_>, file: &CombinedFile, options: &DiffOptio
 }
 
 /// Marks for every line of the result which parents lack it, and collects what they have instead.
-fn combine(parents: &[std::rc::Rc<[u8]>], result: &[u8], n: usize, options: &DiffOptions) -> Res<Vec<Line>> {
+fn combine(
+    parents: &[std::rc::Rc<[u8]>],
+    result: &[u8],
+    n: usize,
+    options: &DiffOptions,
+) -> Res<Vec<Line>> {
     let count = xdiff::lines(result).len();
     // One more than there are lines: what was lost at the end; and one for line numbers behind it.
-    let mut lines: Vec<Line> =
-        (0..count + 2).map(|_| Line { parent_line: vec![0; n], ..Line::default() }).collect();
+    let mut lines: Vec<Line> = (0..count + 2)
+        .map(|_| Line {
+            parent_line: vec![0; n],
+            ..Line::default()
+        })
+        .collect();
     for (i, parent) in parents.iter().enumerate() {
         if let Some(same) = (0..i).find(|j| parents[*j] == *parent) {
             // The same version again: the same lines are missing and lost.
@@ -175,7 +218,9 @@ fn combine(parents: &[std::rc::Rc<[u8]>], result: &[u8], n: usize, options: &Dif
             }
             // Lost lines hang on the line they stood before: behind what replaced them.
             let at = change.new;
-            let lost = olds[change.old..change.old + change.n_old].iter().map(|l| l.to_vec());
+            let lost = olds[change.old..change.old + change.n_old]
+                .iter()
+                .map(|l| l.to_vec());
             fresh.entry(at).or_default().extend(lost);
         }
         for (at, lost) in fresh {
@@ -184,7 +229,11 @@ fn combine(parents: &[std::rc::Rc<[u8]>], result: &[u8], n: usize, options: &Dif
         let mut number = 1;
         for (at, line) in lines.iter_mut().enumerate() {
             line.parent_line[i] = number;
-            number += line.lost.iter().filter(|l| l.parents & (1 << i) != 0).count();
+            number += line
+                .lost
+                .iter()
+                .filter(|l| l.parents & (1 << i) != 0)
+                .count();
             if at < count && line.flag & (1 << i) == 0 {
                 number += 1;
             }
@@ -233,11 +282,17 @@ fn coalesce(base: Vec<Lost>, fresh: Vec<Bytes>, parent: usize) -> Vec<Lost> {
             Step::Match => {
                 i -= 1;
                 j -= 1;
-                out.push(Lost { text: base[i].text.clone(), parents: base[i].parents | bit });
+                out.push(Lost {
+                    text: base[i].text.clone(),
+                    parents: base[i].parents | bit,
+                });
             }
             Step::New => {
                 j -= 1;
-                out.push(Lost { text: fresh[j].clone(), parents: bit });
+                out.push(Lost {
+                    text: fresh[j].clone(),
+                    parents: bit,
+                });
             }
             Step::Base => {
                 i -= 1;
@@ -289,7 +344,9 @@ fn make_hunks(lines: &mut [Line], count: usize, n: usize, context: usize) -> boo
         // All the sets of parents that differ from the result in some line of the hunk.
         let sets = lines[begin..end]
             .iter()
-            .flat_map(|l| std::iter::once(l.flag & all).chain(l.lost.iter().map(|lost| lost.parents)))
+            .flat_map(|l| {
+                std::iter::once(l.flag & all).chain(l.lost.iter().map(|lost| lost.parents))
+            })
             .filter(|set| *set != 0);
         let (mut same_diff, mut has_interesting) = (0u32, false);
         for set in sets {
@@ -312,7 +369,11 @@ fn make_hunks(lines: &mut [Line], count: usize, n: usize, context: usize) -> boo
 
 fn adjust_tail(lines: &[Line], all: u32, begin: usize, i: usize) -> usize {
     // A hunk that ends with lost lines only is shown up to the line before.
-    if begin < i && lines[i - 1].flag & all == 0 { i - 1 } else { i }
+    if begin < i && lines[i - 1].flag & all == 0 {
+        i - 1
+    } else {
+        i
+    }
 }
 
 fn give_context(lines: &mut [Line], count: usize, all: u32, context: usize) -> bool {
@@ -361,23 +422,50 @@ fn give_context(lines: &mut [Line], count: usize, all: u32, context: usize) -> b
     true
 }
 
-fn header(contents: &Contents<'_>, file: &CombinedFile, mode_differs: bool, options: &DiffOptions, labels: bool, out: &mut Out) -> Res<()> {
+fn header(
+    contents: &Contents<'_>,
+    file: &CombinedFile,
+    mode_differs: bool,
+    options: &DiffOptions,
+    labels: bool,
+    out: &mut Out,
+) -> Res<()> {
     let quoted = quote::c_style(&file.path, options.quote);
     out.put([b"diff --cc ".as_slice(), &quoted, b"\n"].concat());
     let mut ids = Vec::new();
     for side in &file.parents {
-        ids.push(short_id(contents, if side.exists() { contents.id(side)? } else { Id::ZERO }, options)?);
+        ids.push(short_id(
+            contents,
+            if side.exists() {
+                contents.id(side)?
+            } else {
+                Id::ZERO
+            },
+            options,
+        )?);
     }
     let in_work_tree = file.result.is_in_work_tree();
-    let result = if in_work_tree || !file.result.exists() { Id::ZERO } else { file.result.id };
-    out.put(format!("index {}..{}\n", ids.join(","), short_id(contents, result, options)?));
+    let result = if in_work_tree || !file.result.exists() {
+        Id::ZERO
+    } else {
+        file.result.id
+    };
+    out.put(format!(
+        "index {}..{}\n",
+        ids.join(","),
+        short_id(contents, result, options)?
+    ));
     let added = file.parents.iter().all(|p| !p.exists());
     let deleted = !file.result.exists();
     if mode_differs {
         if added {
             out.put(format!("new file mode {:06o}\n", file.result.mode));
         } else {
-            let modes: Vec<String> = file.parents.iter().map(|p| format!("{:06o}", p.mode)).collect();
+            let modes: Vec<String> = file
+                .parents
+                .iter()
+                .map(|p| format!("{:06o}", p.mode))
+                .collect();
             if deleted {
                 out.put("deleted file ");
             }
@@ -391,7 +479,11 @@ fn header(contents: &Contents<'_>, file: &CombinedFile, mode_differs: bool, opti
     if labels {
         let (a, b) = options.prefixes(b"a/", b"b/");
         let label = |sign: &str, prefix: &[u8], absent: bool| -> Bytes {
-            let name = if absent { b"/dev/null".to_vec() } else { quote::two(prefix, &file.path, options.quote) };
+            let name = if absent {
+                b"/dev/null".to_vec()
+            } else {
+                quote::two(prefix, &file.path, options.quote)
+            };
             let tab: &[u8] = if name.contains(&b' ') { b"\t" } else { b"" };
             [sign.as_bytes(), &name, tab, b"\n"].concat()
         };
@@ -419,14 +511,20 @@ fn dump(lines: &[Line], texts: &[&[u8]], n: usize, options: &DiffOptions, out: &
         if at > count {
             return;
         }
-        let end = (at + 1..=count).find(|i| !lines[*i].shown).unwrap_or(count + 1);
+        let end = (at + 1..=count)
+            .find(|i| !lines[*i].shown)
+            .unwrap_or(count + 1);
         let mut rlines = end - at;
         if end > count {
             rlines -= 1;
         }
         let null_context = if options.context == 0 {
             // Lines that are only here because something was lost before them are not part of the result's range.
-            lines[at..end].iter().enumerate().filter(|(i, l)| at + i < count && l.flag & (all) == 0).count()
+            lines[at..end]
+                .iter()
+                .enumerate()
+                .filter(|(i, l)| at + i < count && l.flag & (all) == 0)
+                .count()
         } else {
             0
         };
@@ -436,13 +534,20 @@ fn dump(lines: &[Line], texts: &[&[u8]], n: usize, options: &DiffOptions, out: &
         for p in 0..n {
             let from = lines[at].parent_line[p];
             let to = lines[end].parent_line[p];
-            out.put(format!(" -{from},{}", to.saturating_sub(from).saturating_sub(null_context)));
+            out.put(format!(
+                " -{from},{}",
+                to.saturating_sub(from).saturating_sub(null_context)
+            ));
         }
         out.put(format!(" +{},{rlines} {signs}", at + 1));
         if let Some(heading) = heading {
             // git looks at forty bytes, and shows what stands before the last one that is no blank.
             let cut = &heading[..heading.len().min(40)];
-            let cut = cut.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_end();
+            let cut = cut
+                .split(|b| *b == b'\n')
+                .next()
+                .unwrap_or_default()
+                .trim_ascii_end();
             let cut = &cut[..cut.len().saturating_sub(1)];
             if !cut.is_empty() {
                 out.put(" ");
@@ -454,13 +559,29 @@ fn dump(lines: &[Line], texts: &[&[u8]], n: usize, options: &DiffOptions, out: &
             let line = &lines[at];
             if !line.no_lost {
                 for lost in &line.lost {
-                    let signs: Bytes = (0..n).map(|p| if lost.parents & (1 << p) != 0 { b'-' } else { b' ' }).collect();
+                    let signs: Bytes = (0..n)
+                        .map(|p| {
+                            if lost.parents & (1 << p) != 0 {
+                                b'-'
+                            } else {
+                                b' '
+                            }
+                        })
+                        .collect();
                     out.put(signs);
                     put_line(&lost.text, out);
                 }
             }
             if at < count && (options.context > 0 || line.flag & all != 0) {
-                let signs: Bytes = (0..n).map(|p| if line.flag & (1 << p) != 0 { b'+' } else { b' ' }).collect();
+                let signs: Bytes = (0..n)
+                    .map(|p| {
+                        if line.flag & (1 << p) != 0 {
+                            b'+'
+                        } else {
+                            b' '
+                        }
+                    })
+                    .collect();
                 out.put(signs);
                 put_line(texts[at], out);
             }
@@ -473,4 +594,3 @@ fn put_line(text: &[u8], out: &mut Out) {
     out.put(strip_eol(text));
     out.put("\n");
 }
-

@@ -135,7 +135,7 @@ impl Config {
             self.entries.push(Entry {
                 key,
                 value,
-                scope: Scope::Command
+                scope: Scope::Command,
             });
         }
         Ok(())
@@ -162,11 +162,7 @@ impl Config {
             } else {
                 include_path(&key, value.as_deref(), path, at)?
             };
-            self.entries.push(Entry {
-                key,
-                value,
-                scope
-            });
+            self.entries.push(Entry { key, value, scope });
             if let Some(file) = included {
                 if depth == MAX_INCLUDE_DEPTH {
                     return Err(Stop::not_native(

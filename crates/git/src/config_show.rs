@@ -32,7 +32,11 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
         || matches!(parsed.args.as_slice(), [one] if one.contains(&b'.'))
         || matches!(parsed.args.as_slice(), [verb, _] if verb == b"get")
         || matches!(parsed.args.as_slice(), [verb] if verb == b"list");
-    if reads { Ok(Plan::Read) } else { Err(Stop::not_native("changing the configuration")) }
+    if reads {
+        Ok(Plan::Read)
+    } else {
+        Err(Stop::not_native("changing the configuration"))
+    }
 }
 
 /// Carries it out.
@@ -47,7 +51,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         Some((git_dir, common_dir)) => Config::load(call, Some(git_dir), Some(common_dir))?,
         None => Config::load(call, None, None)?,
     };
-    let scope = match (parsed.has("local"), parsed.has("global"), parsed.has("system")) {
+    let scope = match (
+        parsed.has("local"),
+        parsed.has("global"),
+        parsed.has("system"),
+    ) {
         (false, false, false) => None,
         (true, false, false) => Some(Scope::Local),
         (false, true, false) => Some(Scope::Global),
@@ -55,20 +63,38 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         _ => return Err(Stop::not_native("several scopes")),
     };
     if scope == Some(Scope::Local) && located.is_none() {
-        return Err(Stop::fatal("--local can only be used inside a git repository"));
+        return Err(Stop::fatal(
+            "--local can only be used inside a git repository",
+        ));
     }
     if scope.is_some() && config.entries.iter().any(|e| e.key.starts_with(b"include")) {
         // With a scope, git does not follow includes.
         return Err(Stop::not_native("includes in one scope"));
     }
-    if scope == Some(Scope::Global) && (call.var("GIT_CONFIG_GLOBAL").is_some() || !config.entries.iter().any(|e| e.scope == Scope::Global)) {
+    if scope == Some(Scope::Global)
+        && (call.var("GIT_CONFIG_GLOBAL").is_some()
+            || !config.entries.iter().any(|e| e.scope == Scope::Global))
+    {
         return Err(Stop::not_native("the user's own configuration file"));
     }
-    let entries: Vec<&Entry> = config.entries.iter().filter(|e| scope.is_none_or(|s| e.scope == s)).collect();
-    let is_list = parsed.has("list") || parsed.args.first().is_some_and(|a| a == b"list") && parsed.args.len() == 1;
-    let (end, separator): (&[u8], &[u8]) = if parsed.has("null") { (b"\0", b"\n") } else { (b"\n", b"=") };
+    let entries: Vec<&Entry> = config
+        .entries
+        .iter()
+        .filter(|e| scope.is_none_or(|s| e.scope == s))
+        .collect();
+    let is_list = parsed.has("list")
+        || parsed.args.first().is_some_and(|a| a == b"list") && parsed.args.len() == 1;
+    let (end, separator): (&[u8], &[u8]) = if parsed.has("null") {
+        (b"\0", b"\n")
+    } else {
+        (b"\n", b"=")
+    };
     let show_scope = |entry: &Entry| -> Bytes {
-        if parsed.has("show-scope") { [entry.scope.name().as_bytes(), b"\t"].concat() } else { Bytes::new() }
+        if parsed.has("show-scope") {
+            [entry.scope.name().as_bytes(), b"\t"].concat()
+        } else {
+            Bytes::new()
+        }
     };
     if is_list {
         for entry in entries {
@@ -120,7 +146,10 @@ fn typed(parsed: &Parsed, value: Option<&[u8]>) -> Res<Bytes> {
             None => b"true".to_vec(),
             Some(v) => parse_bool(v).ok_or_else(bad)?.to_string().into_bytes(),
         },
-        b"int" => parse_number(value.ok_or_else(bad)?).ok_or_else(bad)?.to_string().into_bytes(),
+        b"int" => parse_number(value.ok_or_else(bad)?)
+            .ok_or_else(bad)?
+            .to_string()
+            .into_bytes(),
         _ => return Err(Stop::NotNative(format!("the type `{}`", lossy(&kind)))),
     })
 }
@@ -130,7 +159,11 @@ const SYMREF_OPTIONS: &[Spec] = &[flag("short", None), flag("quiet", Some(b'q'))
 /// Says what a symbolic-ref would do.
 pub(crate) fn plan_symbolic_ref(args: &[Bytes]) -> Res<Plan> {
     let parsed = parse(args, SYMREF_OPTIONS, Numbers::No)?;
-    if parsed.args.len() == 1 { Ok(Plan::Read) } else { Err(Stop::not_native("changing a symbolic reference")) }
+    if parsed.args.len() == 1 {
+        Ok(Plan::Read)
+    } else {
+        Err(Stop::not_native("changing a symbolic reference"))
+    }
 }
 
 /// Carries out `git symbolic-ref` for one name.
@@ -139,7 +172,11 @@ pub(crate) fn run_symbolic_ref(call: &Call<'_>, args: &[Bytes], out: &mut Out) -
     let parsed = parse(args, SYMREF_OPTIONS, Numbers::No)?;
     let repo = repo::Repo::open(call)?;
     let name = &parsed.args[0];
-    let target = if name == b"HEAD" { repo.head()?.branch } else { repo.symref(name)? };
+    let target = if name == b"HEAD" {
+        repo.head()?.branch
+    } else {
+        repo.symref(name)?
+    };
     let Some(target) = target else {
         if name != b"HEAD" && repo.ref_id(name)?.is_none() {
             return Err(Stop::not_native("a symbolic reference that is not there"));
@@ -150,7 +187,11 @@ pub(crate) fn run_symbolic_ref(call: &Call<'_>, args: &[Bytes], out: &mut Out) -
             Stop::fatal([b"ref ".as_slice(), name, b" is not a symbolic ref"].concat())
         });
     };
-    let shown = if parsed.has("short") { repo.shorten(&target, false)? } else { target };
+    let shown = if parsed.has("short") {
+        repo.shorten(&target, false)?
+    } else {
+        target
+    };
     out.put([shown.as_slice(), b"\n"].concat());
     let _ = bytes::basename;
     Ok(())

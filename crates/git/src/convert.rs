@@ -9,7 +9,10 @@ use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
 
 /// What happens to line ends.
-#[expect(clippy::enum_variant_names, reason = "`AutoCrlf` and `TextCrlf` are git's names")]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "`AutoCrlf` and `TextCrlf` are git's names"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Crlf {
     Binary,

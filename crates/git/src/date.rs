@@ -323,7 +323,11 @@ fn strftime(template: &[u8], time: i64, zone: i32) -> Res<String> {
             out.push(c);
             continue;
         }
-        let hour12 = if t.hour.is_multiple_of(12) { 12 } else { t.hour % 12 };
+        let hour12 = if t.hour.is_multiple_of(12) {
+            12
+        } else {
+            t.hour % 12
+        };
         let piece = match chars.next() {
             Some('Y') => t.year.to_string(),
             Some('y') => format!("{:02}", t.year % 100),
@@ -464,4 +468,3 @@ mod tests {
         }
     }
 }
-

@@ -23,7 +23,10 @@ impl Decorations {
                 return Err(Stop::NotNative(format!("the setting `{key}`")));
             }
         }
-        let mut decorations = Decorations { shallow: repo.shallow().clone(), ..Decorations::default() };
+        let mut decorations = Decorations {
+            shallow: repo.shallow().clone(),
+            ..Decorations::default()
+        };
         for reference in repo.refs(b"refs/")? {
             let name = &reference.name;
             let wanted = [b"refs/heads/".as_slice(), b"refs/remotes/", b"refs/tags/"]

@@ -13,7 +13,12 @@ use crate::options::{Numbers, Spec, flag, parse};
 use crate::outcome::{Out, Res, Stop};
 use crate::repo::Repo;
 
-const OPTIONS: &[Spec] = &[flag("tags", None), flag("all", None), flag("always", None), flag("long", None)];
+const OPTIONS: &[Spec] = &[
+    flag("tags", None),
+    flag("all", None),
+    flag("always", None),
+    flag("long", None),
+];
 
 /// git compares at most this many tags.
 const MAX_CANDIDATES: usize = 10;
@@ -44,9 +49,16 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     if parsed.has("all") || parsed.args.len() > 1 {
         return Err(Stop::not_native("this form of `describe`"));
     }
-    let name = parsed.args.first().cloned().unwrap_or_else(|| b"HEAD".to_vec());
+    let name = parsed
+        .args
+        .first()
+        .cloned()
+        .unwrap_or_else(|| b"HEAD".to_vec());
     let Some(found) = repo.resolve(&name)? else {
-        return Err(Stop::fatal(format!("Not a valid object name {}", lossy(&name))));
+        return Err(Stop::fatal(format!(
+            "Not a valid object name {}",
+            lossy(&name)
+        )));
     };
     let Some(start) = repo.peel_to_commit(found)? else {
         return Err(Stop::not_native("describing what is no commit"));
@@ -70,7 +82,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         return Ok(());
     }
     let mut flags: HashMap<Id, u32> = HashMap::from([(start, 0)]);
-    let mut queue: BinaryHeap<(i64, Reverse<usize>, Id)> = BinaryHeap::from([(repo.commit(start)?.time(), Reverse(0), start)]);
+    let mut queue: BinaryHeap<(i64, Reverse<usize>, Id)> =
+        BinaryHeap::from([(repo.commit(start)?.time(), Reverse(0), start)]);
     let (mut counter, mut seen) = (0usize, 0usize);
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut gave_up: Option<Id> = None;
@@ -80,7 +93,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         if usable(id).is_some() {
             if candidates.len() < MAX_CANDIDATES {
                 let bit = 1u32 << candidates.len();
-                candidates.push(Candidate { commit: id, depth: seen - 1, bit, order: candidates.len() });
+                candidates.push(Candidate {
+                    commit: id,
+                    depth: seen - 1,
+                    bit,
+                    order: candidates.len(),
+                });
                 *flags.entry(id).or_default() |= bit;
             } else {
                 gave_up = Some(id);
@@ -115,16 +133,23 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
                 "No annotated tags can describe '{id}'.\nHowever, there were unannotated tags: try --tags."
             ))
         } else {
-            Stop::fatal(format!("No tags can describe '{id}'.\nTry --always, or create some tags."))
+            Stop::fatal(format!(
+                "No tags can describe '{id}'.\nTry --always, or create some tags."
+            ))
         });
     }
     candidates.sort_by_key(|c| (c.depth, c.order));
-    let Some(best) = candidates.first() else { return Ok(()) };
+    let Some(best) = candidates.first() else {
+        return Ok(());
+    };
     // The walk above ends with the whole history, so that the depth of the best one is complete.
     if gave_up.is_some() {
         return Err(Stop::not_native("a history with many tags"));
     }
-    let name = names.get(&best.commit).map(|n| n.name.clone()).unwrap_or_default();
+    let name = names
+        .get(&best.commit)
+        .map(|n| n.name.clone())
+        .unwrap_or_default();
     out.put(&name);
     out.put(format!("-{}-g{}\n", best.depth, repo.short(start)?));
     Ok(())
@@ -134,16 +159,35 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
 fn names(repo: &Repo<'_>) -> Res<HashMap<Id, Name>> {
     let mut names: HashMap<Id, Name> = HashMap::new();
     for reference in repo.refs(b"refs/tags/")? {
-        let Some(commit) = repo.peel_to_commit(reference.id)? else { continue };
-        let tag = repo.read(reference.id, |kind, data| if kind == ObjectType::Tag { Tag::parse(data) } else { None })?.flatten();
+        let Some(commit) = repo.peel_to_commit(reference.id)? else {
+            continue;
+        };
+        let tag = repo
+            .read(reference.id, |kind, data| {
+                if kind == ObjectType::Tag {
+                    Tag::parse(data)
+                } else {
+                    None
+                }
+            })?
+            .flatten();
         let short = reference.name[b"refs/tags/".len()..].to_vec();
         let name = match tag {
             // An annotated tag is known by the name inside it.
-            Some(tag) => Name { priority: 2, time: Person::parse(&tag.tagger).time, name: if tag.name.is_empty() { short } else { tag.name } },
-            None => Name { priority: 1, time: 0, name: short },
+            Some(tag) => Name {
+                priority: 2,
+                time: Person::parse(&tag.tagger).time,
+                name: if tag.name.is_empty() { short } else { tag.name },
+            },
+            None => Name {
+                priority: 1,
+                time: 0,
+                name: short,
+            },
         };
         let better = names.get(&commit).is_none_or(|old| {
-            old.priority < name.priority || (old.priority == 2 && name.priority == 2 && old.time < name.time)
+            old.priority < name.priority
+                || (old.priority == 2 && name.priority == 2 && old.time < name.time)
         });
         if better {
             names.insert(commit, name);

@@ -59,7 +59,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let (pairs, letters) = match &sides {
         Sides::IndexAndWorkTree => {
             repo.need_work_tree()?;
-            let (found, conflicts) = unmerged_and_changes(&repo, &index, &spec, &contents, &options, &mut refreshed)?;
+            let (found, conflicts) =
+                unmerged_and_changes(&repo, &index, &spec, &contents, &options, &mut refreshed)?;
             combined_files = conflicts;
             (found, (b"i/", b"w/"))
         }
@@ -186,18 +187,33 @@ fn unmerged_and_changes(
     let mut at = 0;
     while let Some(entry) = index.entries.get(at) {
         let path = index.path(entry);
-        let group: Vec<_> = index.entries[at..].iter().take_while(|e| index.path(e) == path).collect();
+        let group: Vec<_> = index.entries[at..]
+            .iter()
+            .take_while(|e| index.path(e) == path)
+            .collect();
         at += group.len();
         if entry.stage == 0 || !spec.matches(path) {
             continue;
         }
         let side = |stage: u8| {
             let found = group.iter().find(|e| e.stage == stage)?;
-            Some(Side { path: path.to_vec(), mode: found.mode, id: found.id, dirty: false })
+            Some(Side {
+                path: path.to_vec(),
+                mode: found.mode,
+                id: found.id,
+                dirty: false,
+            })
         };
         let new = work_tree_side(repo, path)?;
         if let (true, Some(ours), Some(theirs)) = (options.forms.patch, side(2), side(3)) {
-            if options.forms != (Forms { patch: true, ..Forms::default() }) || options.exit_code || options.reverse {
+            if options.forms
+                != (Forms {
+                    patch: true,
+                    ..Forms::default()
+                })
+                || options.exit_code
+                || options.reverse
+            {
                 return Err(Stop::not_native("this form of a combined diff"));
             }
             combined.push(CombinedFile::of_conflict(ours, theirs, new));
@@ -246,7 +262,8 @@ fn tree_and_work_tree(
     let found = work_tree::changes(repo, index, spec)?;
     refreshed.extend(found.refreshed);
     // What was only announced with `add -N` and is gone again is on neither side.
-    let was_there = |pair: &Pair| pair.new.exists() || index.find(pair.path()).is_none_or(|e| !e.intent_to_add);
+    let was_there =
+        |pair: &Pair| pair.new.exists() || index.find(pair.path()).is_none_or(|e| !e.intent_to_add);
     let mut unstaged = found.pairs.into_iter().filter(was_there).peekable();
     let mut pairs = Vec::new();
     for pair in staged {

@@ -130,7 +130,13 @@ fn file_report(pair: &Pair) -> FileDiff {
     }
 }
 
-fn print_name(contents: &Contents<'_>, pair: &Pair, options: &DiffOptions, knows_ids: bool, out: &mut Out) -> Res<()> {
+fn print_name(
+    contents: &Contents<'_>,
+    pair: &Pair,
+    options: &DiffOptions,
+    knows_ids: bool,
+    out: &mut Out,
+) -> Res<()> {
     let forms = options.forms;
     if usize::from(forms.raw) + usize::from(forms.name_only) + usize::from(forms.name_status) > 1 {
         return Err(Stop::fatal(
@@ -161,7 +167,11 @@ fn print_name(contents: &Contents<'_>, pair: &Pair, options: &DiffOptions, knows
             pair.new.mode,
             short(pair.old.id)?
         ));
-        let new_id = if knows_ids && pair.status == b'A' { contents.id(&pair.new)? } else { pair.new.id };
+        let new_id = if knows_ids && pair.status == b'A' {
+            contents.id(&pair.new)?
+        } else {
+            pair.new.id
+        };
         out.put(format!("{} ", short(new_id)?));
     }
     out.put([pair.status]);

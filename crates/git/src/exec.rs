@@ -1,14 +1,18 @@
 //! From an argv to a verb: global options, aliases, dispatch, and how an early end becomes an answer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::sync::atomic::AtomicBool;
 
 use crate::bytes::{self, Bytes, lossy};
 use crate::config::Config;
-use crate::{command_names, repo, branch, branch_edit, cat_file, check_ignore, config_show, describe, diff, log, ls_files, ref_filter, remote, rev_list, rev_parse, shortlog, show, stash, status, tag, worktree_list};
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
+use crate::{
+    add, branch, branch_edit, cat_file, check_ignore, command_names, commit, config_show, describe,
+    diff, log, ls_files, ref_filter, remote, repo, rev_list, rev_parse, shortlog, show, stash,
+    status, tag, worktree_list,
+};
 
 /// What a command line would do, judged from the argv alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +105,7 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         stdin: request.stdin.as_deref().unwrap_or_default(),
         cancel,
         warnings: RefCell::default(),
+        wrote: Cell::new(false),
         depth: 0,
     };
     let Some(name) = rest.first() else {
@@ -111,7 +116,11 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
     };
     let done = (verb.run)(&call, &rest[1..], out);
     out.warn(call.warnings.borrow().as_slice());
-    done
+    match done {
+        // The command was begun here, so it ends here.
+        Err(Stop::NotNative(reason)) if call.wrote.get() => Err(Stop::fatal(reason)),
+        other => other,
+    }
 }
 
 /// Everything a verb knows about its call besides its own arguments.
@@ -124,6 +133,8 @@ pub(crate) struct Call<'a> {
     pub(crate) stdin: &'a [u8],
     pub(crate) cancel: Cancel<'a>,
     pub(crate) warnings: RefCell<Bytes>,
+    /// Set when something is about to be changed: from then on nothing is handed over.
+    pub(crate) wrote: Cell<bool>,
     /// How many repositories this one is nested in.
     pub(crate) depth: usize,
 }
@@ -230,21 +241,32 @@ fn not_a_command(call: &Call<'_>, name: &[u8]) -> Stop {
     if command_names::is_known(name) || name.contains(&b'/') {
         return handed_over;
     }
-    let on_path = call.var("PATH").unwrap_or_default().split(|b| *b == b':').any(|dir| {
-        let file = [dir, b"/git-", name].concat();
-        std::fs::metadata(bytes::to_path(&file)).is_ok()
-    });
+    let on_path = call
+        .var("PATH")
+        .unwrap_or_default()
+        .split(|b| *b == b':')
+        .any(|dir| {
+            let file = [dir, b"/git-", name].concat();
+            std::fs::metadata(bytes::to_path(&file)).is_ok()
+        });
     let config = match repo::locate(call) {
         Ok(Some((git_dir, common_dir))) => Config::load(call, Some(&git_dir), Some(&common_dir)),
         Ok(None) => Config::load(call, None, None),
         Err(stop) => Err(stop),
     };
-    let Ok(config) = config else { return handed_over };
+    let Ok(config) = config else {
+        return handed_over;
+    };
     let alias = [b"alias.".as_slice(), &name.to_ascii_lowercase()].concat();
     if on_path || config.get_bytes(&alias).is_some() || config.get("help.autocorrect").is_some() {
         return handed_over;
     }
-    let text = [b"git: '".as_slice(), name, b"' is not a git command. See 'git --help'.\n"].concat();
+    let text = [
+        b"git: '".as_slice(),
+        name,
+        b"' is not a git command. See 'git --help'.\n",
+    ]
+    .concat();
     Stop::Fail { code: 1, text }
 }
 
@@ -292,32 +314,146 @@ fn reads(_args: &[Bytes]) -> Res<Plan> {
 }
 
 const VERBS: &[Verb] = &[
-    Verb { name: "branch", plan: branch::plan, run: branch::run },
-    Verb { name: "cat-file", plan: cat_file::plan, run: cat_file::run },
-    Verb { name: "check-ignore", plan: check_ignore::plan, run: check_ignore::run },
-    Verb { name: "checkout", plan: branch_edit::plan_checkout, run: branch_edit::run_checkout },
-    Verb { name: "config", plan: config_show::plan, run: config_show::run },
-    Verb { name: "describe", plan: describe::plan, run: describe::run },
-    Verb { name: "diff", plan: diff::plan, run: diff::run },
-    Verb { name: "for-each-ref", plan: ref_filter::plan, run: ref_filter::run },
-    Verb { name: "log", plan: log::plan, run: log::run },
-    Verb { name: "ls-files", plan: ls_files::plan, run: ls_files::run },
-    Verb { name: "ls-tree", plan: cat_file::plan_ls_tree, run: cat_file::run_ls_tree },
-    Verb { name: "merge-base", plan: rev_list::plan_merge_base, run: rev_list::run_merge_base },
-    Verb { name: "reflog", plan: stash::plan_reflog, run: stash::run_reflog },
-    Verb { name: "remote", plan: remote::plan, run: remote::run },
-    Verb { name: "rev-list", plan: rev_list::plan, run: rev_list::run },
-    Verb { name: "rev-parse", plan: rev_parse::plan, run: rev_parse::run },
-    Verb { name: "shortlog", plan: shortlog::plan, run: shortlog::run },
-    Verb { name: "show", plan: show::plan, run: show::run },
-    Verb { name: "show-ref", plan: ref_filter::plan_show_ref, run: ref_filter::run_show_ref },
-    Verb { name: "stash", plan: stash::plan_stash, run: stash::run_stash },
-    Verb { name: "status", plan: status::plan, run: status::run },
-    Verb { name: "switch", plan: branch_edit::plan_switch, run: branch_edit::run_switch },
-    Verb { name: "symbolic-ref", plan: config_show::plan_symbolic_ref, run: config_show::run_symbolic_ref },
-    Verb { name: "tag", plan: tag::plan, run: tag::run },
-    Verb { name: "version", plan: reads, run: version },
-    Verb { name: "worktree", plan: worktree_list::plan, run: worktree_list::run },
+    Verb {
+        name: "add",
+        plan: add::plan,
+        run: add::run,
+    },
+    Verb {
+        name: "branch",
+        plan: branch::plan,
+        run: branch::run,
+    },
+    Verb {
+        name: "cat-file",
+        plan: cat_file::plan,
+        run: cat_file::run,
+    },
+    Verb {
+        name: "check-ignore",
+        plan: check_ignore::plan,
+        run: check_ignore::run,
+    },
+    Verb {
+        name: "checkout",
+        plan: branch_edit::plan_checkout,
+        run: branch_edit::run_checkout,
+    },
+    Verb {
+        name: "commit",
+        plan: commit::plan,
+        run: commit::run,
+    },
+    Verb {
+        name: "config",
+        plan: config_show::plan,
+        run: config_show::run,
+    },
+    Verb {
+        name: "describe",
+        plan: describe::plan,
+        run: describe::run,
+    },
+    Verb {
+        name: "diff",
+        plan: diff::plan,
+        run: diff::run,
+    },
+    Verb {
+        name: "for-each-ref",
+        plan: ref_filter::plan,
+        run: ref_filter::run,
+    },
+    Verb {
+        name: "log",
+        plan: log::plan,
+        run: log::run,
+    },
+    Verb {
+        name: "ls-files",
+        plan: ls_files::plan,
+        run: ls_files::run,
+    },
+    Verb {
+        name: "ls-tree",
+        plan: cat_file::plan_ls_tree,
+        run: cat_file::run_ls_tree,
+    },
+    Verb {
+        name: "merge-base",
+        plan: rev_list::plan_merge_base,
+        run: rev_list::run_merge_base,
+    },
+    Verb {
+        name: "reflog",
+        plan: stash::plan_reflog,
+        run: stash::run_reflog,
+    },
+    Verb {
+        name: "remote",
+        plan: remote::plan,
+        run: remote::run,
+    },
+    Verb {
+        name: "rev-list",
+        plan: rev_list::plan,
+        run: rev_list::run,
+    },
+    Verb {
+        name: "rev-parse",
+        plan: rev_parse::plan,
+        run: rev_parse::run,
+    },
+    Verb {
+        name: "shortlog",
+        plan: shortlog::plan,
+        run: shortlog::run,
+    },
+    Verb {
+        name: "show",
+        plan: show::plan,
+        run: show::run,
+    },
+    Verb {
+        name: "show-ref",
+        plan: ref_filter::plan_show_ref,
+        run: ref_filter::run_show_ref,
+    },
+    Verb {
+        name: "stash",
+        plan: stash::plan_stash,
+        run: stash::run_stash,
+    },
+    Verb {
+        name: "status",
+        plan: status::plan,
+        run: status::run,
+    },
+    Verb {
+        name: "switch",
+        plan: branch_edit::plan_switch,
+        run: branch_edit::run_switch,
+    },
+    Verb {
+        name: "symbolic-ref",
+        plan: config_show::plan_symbolic_ref,
+        run: config_show::run_symbolic_ref,
+    },
+    Verb {
+        name: "tag",
+        plan: tag::plan,
+        run: tag::run,
+    },
+    Verb {
+        name: "version",
+        plan: reads,
+        run: version,
+    },
+    Verb {
+        name: "worktree",
+        plan: worktree_list::plan,
+        run: worktree_list::run,
+    },
 ];
 
 fn version(_call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {

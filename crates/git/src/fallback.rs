@@ -8,8 +8,8 @@ use crate::bytes::{self, Bytes, lossy};
 use crate::config::Config;
 use crate::exec::{Call, Globals};
 use crate::outcome::{Cancel, Res, Stop};
-use crate::request::{Environment, OutputLimits, Request};
 use crate::repo;
+use crate::request::{Environment, Request};
 
 /// A command line and the variables to add to (or replace in) the environment of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,10 @@ pub fn fallback_command(request: &Request) -> Result<FallbackCommand, FallbackEr
     })?;
     if let Some(verb) = argv.get(verb_at) {
         let alias = [b"alias.".as_slice(), &verb.to_ascii_lowercase()].concat();
-        if config.get_bytes(&alias).is_some_and(|v| v.starts_with(b"!")) {
+        if config
+            .get_bytes(&alias)
+            .is_some_and(|v| v.starts_with(b"!"))
+        {
             return Err(FallbackError::Refused(format!("git {}", lossy(verb))));
         }
     }
@@ -62,10 +65,20 @@ pub fn fallback_command(request: &Request) -> Result<FallbackCommand, FallbackEr
         full.push(bytes::to_os(&setting));
     }
     full.push("--no-pager".into());
-    full.extend(request.argv.iter().skip(1).take(verb_at.saturating_sub(1)).cloned());
+    full.extend(
+        request
+            .argv
+            .iter()
+            .skip(1)
+            .take(verb_at.saturating_sub(1))
+            .cloned(),
+    );
     let verb = argv.get(verb_at).map(Vec::as_slice).unwrap_or_default();
     full.extend(request.argv.get(verb_at).cloned());
-    if matches!(verb, b"diff" | b"log" | b"show" | b"diff-tree" | b"diff-index" | b"diff-files" | b"whatchanged") {
+    if matches!(
+        verb,
+        b"diff" | b"log" | b"show" | b"diff-tree" | b"diff-index" | b"diff-files" | b"whatchanged"
+    ) {
         full.push("--no-ext-diff".into());
         full.push("--no-textconv".into());
     }
@@ -73,11 +86,18 @@ pub fn fallback_command(request: &Request) -> Result<FallbackCommand, FallbackEr
     let mut env: Environment = request
         .env
         .iter()
-        .filter(|(name, _)| !PROGRAM_VARIABLES.iter().any(|p| *name == std::ffi::OsStr::new(p)))
+        .filter(|(name, _)| {
+            !PROGRAM_VARIABLES
+                .iter()
+                .any(|p| *name == std::ffi::OsStr::new(p))
+        })
         .collect();
-    for (name, value) in
-        [("GIT_TERMINAL_PROMPT", "0"), ("GIT_EDITOR", "true"), ("GIT_SEQUENCE_EDITOR", "true"), ("GIT_PAGER", "cat")]
-    {
+    for (name, value) in [
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_EDITOR", "true"),
+        ("GIT_SEQUENCE_EDITOR", "true"),
+        ("GIT_PAGER", "cat"),
+    ] {
         env.set(name, value);
     }
     Ok(FallbackCommand { argv: full, env })
@@ -85,8 +105,18 @@ pub fn fallback_command(request: &Request) -> Result<FallbackCommand, FallbackEr
 
 /// Variables that name programs.
 const PROGRAM_VARIABLES: &[&str] = &[
-    "GIT_EXTERNAL_DIFF", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "SSH_ASKPASS", "GIT_PROXY_COMMAND", "GIT_EXEC_PATH",
-    "GIT_TEMPLATE_DIR", "PAGER", "EDITOR", "VISUAL", "GIT_CONFIG_PARAMETERS",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_ASKPASS",
+    "SSH_ASKPASS",
+    "GIT_PROXY_COMMAND",
+    "GIT_EXEC_PATH",
+    "GIT_TEMPLATE_DIR",
+    "PAGER",
+    "EDITOR",
+    "VISUAL",
+    "GIT_CONFIG_PARAMETERS",
 ];
 
 /// Checks what stands before the verb; returns the verb's position.
@@ -96,13 +126,21 @@ fn refuse_globals(argv: &[Bytes]) -> Result<usize, FallbackError> {
         let refused = || Err(FallbackError::Refused(lossy(arg).into_owned()));
         match arg.as_slice() {
             b"-c" => {
-                if argv.get(i + 1).is_some_and(|setting| names_program(setting)) {
+                if argv
+                    .get(i + 1)
+                    .is_some_and(|setting| names_program(setting))
+                {
                     return refused();
                 }
                 i += 1;
             }
             b"-C" | b"--git-dir" | b"--work-tree" | b"--namespace" => i += 1,
-            a if a == b"--config-env" || a.starts_with(b"--config-env=") || a.starts_with(b"--exec-path") => return refused(),
+            a if a == b"--config-env"
+                || a.starts_with(b"--config-env=")
+                || a.starts_with(b"--exec-path") =>
+            {
+                return refused();
+            }
             _ => {}
         }
         i += 1;
@@ -112,18 +150,57 @@ fn refuse_globals(argv: &[Bytes]) -> Result<usize, FallbackError> {
 
 /// Says whether a `-c` setting names a program (or a file of settings that could).
 fn names_program(setting: &[u8]) -> bool {
-    let key = bytes::split_once(setting, b'=').map_or(setting, |(k, _)| k).to_ascii_lowercase();
+    let key = bytes::split_once(setting, b'=')
+        .map_or(setting, |(k, _)| k)
+        .to_ascii_lowercase();
     const KEYS: &[&[u8]] = &[
-        b"core.fsmonitor", b"core.hookspath", b"core.sshcommand", b"core.editor", b"core.pager", b"core.askpass",
-        b"core.gitproxy", b"core.alternaterefscommand", b"diff.external", b"sequence.editor", b"gpg.program",
-        b"uploadpack.packobjectshook", b"init.templatedir", b"sendemail.smtpserver", b"web.browser", b"interactive.difffilter",
+        b"core.fsmonitor",
+        b"core.hookspath",
+        b"core.sshcommand",
+        b"core.editor",
+        b"core.pager",
+        b"core.askpass",
+        b"core.gitproxy",
+        b"core.alternaterefscommand",
+        b"diff.external",
+        b"sequence.editor",
+        b"gpg.program",
+        b"uploadpack.packobjectshook",
+        b"init.templatedir",
+        b"sendemail.smtpserver",
+        b"web.browser",
+        b"interactive.difffilter",
     ];
     const SECTIONS: &[&[u8]] = &[
-        b"filter.", b"alias.", b"credential.", b"gpg.", b"include.", b"includeif.", b"pager.", b"protocol.", b"difftool.",
-        b"mergetool.", b"browser.", b"man.", b"trailer.", b"merge.", b"guitool.", b"imap.", b"instaweb.",
+        b"filter.",
+        b"alias.",
+        b"credential.",
+        b"gpg.",
+        b"include.",
+        b"includeif.",
+        b"pager.",
+        b"protocol.",
+        b"difftool.",
+        b"mergetool.",
+        b"browser.",
+        b"man.",
+        b"trailer.",
+        b"merge.",
+        b"guitool.",
+        b"imap.",
+        b"instaweb.",
     ];
-    const ENDINGS: &[&[u8]] =
-        &[b".textconv", b".command", b".uploadpack", b".receivepack", b".vcs", b".proxy", b".cmd", b".driver", b".program"];
+    const ENDINGS: &[&[u8]] = &[
+        b".textconv",
+        b".command",
+        b".uploadpack",
+        b".receivepack",
+        b".vcs",
+        b".proxy",
+        b".cmd",
+        b".driver",
+        b".program",
+    ];
     KEYS.contains(&key.as_slice())
         || SECTIONS.iter().any(|s| key.starts_with(s))
         || ENDINGS.iter().any(|e| key.ends_with(e))
@@ -132,11 +209,37 @@ fn names_program(setting: &[u8]) -> bool {
 
 fn refuse_options(args: &[Bytes]) -> Result<(), FallbackError> {
     const NAMES: &[&[u8]] = &[
-        b"--output", b"--ext-diff", b"--textconv", b"--upload-pack", b"--receive-pack", b"--exec", b"--open-files-in-pager",
-        b"--paginate", b"--template", b"--extcmd", b"--tool", b"--config", b"--edit", b"--filter-process",
+        b"--output",
+        b"--ext-diff",
+        b"--textconv",
+        b"--upload-pack",
+        b"--receive-pack",
+        b"--exec",
+        b"--open-files-in-pager",
+        b"--paginate",
+        b"--template",
+        b"--extcmd",
+        b"--tool",
+        b"--config",
+        b"--edit",
+        b"--filter-process",
     ];
     let verb = args.first().map(Vec::as_slice).unwrap_or_default();
-    if matches!(verb, b"difftool" | b"mergetool" | b"filter-branch" | b"web--browse" | b"instaweb" | b"gui" | b"gitk" | b"daemon" | b"shell" | b"citool" | b"send-email" | b"help") {
+    if matches!(
+        verb,
+        b"difftool"
+            | b"mergetool"
+            | b"filter-branch"
+            | b"web--browse"
+            | b"instaweb"
+            | b"gui"
+            | b"gitk"
+            | b"daemon"
+            | b"shell"
+            | b"citool"
+            | b"send-email"
+            | b"help"
+    ) {
         return Err(FallbackError::Refused(format!("git {}", lossy(verb))));
     }
     for (i, arg) in args.iter().enumerate().skip(1) {
@@ -145,7 +248,8 @@ fn refuse_options(args: &[Bytes]) -> Result<(), FallbackError> {
         }
         let name = bytes::split_once(arg, b'=').map_or(arg.as_slice(), |(n, _)| n);
         // git takes unambiguous beginnings of option names as well.
-        let abbreviates = |full: &&[u8]| name.len() > 3 && full.starts_with(name) && name.starts_with(b"--");
+        let abbreviates =
+            |full: &&[u8]| name.len() > 3 && full.starts_with(name) && name.starts_with(b"--");
         let edits_config = name == b"--edit" && !matches!(verb, b"config");
         let short = match verb {
             b"rebase" => arg.starts_with(b"-x"),
@@ -213,14 +317,31 @@ fn neutral_settings(config: &Config) -> Vec<Bytes> {
         set(&[b"diff.", &name, b".command="]);
     }
     for name in config.subsections("merge") {
-        if config.get_bytes(&[b"merge.", name.as_slice(), b".driver"].concat()).is_some() {
+        if config
+            .get_bytes(&[b"merge.", name.as_slice(), b".driver"].concat())
+            .is_some()
+        {
             set(&[b"merge.", &name, b".driver=false"]);
         }
     }
     for name in config.subsections("remote") {
-        for (key, value) in [("uploadpack", "git-upload-pack"), ("receivepack", "git-receive-pack"), ("vcs", "")] {
-            if config.get_bytes(&[b"remote.", name.as_slice(), b".", key.as_bytes()].concat()).is_some() {
-                set(&[b"remote.", &name, b".", key.as_bytes(), b"=", value.as_bytes()]);
+        for (key, value) in [
+            ("uploadpack", "git-upload-pack"),
+            ("receivepack", "git-receive-pack"),
+            ("vcs", ""),
+        ] {
+            if config
+                .get_bytes(&[b"remote.", name.as_slice(), b".", key.as_bytes()].concat())
+                .is_some()
+            {
+                set(&[
+                    b"remote.",
+                    &name,
+                    b".",
+                    key.as_bytes(),
+                    b"=",
+                    value.as_bytes(),
+                ]);
             }
         }
     }
@@ -228,7 +349,10 @@ fn neutral_settings(config: &Config) -> Vec<Bytes> {
         set(&[b"credential.", &name, b".helper="]);
     }
     for name in config.subsections("submodule") {
-        if config.get_bytes(&[b"submodule.", name.as_slice(), b".update"].concat()).is_some_and(|v| v.starts_with(b"!")) {
+        if config
+            .get_bytes(&[b"submodule.", name.as_slice(), b".update"].concat())
+            .is_some_and(|v| v.starts_with(b"!"))
+        {
             set(&[b"submodule.", &name, b".update=none"]);
         }
     }
@@ -236,7 +360,11 @@ fn neutral_settings(config: &Config) -> Vec<Bytes> {
         if let Some(name) = entry.key.strip_prefix(b"pager.") {
             set(&[b"pager.", name, b"=false"]);
         }
-        if let Some(name) = entry.key.strip_prefix(b"trailer.").filter(|n| n.ends_with(b".command") || n.ends_with(b".cmd")) {
+        if let Some(name) = entry
+            .key
+            .strip_prefix(b"trailer.")
+            .filter(|n| n.ends_with(b".command") || n.ends_with(b".cmd"))
+        {
             set(&[b"trailer.", name, b"="]);
         }
     }
@@ -262,9 +390,9 @@ fn configuration(request: &Request) -> Res<Config> {
         stdin: b"",
         cancel: Cancel(&cancel),
         warnings: Default::default(),
+        wrote: Default::default(),
         depth: 0,
     };
-    let _ = OutputLimits::default();
     match repo::locate(&call)? {
         Some((git_dir, common_dir)) => Config::load(&call, Some(&git_dir), Some(&common_dir)),
         None => Config::load(&call, None, None),
@@ -274,6 +402,7 @@ fn configuration(request: &Request) -> Res<Config> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::OutputLimits;
 
     fn request(argv: &[&str]) -> Request {
         Request {
@@ -301,17 +430,42 @@ mod tests {
             &["git", "submodule", "foreach", "evil"],
             &["git", "difftool"],
         ] {
-            assert!(matches!(fallback_command(&request(argv)), Err(FallbackError::Refused(_))), "{argv:?}");
+            assert!(
+                matches!(
+                    fallback_command(&request(argv)),
+                    Err(FallbackError::Refused(_))
+                ),
+                "{argv:?}"
+            );
         }
     }
 
     #[test]
     fn reads_get_their_programs_switched_off() {
-        let command = fallback_command(&request(&["git", "-C", ".", "log", "-1", "--word-diff"])).unwrap();
-        let argv: Vec<String> = command.argv.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+        let command =
+            fallback_command(&request(&["git", "-C", ".", "log", "-1", "--word-diff"])).unwrap();
+        let argv: Vec<String> = command
+            .argv
+            .iter()
+            .map(|a| a.to_string_lossy().into_owned())
+            .collect();
         assert!(argv.contains(&"core.fsmonitor=false".to_string()));
         let tail = &argv[argv.len() - 7..];
-        assert_eq!(tail, ["-C", ".", "log", "--no-ext-diff", "--no-textconv", "-1", "--word-diff"]);
-        assert_eq!(command.env.get("GIT_TERMINAL_PROMPT"), Some(std::ffi::OsStr::new("0")));
+        assert_eq!(
+            tail,
+            [
+                "-C",
+                ".",
+                "log",
+                "--no-ext-diff",
+                "--no-textconv",
+                "-1",
+                "--word-diff"
+            ]
+        );
+        assert_eq!(
+            command.env.get("GIT_TERMINAL_PROMPT"),
+            Some(std::ffi::OsStr::new("0"))
+        );
     }
 }

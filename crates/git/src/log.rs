@@ -602,7 +602,8 @@ impl<'p> Printer<'p> {
 
     /// Says whether a commit is a merge whose diffs against all parents are shown at once.
     fn is_combined(&self, step: &Step) -> Res<bool> {
-        let template_is_empty = matches!(&self.settings.pretty, Pretty::Template(t, _) if t.is_empty());
+        let template_is_empty =
+            matches!(&self.settings.pretty, Pretty::Template(t, _) if t.is_empty());
         Ok(self.settings.merges == Merges::DenseCombined
             && self.settings.diff.forms.any()
             && !template_is_empty
@@ -613,7 +614,11 @@ impl<'p> Printer<'p> {
     fn combined(&self, step: &Step, out: &mut Out) -> Res<()> {
         let repo = self.contents.repo;
         let (forms, diff) = (self.settings.diff.forms, &self.settings.diff);
-        if diff.renames.is_some_and(|r| r.copies) || diff.filter.is_some() || forms.raw || forms.summary {
+        if diff.renames.is_some_and(|r| r.copies)
+            || diff.filter.is_some()
+            || forms.raw
+            || forms.summary
+        {
             return Err(Stop::not_native("this form of a combined diff"));
         }
         let mut trees = Vec::new();
@@ -628,7 +633,13 @@ impl<'p> Printer<'p> {
             counts.forms.patch = false;
             counts.forms.name_only = false;
             counts.forms.name_status = false;
-            diff_print::print(self.contents, &pairs, &counts, &diff.prefixes(b"a/", b"b/"), out)?;
+            diff_print::print(
+                self.contents,
+                &pairs,
+                &counts,
+                &diff.prefixes(b"a/", b"b/"),
+                out,
+            )?;
         }
         let files = combined::of_trees(self.contents, &trees, step.commit.tree, &self.spec, diff)?;
         if forms.patch && (forms.stat || forms.numstat || forms.shortstat) && !files.is_empty() {

@@ -47,15 +47,31 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     let stages = has("stage") || has("unmerged");
     let any = others || has("deleted") || has("modified") || has("unmerged") || has("stage");
-    let cached = has("cached") || !any || (has("stage") && !others && !has("deleted") && !has("modified"));
+    let cached =
+        has("cached") || !any || (has("stage") && !others && !has("deleted") && !has("modified"));
     let spec = Pathspec::parse(&repo, &parsed.args)?;
     // Without arguments the list is of the current directory.
     let here = repo.prefix.clone();
-    let means = |path: &[u8]| path.starts_with(&here) && spec.matches(path) || !spec.is_empty() && spec.matches(path);
-    let printer = Printer { repo: &repo, nul: has("zero"), full: has("full-name"), stages, abbrev: abbrev(&repo, &parsed)? };
+    let means = |path: &[u8]| {
+        path.starts_with(&here) && spec.matches(path) || !spec.is_empty() && spec.matches(path)
+    };
+    let printer = Printer {
+        repo: &repo,
+        nul: has("zero"),
+        full: has("full-name"),
+        stages,
+        abbrev: abbrev(&repo, &parsed)?,
+    };
     if others {
-        let here_spec = if spec.is_empty() && !here.is_empty() { Pathspec::literal(&here) } else { spec.clone() };
-        let wanted = Wanted { collapse: has("directory"), ignored: Ignored::No };
+        let here_spec = if spec.is_empty() && !here.is_empty() {
+            Pathspec::literal(&here)
+        } else {
+            spec.clone()
+        };
+        let wanted = Wanted {
+            collapse: has("directory"),
+            ignored: Ignored::No,
+        };
         for path in untracked::list(&repo, &index, &here_spec, wanted)?.untracked {
             printer.name(&path, out)?;
         }
@@ -99,7 +115,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     if has("error-unmatch") {
         for arg in &parsed.args {
-            let Some(path) = from_top(&repo, arg)? else { continue };
+            let Some(path) = from_top(&repo, arg)? else {
+                continue;
+            };
             let one = Pathspec::parse(&repo, std::slice::from_ref(arg))?;
             if !index.entries.iter().any(|e| one.matches(index.path(e))) {
                 let _ = path;
@@ -146,8 +164,16 @@ impl Printer<'_> {
     }
 
     fn name(&self, path: &[u8], out: &mut Out) -> Res<()> {
-        let shown = if self.full { path.to_vec() } else { quote::relative(path, &self.repo.prefix) };
-        out.put(if self.nul { shown } else { quote::c_style(&shown, self.repo.quote_path()?) });
+        let shown = if self.full {
+            path.to_vec()
+        } else {
+            quote::relative(path, &self.repo.prefix)
+        };
+        out.put(if self.nul {
+            shown
+        } else {
+            quote::c_style(&shown, self.repo.quote_path()?)
+        });
         out.put(if self.nul { "\0" } else { "\n" });
         Ok(())
     }

@@ -253,7 +253,11 @@ impl Context<'_> {
             }
         };
         line(b"tree", commit.tree.hex().as_bytes());
-        let parents = if commit.cut_parents.is_empty() { subject.parents } else { &commit.cut_parents };
+        let parents = if commit.cut_parents.is_empty() {
+            subject.parents
+        } else {
+            &commit.cut_parents
+        };
         for parent in parents {
             line(b"parent", parent.hex().as_bytes());
         }

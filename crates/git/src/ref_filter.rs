@@ -38,28 +38,45 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let filter = crate::branch::Keep::new(&repo, &parsed)?;
     let mut refs = Vec::new();
     for reference in repo.refs(b"refs/")? {
-        let named = parsed.args.is_empty() || parsed.args.iter().any(|p| matches_pattern(p, &reference.name));
+        let named = parsed.args.is_empty()
+            || parsed
+                .args
+                .iter()
+                .any(|p| matches_pattern(p, &reference.name));
         if !named || !filter.points_at(&repo, &parsed, &reference)? {
             continue;
         }
-        let needs_commit = ["contains", "merged", "no-merged"].iter().any(|o| parsed.last(o).is_some());
+        let needs_commit = ["contains", "merged", "no-merged"]
+            .iter()
+            .any(|o| parsed.last(o).is_some());
         match repo.peel_to_commit(reference.id)? {
             Some(id) if filter.keeps(&repo, id)? => refs.push(reference),
             None if !needs_commit => refs.push(reference),
             _ => {}
         }
     }
-    let sorts: Vec<Sort> = parsed.options.iter().filter(|g| g.name == "sort").map(|g| Sort::parse(g.text())).collect::<Res<_>>()?;
+    let sorts: Vec<Sort> = parsed
+        .options
+        .iter()
+        .filter(|g| g.name == "sort")
+        .map(|g| Sort::parse(g.text()))
+        .collect::<Res<_>>()?;
     sort(&repo, &mut refs, &sorts)?;
     let count = match parsed.last("count") {
         None => usize::MAX,
         Some(given) => match parse_int(given.text()) {
             Some(0) => usize::MAX,
-            Some(n) => usize::try_from(n).map_err(|_| Stop::not_native("the value of `--count`"))?,
+            Some(n) => {
+                usize::try_from(n).map_err(|_| Stop::not_native("the value of `--count`"))?
+            }
             None => return Err(Stop::not_native("the value of `--count`")),
         },
     };
-    let format = parsed.last("format").map_or(b"%(objectname) %(objecttype)\t%(refname)".to_vec(), |g| g.text().to_vec());
+    let format = parsed
+        .last("format")
+        .map_or(b"%(objectname) %(objecttype)\t%(refname)".to_vec(), |g| {
+            g.text().to_vec()
+        });
     for reference in refs.iter().take(count) {
         out.put(expand(&repo, reference, &format)?);
         out.put("\n");
@@ -91,16 +108,31 @@ impl Sort {
             Some(key) => (true, key),
             None => (false, text),
         };
-        let key = match key.strip_prefix(b"v:").or_else(|| key.strip_prefix(b"version:")) {
+        let key = match key
+            .strip_prefix(b"v:")
+            .or_else(|| key.strip_prefix(b"version:"))
+        {
             Some(b"refname") => b"version:refname",
             Some(_) => return Err(Stop::NotNative(format!("the order `{}`", lossy(text)))),
             None => key,
         };
-        const KNOWN: &[&[u8]] = &[b"refname", b"version:refname", b"committerdate", b"authordate", b"creatordate", b"taggerdate", b"objectname", b"refname:short"];
+        const KNOWN: &[&[u8]] = &[
+            b"refname",
+            b"version:refname",
+            b"committerdate",
+            b"authordate",
+            b"creatordate",
+            b"taggerdate",
+            b"objectname",
+            b"refname:short",
+        ];
         if !KNOWN.contains(&key) {
             return Err(Stop::NotNative(format!("the order `{}`", lossy(text))));
         }
-        Ok(Sort { reverse, key: key.to_vec() })
+        Ok(Sort {
+            reverse,
+            key: key.to_vec(),
+        })
     }
 }
 
@@ -114,7 +146,11 @@ pub(crate) fn sort(repo: &Repo<'_>, refs: &mut Vec<Ref>, sorts: &[Sort]) -> Res<
     for reference in refs.drain(..) {
         let mut dates = Vec::new();
         for sort in sorts {
-            dates.push(if sort.key.ends_with(b"date") { date_of(repo, &reference, &sort.key)?.map_or(0, |(t, _)| t) } else { 0 });
+            dates.push(if sort.key.ends_with(b"date") {
+                date_of(repo, &reference, &sort.key)?.map_or(0, |(t, _)| t)
+            } else {
+                0
+            });
         }
         keyed.push((reference, dates));
     }
@@ -180,7 +216,8 @@ fn object(repo: &Repo<'_>, id: crate::id::Id) -> Res<Object> {
         ObjectType::Tag => Tag::parse(data).map(Object::Tag),
         other => Some(Object::Other(other)),
     })?;
-    read.flatten().ok_or_else(|| Stop::NotNative(format!("object {id} cannot be read")))
+    read.flatten()
+        .ok_or_else(|| Stop::NotNative(format!("object {id} cannot be read")))
 }
 
 fn date_of(repo: &Repo<'_>, reference: &Ref, key: &[u8]) -> Res<Option<(i64, i32)>> {
@@ -202,13 +239,20 @@ pub(crate) fn expand(repo: &Repo<'_>, reference: &Ref, format: &[u8]) -> Res<Byt
         out.extend_from_slice(&rest[..at]);
         rest = &rest[at + 1..];
         if let Some(inner) = rest.strip_prefix(b"(") {
-            let close = inner.iter().position(|b| *b == b')').ok_or_else(|| Stop::not_native("an unclosed field"))?;
+            let close = inner
+                .iter()
+                .position(|b| *b == b')')
+                .ok_or_else(|| Stop::not_native("an unclosed field"))?;
             out.extend_from_slice(&field(repo, reference, &inner[..close])?);
             rest = &inner[close + 1..];
         } else if let Some(after) = rest.strip_prefix(b"%") {
             out.push(b'%');
             rest = after;
-        } else if let Some(byte) = rest.get(..2).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok()) {
+        } else if let Some(byte) = rest
+            .get(..2)
+            .and_then(|h| std::str::from_utf8(h).ok())
+            .and_then(|h| u8::from_str_radix(h, 16).ok())
+        {
             out.push(byte);
             rest = &rest[2..];
         } else {
@@ -230,9 +274,21 @@ fn field(repo: &Repo<'_>, reference: &Ref, name: &[u8]) -> Res<Bytes> {
         None => (plain, None),
     };
     if deref {
-        let Object::Tag(_) = object(repo, reference.id)? else { return Ok(Bytes::new()) };
-        let id = repo.peel(reference.id)?.map(|(id, _)| id).ok_or_else(unknown)?;
-        return field(repo, &Ref { id, ..reference.clone() }, plain);
+        let Object::Tag(_) = object(repo, reference.id)? else {
+            return Ok(Bytes::new());
+        };
+        let id = repo
+            .peel(reference.id)?
+            .map(|(id, _)| id)
+            .ok_or_else(unknown)?;
+        return field(
+            repo,
+            &Ref {
+                id,
+                ..reference.clone()
+            },
+            plain,
+        );
     }
     let person = |line: &[u8], part: &[u8]| -> Bytes {
         let p = Person::parse(line);
@@ -244,11 +300,19 @@ fn field(repo: &Repo<'_>, reference: &Ref, name: &[u8]) -> Res<Bytes> {
     };
     Ok(match (base, modifier) {
         (b"refname", None) => reference.name.clone(),
-        (b"refname", Some(b"short")) => repo.shorten(&reference.name, repo.config.bool("core.warnambiguousrefs")?.unwrap_or(true))?,
+        (b"refname", Some(b"short")) => repo.shorten(
+            &reference.name,
+            repo.config.bool("core.warnambiguousrefs")?.unwrap_or(true),
+        )?,
         (b"refname", Some(m)) if m.starts_with(b"lstrip=") || m.starts_with(b"strip=") => {
-            let n = parse_int(m.split(|b| *b == b'=').nth(1).unwrap_or_default()).filter(|n| *n > 0).ok_or_else(unknown)?;
+            let n = parse_int(m.split(|b| *b == b'=').nth(1).unwrap_or_default())
+                .filter(|n| *n > 0)
+                .ok_or_else(unknown)?;
             let parts: Vec<&[u8]> = reference.name.split(|b| *b == b'/').collect();
-            parts.get(usize::try_from(n).unwrap_or(0)..).unwrap_or_default().join(&b'/')
+            parts
+                .get(usize::try_from(n).unwrap_or(0)..)
+                .unwrap_or_default()
+                .join(&b'/')
         }
         (b"objectname", None) => reference.id.hex().into_bytes(),
         (b"objectname", Some(b"short")) => repo.short(reference.id)?.into_bytes(),
@@ -258,7 +322,11 @@ fn field(repo: &Repo<'_>, reference: &Ref, name: &[u8]) -> Res<Bytes> {
             Object::Other(kind) => kind.str().as_bytes().to_vec(),
         },
         (b"HEAD", None) => {
-            if repo.head()?.branch.as_deref() == Some(&reference.name) { b"*".to_vec() } else { b" ".to_vec() }
+            if repo.head()?.branch.as_deref() == Some(&reference.name) {
+                b"*".to_vec()
+            } else {
+                b" ".to_vec()
+            }
         }
         (b"symref", None) => reference.symref.clone().unwrap_or_default(),
         (b"upstream", None) => repo.upstream(&reference.name)?.unwrap_or_default(),
@@ -266,14 +334,18 @@ fn field(repo: &Repo<'_>, reference: &Ref, name: &[u8]) -> Res<Bytes> {
             Some(name) => repo.shorten(&name, false)?,
             None => Bytes::new(),
         },
-        (b"upstream", Some(b"track")) => match Tracking::of(repo, &reference.name, reference.id, true)?.map(|t| t.counts) {
-            None | Some(Some(Counts::Exact(0, 0) | Counts::Different)) => Bytes::new(),
-            Some(None) => b"[gone]".to_vec(),
-            Some(Some(Counts::Exact(a, 0))) => format!("[ahead {a}]").into_bytes(),
-            Some(Some(Counts::Exact(0, b))) => format!("[behind {b}]").into_bytes(),
-            Some(Some(Counts::Exact(a, b))) => format!("[ahead {a}, behind {b}]").into_bytes(),
-        },
-        (b"subject" | b"contents", m) if base == b"subject" && m.is_none() || m == Some(b"subject") => {
+        (b"upstream", Some(b"track")) => {
+            match Tracking::of(repo, &reference.name, reference.id, true)?.map(|t| t.counts) {
+                None | Some(Some(Counts::Exact(0, 0) | Counts::Different)) => Bytes::new(),
+                Some(None) => b"[gone]".to_vec(),
+                Some(Some(Counts::Exact(a, 0))) => format!("[ahead {a}]").into_bytes(),
+                Some(Some(Counts::Exact(0, b))) => format!("[behind {b}]").into_bytes(),
+                Some(Some(Counts::Exact(a, b))) => format!("[ahead {a}, behind {b}]").into_bytes(),
+            }
+        }
+        (b"subject" | b"contents", m)
+            if base == b"subject" && m.is_none() || m == Some(b"subject") =>
+        {
             let message = match object(repo, reference.id)? {
                 Object::Commit(c) => c.message,
                 Object::Tag(t) => t.message,
@@ -298,7 +370,10 @@ fn field(repo: &Repo<'_>, reference: &Ref, name: &[u8]) -> Res<Bytes> {
         },
         (b"authordate" | b"committerdate" | b"creatordate" | b"taggerdate", m) => {
             let format = match m {
-                None => date::Format { style: Style::Normal, local: false },
+                None => date::Format {
+                    style: Style::Normal,
+                    local: false,
+                },
                 Some(text) => date::Format::parse(text)?,
             };
             match date_of(repo, reference, base)? {
@@ -351,22 +426,38 @@ pub(crate) fn run_show_ref(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Re
         for name in &parsed.args {
             let full = name.starts_with(b"refs/") || name == b"HEAD";
             match if full { repo.ref_id(name)? } else { None } {
-                Some(id) => show(&Ref { name: name.clone(), id, symref: None })?,
+                Some(id) => show(&Ref {
+                    name: name.clone(),
+                    id,
+                    symref: None,
+                })?,
                 None if quiet => return Err(Stop::exit(1)),
-                None => return Err(Stop::fatal([b"'".as_slice(), name, b"' - not a valid ref"].concat())),
+                None => {
+                    return Err(Stop::fatal(
+                        [b"'".as_slice(), name, b"' - not a valid ref"].concat(),
+                    ));
+                }
             }
         }
         return Ok(());
     }
     let mut any = false;
-    let (heads, tags) = (parsed.has("heads") || parsed.has("branches"), parsed.has("tags"));
+    let (heads, tags) = (
+        parsed.has("heads") || parsed.has("branches"),
+        parsed.has("tags"),
+    );
     for reference in repo.refs(b"refs/")? {
         let name = &reference.name;
-        if (heads || tags) && !(heads && name.starts_with(b"refs/heads/") || tags && name.starts_with(b"refs/tags/")) {
+        if (heads || tags)
+            && !(heads && name.starts_with(b"refs/heads/")
+                || tags && name.starts_with(b"refs/tags/"))
+        {
             continue;
         }
         // A pattern is whole parts at the end of the name.
-        let matches = |p: &Bytes| name.ends_with(p) && (name.len() == p.len() || name[name.len() - p.len() - 1] == b'/');
+        let matches = |p: &Bytes| {
+            name.ends_with(p) && (name.len() == p.len() || name[name.len() - p.len() - 1] == b'/')
+        };
         if !parsed.args.is_empty() && !parsed.args.iter().any(matches) {
             continue;
         }

@@ -17,7 +17,8 @@ impl Repo<'_> {
             Some(path) => {
                 let home = self.call.var("HOME").unwrap_or_default();
                 let path = crate::config::expand_home(path, &home);
-                let path = path.ok_or_else(|| Stop::not_native("core.hooksPath in another user's home"))?;
+                let path =
+                    path.ok_or_else(|| Stop::not_native("core.hooksPath in another user's home"))?;
                 bytes::join(self.work_tree.as_deref().unwrap_or(&self.git_dir), &path)
             }
             None => bytes::join(&self.common_dir, b"hooks"),
@@ -33,13 +34,25 @@ impl Repo<'_> {
 
     /// Hands over when the repository is not one that is written to here.
     pub(crate) fn refuse_odd_writes(&self) -> Res<()> {
-        if self.call.var("GIT_INDEX_FILE").is_some() || self.config.get("core.sharedrepository").is_some() {
-            return Err(Stop::not_native("writing to a repository with these settings"));
+        if self.call.var("GIT_INDEX_FILE").is_some()
+            || self.config.get("core.sharedrepository").is_some()
+        {
+            return Err(Stop::not_native(
+                "writing to a repository with these settings",
+            ));
         }
-        if self.common_dir != self.git_dir || self.config.bool("core.sparsecheckout")? == Some(true) {
+        if self.common_dir != self.git_dir || self.config.bool("core.sparsecheckout")? == Some(true)
+        {
             return Err(Stop::not_native("writing in a linked or sparse work tree"));
         }
-        for key in ["core.fsync", "core.fsyncmethod", "core.fsyncobjectfiles", "index.skiphash", "index.version", "feature.manyfiles"] {
+        for key in [
+            "core.fsync",
+            "core.fsyncmethod",
+            "core.fsyncobjectfiles",
+            "index.skiphash",
+            "index.version",
+            "feature.manyfiles",
+        ] {
             if self.config.get(key).is_some() {
                 return Err(Stop::NotNative(format!("the setting `{key}`")));
             }
@@ -63,14 +76,28 @@ impl Repo<'_> {
     /// Sets a reference given by its full name, and writes its log; HEAD's too when HEAD is on it.
     ///
     /// Everything that can be checked is to be checked before: after this call nothing is handed over any more.
-    pub(crate) fn set_ref(&self, name: &[u8], old: Option<Id>, new: Id, who: &Identity, message: &[u8]) -> Res<()> {
+    pub(crate) fn set_ref(
+        &self,
+        name: &[u8],
+        old: Option<Id>,
+        new: Id,
+        who: &Identity,
+        message: &[u8],
+    ) -> Res<()> {
+        self.call.wrote.set(true);
         let path = bytes::to_path(&bytes::join(&self.common_dir, name));
-        let lock = bytes::to_path(&[&bytes::join(&self.common_dir, name), b".lock".as_slice()].concat());
-        let failed = |e: std::io::Error| Stop::fatal(format!("cannot lock ref '{}': {e}", lossy(name)));
+        let lock =
+            bytes::to_path(&[&bytes::join(&self.common_dir, name), b".lock".as_slice()].concat());
+        let failed =
+            |e: std::io::Error| Stop::fatal(format!("cannot lock ref '{}': {e}", lossy(name)));
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).map_err(failed)?;
         }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&lock).map_err(failed)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&lock)
+            .map_err(failed)?;
         let done = writeln!(file, "{new}").and_then(|()| {
             drop(file);
             // An empty directory of a deleted name may be in the way.
@@ -91,16 +118,28 @@ impl Repo<'_> {
     }
 
     /// Appends to a reference's log where there is or should be one.
-    pub(crate) fn log_ref(&self, name: &[u8], old: Option<Id>, new: Id, who: &Identity, message: &[u8]) {
+    pub(crate) fn log_ref(
+        &self,
+        name: &[u8],
+        old: Option<Id>,
+        new: Id,
+        who: &Identity,
+        message: &[u8],
+    ) {
         let path = bytes::to_path(&reflog::path(self, name));
-        let always = self.config.get("core.logallrefupdates").is_some_and(|v| v.eq_ignore_ascii_case(b"always"));
+        let always = self
+            .config
+            .get("core.logallrefupdates")
+            .is_some_and(|v| v.eq_ignore_ascii_case(b"always"));
         let wanted = match self.config.bool("core.logallrefupdates") {
             Ok(Some(on)) => on,
             _ => !self.is_bare,
         };
         let usual = name == b"HEAD"
-            || [b"refs/heads/".as_slice(), b"refs/remotes/", b"refs/notes/"].iter().any(|p| name.starts_with(p));
-        if !path.exists() && !always && !(wanted && usual) {
+            || [b"refs/heads/".as_slice(), b"refs/remotes/", b"refs/notes/"]
+                .iter()
+                .any(|p| name.starts_with(p));
+        if !(path.exists() || always || wanted && usual) {
             return;
         }
         if let Some(dir) = path.parent() {
@@ -111,7 +150,10 @@ impl Repo<'_> {
         if !message.is_empty() {
             line.push(b'\t');
             // The message is one line.
-            let words: Vec<&[u8]> = message.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty()).collect();
+            let words: Vec<&[u8]> = message
+                .split(u8::is_ascii_whitespace)
+                .filter(|w| !w.is_empty())
+                .collect();
             line.extend_from_slice(&words.join(&b' '));
         }
         line.push(b'\n');
@@ -122,17 +164,26 @@ impl Repo<'_> {
 
     /// Deletes a reference and its log.
     pub(crate) fn delete_ref(&self, name: &[u8]) -> Res<()> {
-        let text = std::str::from_utf8(name).map_err(|_| Stop::not_native("a name that is not UTF-8"))?;
+        let text =
+            std::str::from_utf8(name).map_err(|_| Stop::not_native("a name that is not UTF-8"))?;
         let mut reference = self.git.find_reference(text)?;
+        self.call.wrote.set(true);
         reference.delete()?;
         let log = reflog::path(self, name);
         let _ = fs::remove_file(bytes::to_path(&log));
+        // libgit2 takes these two away as well when they are empty.
+        for dir in ["refs/heads", "refs/tags"] {
+            let _ = fs::create_dir_all(bytes::to_path(&bytes::join(
+                &self.common_dir,
+                dir.as_bytes(),
+            )));
+        }
         // Directories that are empty now go as well.
         for (file, kept) in [(log, 2), (bytes::join(&self.common_dir, name), 2)] {
             let base = file.len() - name.len();
             let mut end = name.len();
             while let Some(slash) = name[..end].iter().rposition(|b| *b == b'/') {
-                if name[..slash].iter().filter(|b| **b == b'/').count() + 1 < kept {
+                if name[..slash].iter().filter(|b| **b == b'/').count() < kept {
                     break;
                 }
                 if fs::remove_dir(bytes::to_path(&file[..base + slash])).is_err() {

@@ -16,7 +16,8 @@ const TRAILER: usize = 20;
 ///
 /// Nothing is ever reported: the next command finds out again.
 pub(crate) fn write(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, Stat)]) {
-    let unwanted = repo.call.globals.no_optional_locks || !repo.call.var_bool("GIT_OPTIONAL_LOCKS", true);
+    let unwanted =
+        repo.call.globals.no_optional_locks || !repo.call.var_bool("GIT_OPTIONAL_LOCKS", true);
     // A submodule's index is its own business; git leaves it alone too.
     if refreshed.is_empty() || unwanted || repo.call.depth > 0 {
         return;
@@ -24,7 +25,11 @@ pub(crate) fn write(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, Stat)])
     let path = repo.index_path();
     let lock = bytes::to_path(&[path.as_slice(), b".lock"].concat());
     let path = bytes::to_path(&path);
-    let Ok(mut file) = fs::OpenOptions::new().write(true).create_new(true).open(&lock) else {
+    let Ok(mut file) = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&lock)
+    else {
         return;
     };
     let written = (|| {
@@ -34,13 +39,23 @@ pub(crate) fn write(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, Stat)])
             return Err(std::io::Error::other("the index has changed"));
         }
         for (i, stat) in refreshed {
-            let at = index.entries.get(*i).map_or(usize::MAX, |e| e.offset as usize);
+            let at = index
+                .entries
+                .get(*i)
+                .map_or(usize::MAX, |e| e.offset as usize);
             let Some(fields) = data.get_mut(at..at.saturating_add(40)) else {
                 return Err(std::io::Error::other("the index has changed"));
             };
             let words = [
-                (0, stat.ctime.0), (4, stat.ctime.1), (8, stat.mtime.0), (12, stat.mtime.1), (16, stat.dev),
-                (20, stat.ino), (28, stat.uid), (32, stat.gid), (36, stat.size),
+                (0, stat.ctime.0),
+                (4, stat.ctime.1),
+                (8, stat.mtime.0),
+                (12, stat.mtime.1),
+                (16, stat.dev),
+                (20, stat.ino),
+                (28, stat.uid),
+                (32, stat.gid),
+                (36, stat.size),
             ];
             for (offset, word) in words {
                 fields[offset..offset + 4].copy_from_slice(&word.to_be_bytes());

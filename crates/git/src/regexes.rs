@@ -22,7 +22,9 @@ pub(crate) fn compile(pattern: &[u8], dialect: Dialect, ignore_case: bool) -> Re
         Dialect::Basic => translate(text, true).ok_or_else(odd)?,
         Dialect::Extended => translate(text, false).ok_or_else(odd)?,
     };
-    RegexBuilder::new(&translated).unicode(false).case_insensitive(ignore_case)
+    RegexBuilder::new(&translated)
+        .unicode(false)
+        .case_insensitive(ignore_case)
         .multi_line(true)
         .build()
         .map_err(|_| odd())

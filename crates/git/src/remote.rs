@@ -34,7 +34,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             return Err(Stop::not_native("changing remotes"));
         };
         if !names.contains(name) {
-            return Err(Stop::error(2, [b"No such remote '", name.as_slice(), b"'"].concat()));
+            return Err(Stop::error(
+                2,
+                [b"No such remote '", name.as_slice(), b"'"].concat(),
+            ));
         }
         let (fetch, _) = urls(&repo.config, name)?;
         out.put(fetch.first().cloned().unwrap_or_else(|| name.clone()));
@@ -64,9 +67,17 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
 
 fn names(config: &Config) -> Vec<Bytes> {
     let set = |name: &Bytes| {
-        ["url", "pushurl", "fetch"].iter().any(|k| config.get_bytes(&[b"remote.", name.as_slice(), b".", k.as_bytes()].concat()).is_some())
+        ["url", "pushurl", "fetch"].iter().any(|k| {
+            config
+                .get_bytes(&[b"remote.", name.as_slice(), b".", k.as_bytes()].concat())
+                .is_some()
+        })
     };
-    config.subsections("remote").into_iter().filter(set).collect()
+    config
+        .subsections("remote")
+        .into_iter()
+        .filter(set)
+        .collect()
 }
 
 fn urls(config: &Config, name: &[u8]) -> Res<(Vec<Bytes>, Vec<Bytes>)> {
@@ -74,10 +85,18 @@ fn urls(config: &Config, name: &[u8]) -> Res<(Vec<Bytes>, Vec<Bytes>)> {
         return Err(Stop::not_native("rewritten addresses"));
     }
     for key in ["partialclonefilter", "vcs"] {
-        if config.get_bytes(&[b"remote.", name, b".", key.as_bytes()].concat()).is_some() {
+        if config
+            .get_bytes(&[b"remote.", name, b".", key.as_bytes()].concat())
+            .is_some()
+        {
             return Err(Stop::not_native("a special remote"));
         }
     }
-    let all = |key: &str| config.get_all(&[b"remote.", name, b".", key.as_bytes()].concat()).map(<[u8]>::to_vec).collect();
+    let all = |key: &str| {
+        config
+            .get_all(&[b"remote.", name, b".", key.as_bytes()].concat())
+            .map(<[u8]>::to_vec)
+            .collect()
+    };
     Ok((all("url"), all("pushurl")))
 }

@@ -185,7 +185,9 @@ impl<'a> Repo<'a> {
 
     /// Returns a commit; `None` when the object is missing or something else.
     pub(crate) fn try_commit(&self, id: Id) -> Res<Option<Commit>> {
-        let read = self.read(id, |kind, data| (kind == ObjectType::Commit).then(|| Commit::parse(data)))?;
+        let read = self.read(id, |kind, data| {
+            (kind == ObjectType::Commit).then(|| Commit::parse(data))
+        })?;
         Ok(read.flatten().flatten().map(|mut commit| {
             // At the edge of a shallow history a commit has no parents.
             if self.shallow().contains(&id) {

@@ -53,7 +53,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let (revs, paths) = rev_args::split(&repo, &parsed, "rev-list")?;
     let mut walk = log::walk_of(&repo, &parsed, &revs)?;
     let mut by_group = false;
-    for (name, prefix) in [("branches", "refs/heads/"), ("tags", "refs/tags/"), ("remotes", "refs/remotes/"), ("all", "refs/")] {
+    for (name, prefix) in [
+        ("branches", "refs/heads/"),
+        ("tags", "refs/tags/"),
+        ("remotes", "refs/remotes/"),
+        ("all", "refs/"),
+    ] {
         if !parsed.has(name) {
             continue;
         }
@@ -75,20 +80,30 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     walk.paths = Pathspec::parse(&repo, &paths)?;
     let left_right = parsed.has("left-right");
     if left_right {
-        walk.left = revs.iter().find(|r| r.symmetric).map(|r| vec![r.id]).unwrap_or_default();
+        walk.left = revs
+            .iter()
+            .find(|r| r.symmetric)
+            .map(|r| vec![r.id])
+            .unwrap_or_default();
         if walk.left.is_empty() {
             return Err(Stop::not_native("sides without a symmetric range"));
         }
     }
     let number = |name: &str| match parsed.last(name) {
         None => Ok(None),
-        Some(g) => parse_int(g.text()).map(|n| usize::try_from(n).ok()).ok_or_else(|| Stop::NotNative(format!("the value of `--{name}`"))),
+        Some(g) => parse_int(g.text())
+            .map(|n| usize::try_from(n).ok())
+            .ok_or_else(|| Stop::NotNative(format!("the value of `--{name}`"))),
     };
     let mut left = number("max-count")?;
     let mut skip = number("skip")?.unwrap_or(0);
     let mut walker = Walker::new(&repo, walk)?;
     let (mut counts, mut kept) = ((0usize, 0usize), Vec::new());
-    let digits = if parsed.has("abbrev-commit") { Some(repo.default_abbrev()?) } else { None };
+    let digits = if parsed.has("abbrev-commit") {
+        Some(repo.default_abbrev()?)
+    } else {
+        None
+    };
     while left != Some(0) {
         let Some(step) = walker.next()? else { break };
         if skip > 0 {
@@ -97,7 +112,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         left = left.map(|n| n - 1);
         if parsed.has("count") {
-            if left_right && step.is_left { counts.0 += 1 } else { counts.1 += 1 }
+            if left_right && step.is_left {
+                counts.0 += 1
+            } else {
+                counts.1 += 1
+            }
             continue;
         }
         let show = |id: Id| match digits {
@@ -116,13 +135,21 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             }
         }
         line.push('\n');
-        if parsed.has("reverse") { kept.push(line) } else { out.put(line) }
+        if parsed.has("reverse") {
+            kept.push(line)
+        } else {
+            out.put(line)
+        }
     }
     for line in kept.iter().rev() {
         out.put(line);
     }
     if parsed.has("count") {
-        out.put(if left_right { format!("{}\t{}\n", counts.0, counts.1) } else { format!("{}\n", counts.1) });
+        out.put(if left_right {
+            format!("{}\t{}\n", counts.0, counts.1)
+        } else {
+            format!("{}\n", counts.1)
+        });
     }
     Ok(())
 }
@@ -142,8 +169,11 @@ pub(crate) fn run_merge_base(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> 
         return Err(Stop::not_native("merge bases of other than two commits"));
     };
     let commit = |name: &Bytes| -> Res<Id> {
-        let id = repo.resolve(name)?.ok_or_else(|| Stop::fatal(format!("Not a valid object name {}", lossy(name))))?;
-        repo.peel_to_commit(id)?.ok_or_else(|| Stop::not_native("a merge base of what is no commit"))
+        let id = repo
+            .resolve(name)?
+            .ok_or_else(|| Stop::fatal(format!("Not a valid object name {}", lossy(name))))?;
+        repo.peel_to_commit(id)?
+            .ok_or_else(|| Stop::not_native("a merge base of what is no commit"))
     };
     let (a, b) = (commit(a)?, commit(b)?);
     if parsed.has("is-ancestor") {

@@ -49,10 +49,18 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         if step.commit.encoding.is_some() {
             return Err(Stop::not_native("a commit in another encoding"));
         }
-        let line = if parsed.has("committer") { &step.commit.committer } else { &step.commit.author };
+        let line = if parsed.has("committer") {
+            &step.commit.committer
+        } else {
+            &step.commit.author
+        };
         let person = Person::parse(line);
         let (name, email) = mailmap.map(person.name, person.email);
-        let who = if parsed.has("email") { [&name, b" <".as_slice(), &email, b">"].concat() } else { name };
+        let who = if parsed.has("email") {
+            [&name, b" <".as_slice(), &email, b">"].concat()
+        } else {
+            name
+        };
         let title = pretty::title(&step.commit.message, b" ");
         // What format-patch writes before a subject is left out.
         let title = match title.strip_prefix(b"[PATCH") {
@@ -62,7 +70,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             },
             None => title,
         };
-        groups.entry(who).or_default().push(if title.is_empty() { b"<none>".to_vec() } else { title });
+        groups.entry(who).or_default().push(if title.is_empty() {
+            b"<none>".to_vec()
+        } else {
+            title
+        });
     }
     let mut groups: Vec<(Bytes, Vec<Bytes>)> = groups.into_iter().collect();
     if parsed.has("numbered") {

@@ -18,7 +18,9 @@ use crate::revwalk::Step;
 /// Says what a stash command would do.
 pub(crate) fn plan_stash(args: &[Bytes]) -> Res<Plan> {
     match args.split_first() {
-        Some((verb, rest)) if verb == b"list" => parse(rest, &specs(), Numbers::MaxCount).map(|_| Plan::Read),
+        Some((verb, rest)) if verb == b"list" => {
+            parse(rest, &specs(), Numbers::MaxCount).map(|_| Plan::Read)
+        }
         _ => Err(Stop::not_native("changing the stash")),
     }
 }
@@ -38,20 +40,35 @@ pub(crate) fn run_stash(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<(
     plan_stash(args)?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
-    let parsed = parse(args.get(1..).unwrap_or_default(), &specs(), Numbers::MaxCount)?;
+    let parsed = parse(
+        args.get(1..).unwrap_or_default(),
+        &specs(),
+        Numbers::MaxCount,
+    )?;
     if repo.ref_id(b"refs/stash")?.is_none() {
         return Ok(());
     }
     let mut parsed = with_default_format(parsed, b"%gd: %gs");
     // Stashes are compared with the commit they were made on.
-    parsed.options.push(Given { name: "first-parent", value: None, negated: false });
-    let shown = print(&repo, &parsed, b"refs/stash", b"stash", out)?;
-    let entries = shown.iter().take(MAX_REPORT_ENTRIES).enumerate().map(|(i, (step, names))| StashEntry {
-        index: u32::try_from(i).unwrap_or(u32::MAX),
-        id: step.id.hex(),
-        message: lossy(&names.message).into_owned(),
+    parsed.options.push(Given {
+        name: "first-parent",
+        value: None,
+        negated: false,
     });
-    out.report = Some(GitReport::Stash(StashReport { entries: entries.collect(), truncated: shown.len() > MAX_REPORT_ENTRIES }));
+    let shown = print(&repo, &parsed, b"refs/stash", b"stash", out)?;
+    let entries = shown
+        .iter()
+        .take(MAX_REPORT_ENTRIES)
+        .enumerate()
+        .map(|(i, (step, names))| StashEntry {
+            index: u32::try_from(i).unwrap_or(u32::MAX),
+            id: step.id.hex(),
+            message: lossy(&names.message).into_owned(),
+        });
+    out.report = Some(GitReport::Stash(StashReport {
+        entries: entries.collect(),
+        truncated: shown.len() > MAX_REPORT_ENTRIES,
+    }));
     Ok(())
 }
 
@@ -59,7 +76,11 @@ pub(crate) fn run_stash(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<(
 pub(crate) fn run_reflog(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     plan_reflog(args)?;
     let repo = Repo::open(call)?;
-    let args = if args.first().map(Vec::as_slice) == Some(b"show") { &args[1..] } else { args };
+    let args = if args.first().map(Vec::as_slice) == Some(b"show") {
+        &args[1..]
+    } else {
+        args
+    };
     let parsed = parse(args, &specs(), Numbers::MaxCount)?;
     let (name, short) = match parsed.args.as_slice() {
         [] => (b"HEAD".to_vec(), b"HEAD".to_vec()),
@@ -71,7 +92,9 @@ pub(crate) fn run_reflog(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<
     };
     if repo.head()?.id.is_none() {
         let branch = lossy(repo.head()?.short_branch().unwrap_or(b"HEAD")).into_owned();
-        return Err(Stop::fatal(format!("your current branch '{branch}' does not have any commits yet")));
+        return Err(Stop::fatal(format!(
+            "your current branch '{branch}' does not have any commits yet"
+        )));
     }
     if reflog::read(&repo, &name)?.is_empty() {
         return Ok(());
@@ -84,23 +107,58 @@ pub(crate) fn run_reflog(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<
 }
 
 fn with_default_format(mut parsed: Parsed, format: &[u8]) -> Parsed {
-    if !["pretty", "format", "oneline"].iter().any(|n| parsed.last(n).is_some()) {
-        parsed.options.push(Given { name: "format", value: Some(format.to_vec()), negated: false });
+    if !["pretty", "format", "oneline"]
+        .iter()
+        .any(|n| parsed.last(n).is_some())
+    {
+        parsed.options.push(Given {
+            name: "format",
+            value: Some(format.to_vec()),
+            negated: false,
+        });
     }
     parsed
 }
 
 /// Prints a log's entries, newest first; returns what was printed.
-fn print(repo: &Repo<'_>, parsed: &Parsed, name: &[u8], short: &[u8], out: &mut Out) -> Res<Vec<(Step, ReflogNames)>> {
-    const REFUSED: &[&str] = &["all", "branches", "reverse", "since", "until", "after", "before", "date", "author", "grep", "committer", "merges", "no-merges", "parents", "topo-order"];
-    if REFUSED.iter().any(|o| parsed.last(o).is_some()) || !parsed.args.is_empty() || repo.config.get("log.date").is_some() {
+fn print(
+    repo: &Repo<'_>,
+    parsed: &Parsed,
+    name: &[u8],
+    short: &[u8],
+    out: &mut Out,
+) -> Res<Vec<(Step, ReflogNames)>> {
+    const REFUSED: &[&str] = &[
+        "all",
+        "branches",
+        "reverse",
+        "since",
+        "until",
+        "after",
+        "before",
+        "date",
+        "author",
+        "grep",
+        "committer",
+        "merges",
+        "no-merges",
+        "parents",
+        "topo-order",
+    ];
+    if REFUSED.iter().any(|o| parsed.last(o).is_some())
+        || !parsed.args.is_empty()
+        || repo.config.get("log.date").is_some()
+    {
         return Err(Stop::not_native("this way to walk a reference log"));
     }
     if repo.config.get("format.pretty").is_some() {
         return Err(Stop::not_native("format.pretty"));
     }
     let settings = Settings::new(repo, parsed, false)?;
-    if !matches!(settings.pretty, crate::pretty::Pretty::Template(..) | crate::pretty::Pretty::Oneline) {
+    if !matches!(
+        settings.pretty,
+        crate::pretty::Pretty::Template(..) | crate::pretty::Pretty::Oneline
+    ) {
         return Err(Stop::not_native("this format of a reference log"));
     }
     let index = index_for_attributes(repo, &settings)?;
@@ -111,14 +169,21 @@ fn print(repo: &Repo<'_>, parsed: &Parsed, name: &[u8], short: &[u8], out: &mut 
     let mut shown = Vec::new();
     let (skip, count) = settings.bounds();
     for (i, line) in log.iter().rev().enumerate().skip(skip).take(count) {
-        let Some(commit) = repo.try_commit(line.new)? else { continue };
+        let Some(commit) = repo.try_commit(line.new)? else {
+            continue;
+        };
         let names = ReflogNames {
             full: [name, format!("@{{{i}}}").as_bytes()].concat(),
             short: [short, format!("@{{{i}}}").as_bytes()].concat(),
             message: line.message.clone(),
             who: line.who.clone(),
         };
-        let step = Step { id: line.new, parents: commit.parents.clone(), commit, is_left: false };
+        let step = Step {
+            id: line.new,
+            parents: commit.parents.clone(),
+            commit,
+            is_left: false,
+        };
         printer.commit(&step, Some(&names), out)?;
         shown.push((step, names));
     }

@@ -28,13 +28,21 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what a tag command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else { return branch_edit::plan_tag(args) };
-    if is_list(&parsed) { Ok(Plan::Read) } else { Err(Stop::not_native("changing tags")) }
+    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else {
+        return branch_edit::plan_tag(args);
+    };
+    if is_list(&parsed) {
+        Ok(Plan::Read)
+    } else {
+        Err(Stop::not_native("changing tags"))
+    }
 }
 
 fn is_list(parsed: &Parsed) -> bool {
     parsed.args.is_empty()
-        || ["list", "", "contains", "merged", "no-merged", "points-at"].iter().any(|o| parsed.last(o).is_some())
+        || ["list", "", "contains", "merged", "no-merged", "points-at"]
+            .iter()
+            .any(|o| parsed.last(o).is_some())
 }
 
 /// Carries it out.
@@ -47,7 +55,13 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     if parsed.has("ignore-case") {
         return Err(Stop::not_native("option `--ignore-case`"));
     }
-    for key in ["column.ui", "column.tag", "tag.sort", "versionsort.suffix", "versionsort.prereleasesuffix"] {
+    for key in [
+        "column.ui",
+        "column.tag",
+        "tag.sort",
+        "versionsort.suffix",
+        "versionsort.prereleasesuffix",
+    ] {
         if repo.config.get(key).is_some() {
             return Err(Stop::NotNative(format!("the setting `{key}`")));
         }
@@ -64,23 +78,37 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         let commit = repo.peel_to_commit(reference.id)?;
         let keep = match commit {
             Some(id) => filter.keeps(&repo, id)?,
-            None => parsed.last("contains").is_none() && parsed.last("merged").is_none() && parsed.last("no-merged").is_none(),
+            None => {
+                parsed.last("contains").is_none()
+                    && parsed.last("merged").is_none()
+                    && parsed.last("no-merged").is_none()
+            }
         };
         if points_here && keep {
             kept.push(reference);
         }
     }
-    let sorts: Vec<Sort> = parsed.options.iter().filter(|g| g.name == "sort").map(|g| Sort::parse(g.text())).collect::<Res<_>>()?;
+    let sorts: Vec<Sort> = parsed
+        .options
+        .iter()
+        .filter(|g| g.name == "sort")
+        .map(|g| Sort::parse(g.text()))
+        .collect::<Res<_>>()?;
     ref_filter::sort(&repo, &mut kept, &sorts)?;
     let lines = match parsed.last("") {
         None => 0,
         Some(given) => match &given.value {
             None => 1,
-            Some(n) => parse_int(n).and_then(|n| usize::try_from(n).ok()).ok_or_else(|| Stop::not_native("the value of `-n`"))?,
+            Some(n) => parse_int(n)
+                .and_then(|n| usize::try_from(n).ok())
+                .ok_or_else(|| Stop::not_native("the value of `-n`"))?,
         },
     };
     let format = parsed.last("format").map(|g| g.text().to_vec());
-    let mut report = TagReport { truncated: kept.len() > MAX_REPORT_ENTRIES, ..TagReport::default() };
+    let mut report = TagReport {
+        truncated: kept.len() > MAX_REPORT_ENTRIES,
+        ..TagReport::default()
+    };
     for reference in &kept {
         let short = &reference.name[b"refs/tags/".len()..];
         if let Some(format) = &format {
@@ -95,7 +123,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         out.put("\n");
         if report.tags.len() < MAX_REPORT_ENTRIES {
             let target = repo.peel(reference.id)?.map_or(reference.id, |(id, _)| id);
-            report.tags.push(TagEntry { name: lossy(short).into_owned(), id: reference.id.hex(), target: target.hex() });
+            report.tags.push(TagEntry {
+                name: lossy(short).into_owned(),
+                id: reference.id.hex(),
+                target: target.hex(),
+            });
         }
     }
     out.report = Some(GitReport::Tag(report));

@@ -47,7 +47,11 @@ impl Changes {
 pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Changes> {
     let mut found = Changes::default();
     let mut look = Look::new(repo, index)?;
-    let unchanged = if spec.is_empty() { preload(repo, &look, index) } else { Vec::new() };
+    let unchanged = if spec.is_empty() {
+        preload(repo, &look, index)
+    } else {
+        Vec::new()
+    };
     for (i, entry) in index.entries.iter().enumerate() {
         if i % 1024 == 0 {
             repo.cancel().check()?;
@@ -101,7 +105,9 @@ const PRELOAD_FROM: usize = 2_000;
 ///
 /// Empty when there are too few entries. What is not known to be unchanged is looked at again, in order.
 fn preload(repo: &Repo<'_>, look: &Look<'_>, index: &Index) -> Vec<bool> {
-    let n = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let n = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
     if index.entries.len() < PRELOAD_FROM || n < 2 {
         return Vec::new();
     }
@@ -120,7 +126,9 @@ fn preload(repo: &Repo<'_>, look: &Look<'_>, index: &Index) -> Vec<bool> {
                     }
                     full.truncate(top.len());
                     full.extend_from_slice(index.path(entry));
-                    let Ok(meta) = fs::symlink_metadata(bytes::to_path(&full)) else { continue };
+                    let Ok(meta) = fs::symlink_metadata(bytes::as_path(&full)) else {
+                        continue;
+                    };
                     *result = (meta.is_file() || meta.is_symlink())
                         && rules.mode_of(entry, &meta) == entry.mode
                         && rules.stat_matches(entry, &stat_of(&meta))
@@ -158,7 +166,11 @@ impl Rules {
         } else if !self.has_links && mode::is_link(entry.mode) {
             entry.mode
         } else if !self.trust_mode {
-            if mode::is_file(entry.mode) { entry.mode } else { mode::FILE }
+            if mode::is_file(entry.mode) {
+                entry.mode
+            } else {
+                mode::FILE
+            }
         } else if is_executable(meta) {
             mode::EXECUTABLE
         } else {
@@ -171,7 +183,8 @@ impl Rules {
         was.mtime == now.mtime
             && was.size == now.size
             && (!self.trust_ctime || !self.check_stat || was.ctime == now.ctime)
-            && (!self.check_stat || (was.uid == now.uid && was.gid == now.gid && was.ino == now.ino))
+            && (!self.check_stat
+                || (was.uid == now.uid && was.gid == now.gid && was.ino == now.ino))
     }
 }
 
@@ -201,13 +214,13 @@ impl<'r> Look<'r> {
             full: top.clone(),
             top,
             rules: Rules {
-            trust_mode: repo.config.bool("core.filemode")?.unwrap_or(true),
-            has_links: repo.config.bool("core.symlinks")?.unwrap_or(true),
-            check_stat: !repo
-                .config
-                .get("core.checkstat")
-                .is_some_and(|v| v.eq_ignore_ascii_case(b"minimal")),
-            trust_ctime: repo.config.bool("core.trustctime")?.unwrap_or(true),
+                trust_mode: repo.config.bool("core.filemode")?.unwrap_or(true),
+                has_links: repo.config.bool("core.symlinks")?.unwrap_or(true),
+                check_stat: !repo
+                    .config
+                    .get("core.checkstat")
+                    .is_some_and(|v| v.eq_ignore_ascii_case(b"minimal")),
+                trust_ctime: repo.config.bool("core.trustctime")?.unwrap_or(true),
             },
             sparse: repo.config.bool("core.sparsecheckout")?.unwrap_or(false),
             last_dir: (Bytes::new(), true),
@@ -221,7 +234,7 @@ impl<'r> Look<'r> {
         }
         self.full.truncate(self.top.len());
         self.full.extend_from_slice(path);
-        let meta = fs::symlink_metadata(bytes::to_path(&self.full)).ok();
+        let meta = fs::symlink_metadata(bytes::as_path(&self.full)).ok();
         let meta = match meta {
             Some(meta) if self.is_below_real_directory(path) => meta,
             // With a sparse checkout, a file that is there after all counts again.
@@ -281,7 +294,12 @@ impl<'r> Look<'r> {
 
     /// Returns the file as it is on disk.
     fn side(&self, entry: &Entry, path: &[u8], meta: &Metadata) -> Side {
-        Side { path: path.to_vec(), mode: self.rules.mode_of(entry, meta), id: Id::ZERO, dirty: false }
+        Side {
+            path: path.to_vec(),
+            mode: self.rules.mode_of(entry, meta),
+            id: Id::ZERO,
+            dirty: false,
+        }
     }
 
     /// Says whether no directory above a path is a symbolic link.
@@ -304,7 +322,7 @@ impl<'r> Look<'r> {
             .chain([dir.len()]);
         for end in ends.filter(|end| *end > from) {
             let full = [self.top.as_slice(), &dir[..end]].concat();
-            if fs::symlink_metadata(bytes::to_path(&full)).is_ok_and(|m| m.is_symlink()) {
+            if fs::symlink_metadata(bytes::as_path(&full)).is_ok_and(|m| m.is_symlink()) {
                 real = false;
                 break;
             }

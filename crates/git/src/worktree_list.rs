@@ -13,7 +13,9 @@ const OPTIONS: &[Spec] = &[flag("porcelain", None)];
 /// Says what a worktree command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
     match args.split_first() {
-        Some((verb, rest)) if verb == b"list" => parse(rest, OPTIONS, Numbers::No).map(|_| Plan::Read),
+        Some((verb, rest)) if verb == b"list" => {
+            parse(rest, OPTIONS, Numbers::No).map(|_| Plan::Read)
+        }
         _ => Err(Stop::not_native("changing work trees")),
     }
 }
@@ -29,8 +31,14 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         let there = crate::bytes::to_path(&tree.path).exists();
         let odd = ["locked", "rebase-merge", "rebase-apply", "BISECT_LOG"]
             .iter()
-            .any(|f| crate::bytes::to_path(&crate::bytes::join(&tree.git_dir, f.as_bytes())).exists());
-        if !there || (i > 0 && odd) || (odd && crate::bytes::to_path(&crate::bytes::join(&tree.git_dir, b"locked")).exists()) {
+            .any(|f| {
+                crate::bytes::to_path(&crate::bytes::join(&tree.git_dir, f.as_bytes())).exists()
+            });
+        if !there
+            || (i > 0 && odd)
+            || (odd
+                && crate::bytes::to_path(&crate::bytes::join(&tree.git_dir, b"locked")).exists())
+        {
             return Err(Stop::not_native("work trees that are locked or gone"));
         }
         let branch = tree.head.strip_prefix(b"ref: ").map(<[u8]>::to_vec);
@@ -38,7 +46,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             Some(branch) => repo.ref_id(branch)?.unwrap_or_default(),
             None => Id::parse(tree.head.get(..40).unwrap_or_default()).unwrap_or_default(),
         };
-        rows.push((tree, branch, id, i == 0 && repo.config.bool("core.bare")?.unwrap_or(false)));
+        rows.push((
+            tree,
+            branch,
+            id,
+            i == 0 && repo.config.bool("core.bare")?.unwrap_or(false),
+        ));
     }
     if parsed.has("porcelain") {
         for (tree, branch, id, bare) in &rows {
@@ -56,7 +69,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         return Ok(());
     }
-    let width = rows.iter().map(|r| stat::width_of(&r.0.path)).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|r| stat::width_of(&r.0.path))
+        .max()
+        .unwrap_or(0);
     let mut digits = repo.default_abbrev()?;
     for (_, _, id, bare) in &rows {
         if !bare && !id.is_zero() {
@@ -70,10 +87,21 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             out.put(" (bare)\n");
             continue;
         }
-        let shown = if id.is_zero() { "0".repeat(digits) } else { repo.abbreviate(*id, digits)? };
+        let shown = if id.is_zero() {
+            "0".repeat(digits)
+        } else {
+            repo.abbreviate(*id, digits)?
+        };
         out.put(format!(" {shown:<digits$} "));
         match branch {
-            Some(branch) => out.put([b"[".as_slice(), branch.strip_prefix(b"refs/heads/").unwrap_or(branch), b"]"].concat()),
+            Some(branch) => out.put(
+                [
+                    b"[".as_slice(),
+                    branch.strip_prefix(b"refs/heads/").unwrap_or(branch),
+                    b"]",
+                ]
+                .concat(),
+            ),
             None => out.put("(detached HEAD)"),
         }
         out.put("\n");

@@ -3,6 +3,8 @@
 //! Needs git 2.47 (`DESKHAND_GIT`, else the first `git` in `PATH`); with another version nothing can be compared and
 //! the test says so. `DESKHAND_GIT_STATES` and `DESKHAND_GIT_VERBOSE` narrow it and show differences.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,11 @@ fn answers_are_git_s() {
     let root = tempfile::tempdir().unwrap();
     let home = root.path().join("home");
     std::fs::create_dir(&home).unwrap();
-    std::fs::write(home.join(".gitconfig"), "[user]\n\tname = Test Person\n\temail = test@example.org\n").unwrap();
+    std::fs::write(
+        home.join(".gitconfig"),
+        "[user]\n\tname = Test Person\n\temail = test@example.org\n",
+    )
+    .unwrap();
     let env = environment(&home, &git);
     deskhand_git::init(&env);
     let wanted = std::env::var("DESKHAND_GIT_STATES").ok();
@@ -45,7 +51,7 @@ fn answers_are_git_s() {
         .into_iter()
         .filter(|s| wanted.as_ref().is_none_or(|w| w.split(',').any(|w| w == s)))
         .collect();
-    let cases = cases();
+    let cases = cases("argv.txt");
     let tallies: Mutex<BTreeMap<(u8, String), Tally>> = Mutex::default();
     let reports: Mutex<Vec<String>> = Mutex::default();
     let next = std::sync::atomic::AtomicUsize::new(0);
@@ -68,7 +74,10 @@ fn answers_are_git_s() {
                         drop(tallies);
                         if let Some(report) = report {
                             let line = format!("[{state}] {report}");
-                            reports.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                            reports
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .push(line);
                         }
                     }
                 }
@@ -85,8 +94,170 @@ fn answers_are_git_s() {
     let first: Vec<&str> = wrong.iter().take(20).map(|s| s.as_str()).collect();
     let tier1 = tier(&tallies, 1);
     assert!(tier1.total > 0, "no cases ran");
-    let identical = 1.0 - wrong.len() as f64 / tallies.values().map(|t| t.total).sum::<usize>() as f64;
+    let identical =
+        1.0 - wrong.len() as f64 / tallies.values().map(|t| t.total).sum::<usize>() as f64;
     assert!(identical >= 0.995, "{summary}\n{}", first.join("\n"));
+}
+
+/// States the writing argv run in.
+const WRITE_STATES: &[&str] = &[
+    "unborn_staged",
+    "dirty",
+    "staged",
+    "odd_names",
+    "crlf",
+    "detached",
+    "branches",
+    "upstream_ahead",
+    "dir_for_file",
+];
+
+/// Argv that write, each on two copies of a state at the same path: answer and what is left behind must agree.
+#[test]
+fn writes_leave_what_git_leaves() {
+    let Some(git) = reference_git() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let home = root.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(
+        home.join(".gitconfig"),
+        "[user]\n\tname = Test Person\n\temail = test@example.org\n",
+    )
+    .unwrap();
+    let mut env = environment(&home, &git);
+    env.set("GIT_AUTHOR_DATE", "1750000000 +0100");
+    env.set("GIT_COMMITTER_DATE", "1750000100 +0200");
+    deskhand_git::init(&env);
+    let wanted = std::env::var("DESKHAND_GIT_STATES").ok();
+    let mut wrong = Vec::new();
+    let (mut total, mut native) = (0, 0);
+    for state in WRITE_STATES.iter().copied() {
+        if wanted
+            .as_ref()
+            .is_some_and(|w| !w.split(',').any(|w| w == state))
+        {
+            continue;
+        }
+        let template = root.path().join("template");
+        let work = root.path().join("work");
+        build(state, &work, &env);
+        copy(&work, &template);
+        let before = snapshot(&git, &work, &env);
+        for (_, argv) in cases("writes.txt") {
+            total += 1;
+            let shown = argv
+                .iter()
+                .map(|a| a.to_string_lossy())
+                .collect::<Vec<_>>()
+                .join(" ");
+            let request = Request {
+                argv: std::iter::once(OsString::from("git"))
+                    .chain(argv.iter().cloned())
+                    .collect(),
+                cwd: work.clone(),
+                env: env.clone(),
+                stdin: None,
+                limits: OutputLimits::default(),
+            };
+            let ours = match deskhand_git::exec(&request, &AtomicBool::new(false)) {
+                Exec::Answer(answer) => answer,
+                Exec::NotNative(not) => {
+                    if std::env::var_os("DESKHAND_GIT_VERBOSE").is_some()
+                        && snapshot(&git, &work, &env) != before
+                    {
+                        wrong.push(format!(
+                            "[{state}] {shown}: changed something and was handed over ({})",
+                            not.reason
+                        ));
+                        copy(&template, &work);
+                    }
+                    if std::env::var_os("DESKHAND_GIT_VERBOSE").is_some() {
+                        wrong.push(format!("[{state}] {shown}: handed over: {}", not.reason));
+                    }
+                    continue;
+                }
+            };
+            native += 1;
+            let our_state = snapshot(&git, &work, &env);
+            copy(&template, &work);
+            let theirs = Command::new(&git)
+                .args(&argv)
+                .current_dir(&work)
+                .env_clear()
+                .envs(env.iter())
+                .output()
+                .unwrap();
+            let their_state = snapshot(&git, &work, &env);
+            copy(&template, &work);
+            if ours.stdout != theirs.stdout || Some(ours.returncode) != theirs.status.code() {
+                wrong.push(format!(
+                    "[{state}] {shown}: {} {:?} / {:?} {:?} {:?}",
+                    ours.returncode,
+                    String::from_utf8_lossy(&ours.stdout),
+                    theirs.status.code(),
+                    String::from_utf8_lossy(&theirs.stdout),
+                    String::from_utf8_lossy(&theirs.stderr)
+                ));
+            }
+            for (a, b) in our_state.iter().zip(&their_state) {
+                if a != b {
+                    wrong.push(format!("[{state}] {shown}: left {a:?}\n  git left {b:?}"));
+                }
+            }
+        }
+        std::fs::remove_dir_all(&template).unwrap();
+        std::fs::remove_dir_all(&work).unwrap();
+    }
+    assert!(
+        wrong.is_empty(),
+        "{total} cases, {native} native, {} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// Makes `to` a copy of `from`, with the times of the files.
+fn copy(from: &Path, to: &Path) {
+    if to.exists() {
+        std::fs::remove_dir_all(to).unwrap();
+    }
+    assert!(
+        Command::new("cp")
+            .arg("-a")
+            .args([from, to])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// What is in a repository that a command may have changed.
+fn snapshot(git: &Path, dir: &Path, env: &Environment) -> Vec<String> {
+    let run = |args: &[&str]| {
+        let output = Command::new(git)
+            .args(args)
+            .current_dir(dir)
+            .env_clear()
+            .envs(env.iter())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let mut parts = vec![
+        run(&["for-each-ref"]),
+        run(&["symbolic-ref", "-q", "HEAD"]),
+        run(&["rev-parse", "HEAD"]),
+        run(&["ls-files", "-s"]),
+        run(&["--no-optional-locks", "status", "--porcelain", "--ignored"]),
+        run(&["config", "--list", "--local"]),
+    ];
+    let find = Command::new("bash")
+        .args(["-c", "cd .git 2>/dev/null && find logs -type f | sort | while read f; do echo \"== $f\"; cat \"$f\"; done; ls refs/heads refs/tags; ls *.lock; cat COMMIT_EDITMSG"])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    parts.push(String::from_utf8_lossy(&find.stdout).into_owned());
+    parts
 }
 
 fn tier(tallies: &BTreeMap<(u8, String), Tally>, tier: u8) -> Tally {
@@ -103,11 +274,17 @@ fn tier(tallies: &BTreeMap<(u8, String), Tally>, tier: u8) -> Tally {
 }
 
 fn summarize(tallies: &BTreeMap<(u8, String), Tally>) -> String {
-    let mut text = String::from("tier  verb              total  native+same  handed over  different  stderr same\n");
+    let mut text = String::from(
+        "tier  verb              total  native+same  handed over  different  stderr same\n",
+    );
     let mut line = |tier: u8, name: &str, t: &Tally| {
         text.push_str(&format!(
             "{tier:>4}  {name:<16} {:>6}  {:>11}  {:>11}  {:>9}  {:>11}\n",
-            t.total, t.same, t.handed_over, t.total - t.same - t.handed_over, t.stderr_same
+            t.total,
+            t.same,
+            t.handed_over,
+            t.total - t.same - t.handed_over,
+            t.stderr_same
         ));
     };
     for ((tier, verb), tally) in tallies {
@@ -122,7 +299,9 @@ fn summarize(tallies: &BTreeMap<(u8, String), Tally>) -> String {
 fn reference_git() -> Option<PathBuf> {
     let git = std::env::var_os("DESKHAND_GIT").map_or_else(|| PathBuf::from("git"), PathBuf::from);
     let version = Command::new(&git).arg("--version").output().ok()?;
-    String::from_utf8_lossy(&version.stdout).contains("version 2.47").then_some(git)
+    String::from_utf8_lossy(&version.stdout)
+        .contains("version 2.47")
+        .then_some(git)
 }
 
 fn environment(home: &Path, git: &Path) -> Environment {
@@ -145,15 +324,25 @@ fn environment(home: &Path, git: &Path) -> Environment {
         ("GIT_CONFIG_NOSYSTEM", "1".into()),
         ("GIT_PAGER", "cat".into()),
         ("GIT_EDITOR", "true".into()),
-        ("GIT_CEILING_DIRECTORIES", home.parent().unwrap().as_os_str().to_os_string()),
+        (
+            "GIT_CEILING_DIRECTORIES",
+            home.parent().unwrap().as_os_str().to_os_string(),
+        ),
     ]
     .into_iter()
     .collect()
 }
 
 fn list_states() -> Vec<String> {
-    let output = Command::new("bash").args([scripts().join("states.sh").as_os_str(), "--list".as_ref()]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_string).collect()
+    let output = Command::new("bash")
+        .args([scripts().join("states.sh").as_os_str(), "--list".as_ref()])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_string)
+        .collect()
 }
 
 fn scripts() -> PathBuf {
@@ -162,16 +351,24 @@ fn scripts() -> PathBuf {
 
 fn build(state: &str, dir: &Path, env: &Environment) {
     let output = Command::new("bash")
-        .args([scripts().join("states.sh").as_os_str(), state.as_ref(), dir.as_os_str()])
+        .args([
+            scripts().join("states.sh").as_os_str(),
+            state.as_ref(),
+            dir.as_os_str(),
+        ])
         .env_clear()
         .envs(env.iter())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{state}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{state}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
-fn cases() -> Vec<(u8, Vec<OsString>)> {
-    let text = std::fs::read_to_string(scripts().join("argv.txt")).unwrap();
+fn cases(file: &str) -> Vec<(u8, Vec<OsString>)> {
+    let text = std::fs::read_to_string(scripts().join(file)).unwrap();
     text.lines()
         .filter(|l| !l.is_empty() && !l.starts_with('#'))
         .map(|line| {
@@ -217,8 +414,15 @@ fn verb(argv: &[OsString]) -> String {
     "(global)".to_string()
 }
 
-fn compare(git: &Path, dir: &Path, argv: &[OsString], env: &Environment) -> (Verdict, bool, Option<String>) {
-    let full: Vec<OsString> = std::iter::once(OsString::from("git")).chain(argv.iter().cloned()).collect();
+fn compare(
+    git: &Path,
+    dir: &Path,
+    argv: &[OsString],
+    env: &Environment,
+) -> (Verdict, bool, Option<String>) {
+    let full: Vec<OsString> = std::iter::once(OsString::from("git"))
+        .chain(argv.iter().cloned())
+        .collect();
     let request = Request {
         argv: full,
         cwd: dir.to_path_buf(),
@@ -226,23 +430,44 @@ fn compare(git: &Path, dir: &Path, argv: &[OsString], env: &Environment) -> (Ver
         stdin: None,
         limits: OutputLimits::default(),
     };
-    let shown = argv.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let shown = argv
+        .iter()
+        .map(|a| a.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
     let ours = match deskhand_git::exec(&request, &AtomicBool::new(false)) {
         Exec::Answer(answer) => answer,
         Exec::NotNative(not) => {
-            return (Verdict::HandedOver, false, Some(format!("handed over: {shown}: {}", not.reason)));
+            return (
+                Verdict::HandedOver,
+                false,
+                Some(format!("handed over: {shown}: {}", not.reason)),
+            );
         }
     };
-    let theirs = Command::new(git).args(argv).current_dir(dir).env_clear().envs(env.iter()).output().unwrap();
+    let theirs = Command::new(git)
+        .args(argv)
+        .current_dir(dir)
+        .env_clear()
+        .envs(env.iter())
+        .output()
+        .unwrap();
     let code = theirs.status.code().unwrap_or(-1);
     let stderr_same = ours.stderr == theirs.stderr;
     if ours.returncode == code && ours.stdout == theirs.stdout {
         let report = (!stderr_same).then(|| {
-            format!("stderr: {shown}: {:?} / {:?}", String::from_utf8_lossy(&ours.stderr), String::from_utf8_lossy(&theirs.stderr))
+            format!(
+                "stderr: {shown}: {:?} / {:?}",
+                String::from_utf8_lossy(&ours.stderr),
+                String::from_utf8_lossy(&theirs.stderr)
+            )
         });
         return (Verdict::Same, stderr_same, report);
     }
-    let (a, b) = (String::from_utf8_lossy(&ours.stdout).into_owned(), String::from_utf8_lossy(&theirs.stdout).into_owned());
+    let (a, b) = (
+        String::from_utf8_lossy(&ours.stdout).into_owned(),
+        String::from_utf8_lossy(&theirs.stdout).into_owned(),
+    );
     let differing = a
         .lines()
         .zip(b.lines())
@@ -251,7 +476,11 @@ fn compare(git: &Path, dir: &Path, argv: &[OsString], env: &Environment) -> (Ver
     let line = |text: &str| text.lines().nth(differing).unwrap_or("(end)").to_string();
     let report = format!(
         "DIFFERENT: {shown}\n    code {} / {code}, line {differing}\n    ours   {:?}\n    theirs {:?}\n    stderr {:?} / {:?}",
-        ours.returncode, line(&a), line(&b), String::from_utf8_lossy(&ours.stderr), String::from_utf8_lossy(&theirs.stderr)
+        ours.returncode,
+        line(&a),
+        line(&b),
+        String::from_utf8_lossy(&ours.stderr),
+        String::from_utf8_lossy(&theirs.stderr)
     );
     (Verdict::Different, stderr_same, Some(report))
 }
