@@ -1,1 +1,20 @@
-//! One binary for all integration tests.
+//! One binary for all integration tests, a module per behaviour: every one starts the real relay and
+//! the real agent.
+
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+mod bad_input;
+mod bursts;
+mod cancel;
+mod crashes;
+mod duplicates;
+mod enrolment;
+mod events;
+mod github;
+mod keys;
+mod link;
+mod offline;
+mod output;
+mod process_tree;
+mod run;
+mod sync_webhook;

@@ -1,1 +1,265 @@
-//! Typed HTTP client of a relay, for the command line and for tests.
+//! Typed HTTP client of a relay: one method per API call.
+//!
+//! What it owns: a connection pool, a relay's address and a caller key. What it waits on: the relay,
+//! and never for ever: every call has a time limit, every answer a size limit. What it never does:
+//! read the environment, retry behind the caller's back, or write a key anywhere but into a header.
+//!
+//! [`Client`] has the calls, [`Error`] says why one did not succeed, [`EventStream`] reads the
+//! events of one task while they happen.
+
+mod error;
+mod events;
+mod http;
+
+use std::time::Duration;
+
+use deskhand_protocol::{
+    Problem, Secret, Source, TaskRequest, TaskStatus,
+    event::Stream,
+    relay_request::{DeviceView, EnrolRequest, EnrolResponse, PairingCode, RenameDeviceRequest},
+    task::TaskView,
+    webhook::Health,
+};
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+pub use error::Error;
+pub use events::EventStream;
+
+/// A caller's side of one relay. Cloning is cheap; the clones share connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    relay_url: reqwest::Url,
+    key: Option<Secret>,
+    source: Option<Source>,
+}
+
+impl Client {
+    /// Takes the relay's address (`http://host:port`, a path in front of the API is kept) and the
+    /// caller key. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// The address is not one this client can use.
+    pub fn new(relay_url: &str, key: Option<Secret>) -> Result<Self, Error> {
+        Ok(Self {
+            http: http::pool()?,
+            relay_url: http::relay_url(relay_url)?,
+            key,
+            source: None,
+        })
+    }
+
+    /// Names the door the tasks come through: the command line or the viewer.
+    #[must_use]
+    pub fn with_source(mut self, source: Source) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Returns the relay's address, without a slash at its end.
+    pub fn relay_url(&self) -> &str {
+        self.relay_url.as_str().trim_end_matches('/')
+    }
+
+    /// Hands a task over and returns as soon as the relay has it on disk.
+    pub async fn submit(&self, task: &TaskRequest) -> Result<TaskView, Error> {
+        self.call(Method::POST, &["api", "tasks"])
+            .json(task)
+            .answer()
+            .await
+    }
+
+    /// Hands a task over and waits for its end; the view has a result if it came in time. The relay
+    /// waits between 1 and 40 seconds. Dropping the future does not cancel the task.
+    pub async fn submit_and_wait(
+        &self,
+        task: &TaskRequest,
+        wait: Duration,
+    ) -> Result<TaskView, Error> {
+        self.call(Method::POST, &["api", "tasks"])
+            .header("prefer", format!("wait={}", wait.as_secs().max(1)))
+            .patience(wait)
+            .json(task)
+            .answer()
+            .await
+    }
+
+    /// Lists tasks, newest first, a page at a time.
+    pub async fn tasks(&self, query: &TaskQuery) -> Result<TaskPage, Error> {
+        self.call(Method::GET, &["api", "tasks"])
+            .query("status", query.status.map(TaskStatus::as_str))
+            .query("source", query.source.map(Source::as_str))
+            .query("action", query.action.as_deref())
+            .query("device", query.device.as_deref())
+            .query("limit", query.limit.map(|limit| limit.to_string()))
+            .query("cursor", query.cursor.as_deref())
+            .answer()
+            .await
+    }
+
+    /// Returns one task, by uid or by the caller's own name for it.
+    pub async fn task(&self, id: &str) -> Result<TaskView, Error> {
+        self.call(Method::GET, &["api", "tasks", id]).answer().await
+    }
+
+    /// Asks to end a task; the view says where it is now, which need not be its end.
+    pub async fn cancel(&self, id: &str) -> Result<TaskView, Error> {
+        self.call(Method::POST, &["api", "tasks", id, "cancel"])
+            .answer()
+            .await
+    }
+
+    /// Returns exact bytes of a task's output, from `offset` on, at most `limit` and at most 512 KiB.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RangeNotKept`] when the bytes are not kept, or there are none yet.
+    pub async fn output(
+        &self,
+        id: &str,
+        stream: Stream,
+        offset: u64,
+        limit: u64,
+    ) -> Result<OutputPart, Error> {
+        self.call(Method::GET, &["api", "tasks", id, "output"])
+            .query("stream", Some(stream.as_str()))
+            .query("offset", Some(offset.to_string()))
+            .query("limit", Some(limit.to_string()))
+            .output_part()
+            .await
+    }
+
+    /// Reads a task's events, those that were and those to come, up to its end: all of them, or those
+    /// after the place where an earlier stream broke ([`EventStream::place`]).
+    pub async fn events(&self, id: &str, after: Option<&str>) -> Result<EventStream, Error> {
+        let mut call = self.call(Method::GET, &["api", "tasks", id, "events"]);
+        if let Some(place) = after {
+            call = call.header("last-event-id", place.to_owned());
+        }
+        Ok(EventStream::new(
+            call.without_time_limit().response().await?,
+        ))
+    }
+
+    /// Asks how the relay is; needs no key.
+    pub async fn health(&self) -> Result<Health, Error> {
+        self.call(Method::GET, &["health"]).answer().await
+    }
+
+    /// Lists the devices the key reaches.
+    pub async fn devices(&self) -> Result<Vec<DeviceView>, Error> {
+        let list: DeviceList = self.call(Method::GET, &["api", "devices"]).answer().await?;
+        Ok(list.devices)
+    }
+
+    /// Gives a device another name.
+    pub async fn rename_device(&self, id: &str, device_name: &str) -> Result<DeviceView, Error> {
+        self.call(Method::PATCH, &["api", "devices", id])
+            .json(&RenameDeviceRequest {
+                device_name: device_name.to_owned(),
+            })
+            .answer()
+            .await
+    }
+
+    /// Makes the relay forget a device; its token ends with it.
+    pub async fn remove_device(&self, id: &str) -> Result<(), Error> {
+        self.call(Method::DELETE, &["api", "devices", id])
+            .response()
+            .await?;
+        Ok(())
+    }
+
+    /// Makes a code that enrols one computer.
+    pub async fn create_pairing_code(&self) -> Result<PairingCode, Error> {
+        self.call(Method::POST, &["api", "pairing-codes"])
+            .answer()
+            .await
+    }
+
+    /// Shows a pairing code and gets a device's credentials for it; needs no key.
+    pub async fn enrol(&self, request: &EnrolRequest) -> Result<EnrolResponse, Error> {
+        self.call(Method::POST, &["api", "enrol"])
+            .json(request)
+            .answer()
+            .await
+    }
+
+    /// Posts a body to the webhook and returns whatever it answers, errors too: the promised shapes
+    /// are in `deskhand_protocol::webhook`.
+    pub async fn webhook(&self, body: &serde_json::Value) -> Result<WebhookAnswer, Error> {
+        self.call(Method::POST, &["webhook"])
+            .patience(deskhand_protocol::limits::MAX_WAIT)
+            .json(body)
+            .whatever()
+            .await
+    }
+
+    fn call(&self, method: Method, path: &[&str]) -> http::Call {
+        http::Call::new(self, method, path)
+    }
+}
+
+/// Which tasks to list; all conditions hold.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct TaskQuery {
+    /// Only these.
+    pub status: Option<TaskStatus>,
+    /// Only from this door.
+    pub source: Option<Source>,
+    /// Only of this kind: `git`, `shell`, `echo`.
+    pub action: Option<String>,
+    /// Only of this device, by id or name.
+    pub device: Option<String>,
+    /// How many on a page; 100 is the ceiling.
+    pub limit: Option<u32>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// One page of tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskPage {
+    /// The tasks, newest first.
+    pub tasks: Vec<TaskView>,
+    /// Where the next page begins; none on the last one.
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DeviceList {
+    devices: Vec<DeviceView>,
+}
+
+/// Exact bytes of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputPart {
+    /// The bytes from the offset on that was asked for; none when there are none there yet.
+    pub bytes: Vec<u8>,
+    /// How long the stream is so far; none when the relay does not say.
+    pub total: Option<u64>,
+}
+
+/// What the webhook said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WebhookAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// What `Retry-After` asks for.
+    pub retry_after: Option<Duration>,
+    /// The body.
+    pub body: serde_json::Value,
+}
+
+/// A problem as the relay sends it (RFC 9457), reduced to what a reader acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// Code, sentence and hint.
+    pub problem: Problem,
+    /// The task it is about.
+    pub task_id: Option<String>,
+}

@@ -1,1 +1,335 @@
-//! Takes tasks from callers, hands them to devices, keeps timelines.
+//! The relay: takes tasks from callers, hands them to devices, keeps what happened.
+//!
+//! [`Relay::open`] opens the store, [`Relay::listen`] serves a listener, [`Relay::shutdown`] ends
+//! politely. It is free of task semantics: it authenticates, stores, routes and waits, and never
+//! interprets an action. It reads no environment and no home directory; whoever embeds it gives it
+//! a path and a listener.
+
+mod broker;
+mod clock;
+mod device;
+mod devices;
+mod error;
+mod http;
+mod keys;
+mod submit;
+mod token;
+mod waiters;
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::serve::ListenerExt;
+use deskhand_protocol::{
+    ErrorCode, Problem, Secret,
+    relay_request::{DeviceView, EnrolResponse, RelayRequest, RelayResponse},
+};
+use deskhand_sqlite::Database;
+use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    broker::Broker, device::Registry, devices::Devices, error::Fault, keys::Keys, waiters::Waiters,
+};
+
+/// How often overdue tasks are looked for.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+
+/// Sweeps between two looks for what is old enough to forget: an hour.
+const SWEEPS_TO_FORGET: u64 = 7_200;
+
+/// How long open requests may take to end when the relay stops.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// What a relay needs to be told.
+#[derive(Debug)]
+pub struct Options {
+    /// The database file.
+    pub store: PathBuf,
+    /// The address callers use, without a trailing slash; the listener's own when absent.
+    pub public_url: Option<String>,
+    /// Whether and how GitHub may post events.
+    pub github: Option<GithubOptions>,
+}
+
+/// How GitHub may post events.
+#[derive(Debug)]
+pub struct GithubOptions {
+    /// The secret that signs them.
+    pub secret: Secret,
+    /// Devices whose timelines get them, by id or name; all when absent.
+    pub devices: Option<Vec<String>>,
+}
+
+/// Why a relay could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its store could not be opened.
+    #[error(transparent)]
+    Store(#[from] deskhand_sqlite::OpenError),
+    /// Its store could not be read.
+    #[error("read the relay's store")]
+    Read(#[source] deskhand_sqlite::Error),
+}
+
+/// A running relay; clones are handles to the same one.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    state: State,
+}
+
+/// What every part of a relay shares.
+#[derive(Debug, Clone)]
+pub(crate) struct State(Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) keys: Keys,
+    pub(crate) devices: Devices,
+    pub(crate) broker: Broker,
+    pub(crate) registry: Registry,
+    pub(crate) waiters: Waiters,
+    pub(crate) github: Option<GithubOptions>,
+    public_url: Option<String>,
+    listens_at: OnceCell<SocketAddr>,
+    /// The relay ends its links itself: the next one expects its devices back.
+    pub(crate) is_leaving: AtomicBool,
+    /// Ends waits and then the listener.
+    pub(crate) stopping: CancellationToken,
+    links: TaskTracker,
+}
+
+impl std::ops::Deref for State {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Relay {
+    /// Opens the store and reads keys and devices. Blocks while the store is opened.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let migrations = [keys::MIGRATION, devices::MIGRATION, broker::MIGRATION];
+        let db = Database::open(&options.store, &migrations)?;
+        let read = |fault| match fault {
+            Fault::Store(error) => OpenError::Read(error),
+            Fault::Randomness(_) => OpenError::Read(deskhand_sqlite::Error::Closed),
+        };
+        let state = State(Arc::new(Shared {
+            keys: Keys::load(db.clone()).await.map_err(read)?,
+            devices: Devices::load(db.clone()).await.map_err(read)?,
+            broker: Broker::new(db),
+            registry: Registry::default(),
+            waiters: Waiters::default(),
+            github: options.github,
+            public_url: options.public_url,
+            listens_at: OnceCell::new(),
+            is_leaving: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
+            links: TaskTracker::new(),
+        }));
+        // Who was connected when the relay last ran is on its way back.
+        for device in state
+            .devices
+            .list()
+            .into_iter()
+            .filter(|device| device.was_connected)
+        {
+            state.registry.expect_back(device.device_id.clone());
+        }
+        Ok(Self { state })
+    }
+
+    /// Serves a listener until [`Relay::shutdown`].
+    pub async fn listen(&self, listener: TcpListener) -> std::io::Result<()> {
+        let address = listener.local_addr()?;
+        // A second listener serves as well; the first one's address is the relay's.
+        let _ = self.state.listens_at.set(address);
+        let stopping = self.state.stopping.clone();
+        let sweeper = tokio::spawn(sweep(self.state.clone()));
+        let listener = listener.tap_io(|stream| {
+            // Answers are small and must not wait for more.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "cannot switch off Nagle's algorithm");
+            }
+        });
+        let app =
+            http::router(self.state.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let stopped = stopping.clone();
+        let serve = axum::serve(listener, app).with_graceful_shutdown(stopped.cancelled_owned());
+        let late = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(STOP_WITHIN).await;
+        };
+        let served = tokio::select! {
+            served = async { serve.await } => served,
+            () = late => Ok(()),
+        };
+        sweeper.abort();
+        served
+    }
+
+    /// Ends politely: devices are told to come back, waits end, the listener closes, and what was
+    /// reported is committed.
+    pub async fn shutdown(&self) {
+        self.state.is_leaving.store(true, Ordering::Relaxed);
+        self.state.registry.say_restarting();
+        self.state.links.close();
+        // A link that does not close by itself is dropped with the listener.
+        let _ = timeout(STOP_WITHIN, self.state.links.wait()).await;
+        self.state.stopping.cancel();
+    }
+
+    /// Makes a computer known without a pairing code: the relay's own machine.
+    pub async fn enrol(&self, device_name: &str, os: &str) -> Result<EnrolResponse, Problem> {
+        self.state.devices.enrol(device_name, os).await
+    }
+
+    /// Answers the owner, who asks through the control socket of this process.
+    pub async fn request(&self, request: RelayRequest) -> RelayResponse {
+        match self.answer(request).await {
+            Ok(response) => response,
+            Err(problem) => RelayResponse::Problem { problem },
+        }
+    }
+
+    async fn answer(&self, request: RelayRequest) -> Result<RelayResponse, Problem> {
+        let state = &self.state;
+        Ok(match request {
+            RelayRequest::Status => RelayResponse::Status {
+                relay_version: env!("CARGO_PKG_VERSION").to_owned(),
+                relay_url: state.url(),
+                n_devices_connected: state.registry.n_connected(),
+                n_open_tasks: state.broker.count_open().await?,
+            },
+            RelayRequest::CreateKey {
+                name,
+                scopes,
+                devices,
+                expires_at,
+            } => {
+                let devices = devices
+                    .map(|devices| state.device_ids(&devices))
+                    .transpose()?;
+                let (key, secret) = state.keys.create(name, scopes, devices, expires_at).await?;
+                RelayResponse::KeyCreated {
+                    key,
+                    secret: secret.expose().to_owned(),
+                }
+            }
+            RelayRequest::ListKeys => RelayResponse::Keys {
+                keys: state.keys.list(),
+            },
+            RelayRequest::RevokeKey { key } => RelayResponse::KeyRevoked {
+                key_id: state.keys.revoke(&key).await?,
+            },
+            RelayRequest::CreatePairingCode => {
+                RelayResponse::PairingCode(state.devices.create_code().await?)
+            }
+            RelayRequest::ListDevices => RelayResponse::Devices {
+                devices: state
+                    .devices
+                    .list()
+                    .iter()
+                    .map(|device| state.device_view(device))
+                    .collect(),
+            },
+        })
+    }
+}
+
+impl Shared {
+    /// Returns the address callers use, without a trailing slash.
+    pub(crate) fn url(&self) -> String {
+        match (&self.public_url, self.listens_at.get()) {
+            (Some(url), _) => url.trim_end_matches('/').to_owned(),
+            (None, Some(address)) => format!("http://{address}"),
+            (None, None) => String::new(),
+        }
+    }
+
+    pub(crate) fn device_view(&self, device: &devices::Device) -> DeviceView {
+        let (status, reason, latency_ms) = self.registry.view(&device.device_id);
+        DeviceView {
+            device_id: device.device_id.clone(),
+            device_name: device.name.clone(),
+            os: device.os.clone(),
+            status,
+            reason,
+            enrolled_at: device.enrolled_at,
+            last_seen_at: match status {
+                deskhand_protocol::relay_request::Presence::Online => Some(clock::now()),
+                _ => device.last_seen_at,
+            },
+            latency_ms,
+        }
+    }
+
+    fn device_ids(&self, wanted: &[String]) -> Result<Vec<deskhand_protocol::DeviceId>, Problem> {
+        wanted
+            .iter()
+            .map(|wanted| {
+                let found = self
+                    .devices
+                    .find(wanted)
+                    .map(|device| device.device_id.clone());
+                found.ok_or_else(|| {
+                    Problem::new(
+                        ErrorCode::UnknownDevice,
+                        format!("there is no device `{wanted}`"),
+                    )
+                })
+            })
+            .collect()
+    }
+}
+
+impl State {
+    /// Runs a link beside the listener, which waits for it when the relay stops.
+    pub(crate) fn track<F: Future<Output = ()>>(
+        &self,
+        link: F,
+    ) -> impl Future<Output = ()> + use<F> {
+        self.0.links.track_future(link)
+    }
+}
+
+/// Looks for what is overdue, for ever.
+async fn sweep(state: State) {
+    let mut every = tokio::time::interval(SWEEP_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut n_sweeps = 0_u64;
+    loop {
+        every.tick().await;
+        if let Err(error) = sweep_once(&state, n_sweeps).await {
+            tracing::error!(%error, "cannot look for overdue tasks");
+        }
+        n_sweeps += 1;
+    }
+}
+
+async fn sweep_once(state: &State, n_sweeps: u64) -> Result<(), Fault> {
+    let swept = state.broker.sweep().await?;
+    for task in swept.withdrawn {
+        state.waiters.resolve(task, &waiters::Ended::Withdrawn);
+    }
+    for (task, _) in swept.ended {
+        if let Some(record) = state.broker.get(task).await? {
+            state
+                .waiters
+                .resolve(task, &waiters::Ended::Finished(Arc::new(record)));
+        }
+    }
+    if n_sweeps.is_multiple_of(SWEEPS_TO_FORGET) {
+        state.broker.forget_old().await?;
+    }
+    Ok(())
+}

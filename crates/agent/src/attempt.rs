@@ -1,0 +1,367 @@
+//! One execution as a state machine: accepted, judged, started, run, finished.
+//!
+//! What it owns: one task from the moment the dispatcher gave it a place until it has ended.
+//! What it waits on: commits, the executor, and the signal to stop.
+//! What it never does: choose when to run (the dispatcher does), or run anything before the ledger
+//! has the task. The one exception is an action that only reads: it runs beside the commit, and when
+//! the ledger turns out to know the task, what it gave is thrown away.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use deskhand_policy::{Decision, Permit};
+use deskhand_protocol::{
+    ErrorCode, Outcome, Task, TaskId, TaskResult, Timestamp, limits::MAX_TEXT_BYTES,
+    outcome::EndStatus, task::Durability,
+};
+use deskhand_sqlite::{Error, Sync};
+use tokio::{
+    sync::watch,
+    time::{Instant, interval_at, sleep, sleep_until},
+};
+
+use crate::{
+    device::Device,
+    executor::{self, Executor, Ran, Stop, git},
+    judge,
+    recorder::Draft,
+    store::ledger,
+};
+
+/// How often a task that runs long says that it runs.
+pub(crate) const ELAPSED_EVERY: Duration = Duration::from_secs(10);
+
+/// When the end of a task could not be stored it is tried again after this.
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Where a task comes from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// The relay delivered it; the ledger may or may not know it.
+    Delivered(Box<Task>),
+    /// It waits in the ledger.
+    Ledger(TaskId),
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is in the ledger and waits.
+    Accepted,
+    /// It has ended, and the store has it.
+    Finished,
+    /// The ledger knew it before: nothing was done.
+    Known,
+    /// The store cannot be written: nothing was done.
+    Unstored,
+}
+
+/// Becomes some reason when an execution has to end.
+#[derive(Debug)]
+pub(crate) struct StopSignal(pub(crate) watch::Receiver<Option<Stop>>);
+
+impl StopSignal {
+    /// Waits for the next reason to stop. Cancel safe.
+    pub(crate) async fn wait(&mut self) -> Stop {
+        while self.0.changed().await.is_ok() {
+            if let Some(stop) = *self.0.borrow_and_update() {
+                return stop;
+            }
+        }
+        std::future::pending().await
+    }
+
+    fn asked(&self) -> Option<Stop> {
+        *self.0.borrow()
+    }
+}
+
+/// Enters a task into the ledger, to wait there.
+pub(crate) async fn accept(device: &Device, task: Box<Task>) -> End {
+    let sync = sync_of(task.durability);
+    let accepted = device
+        .recorder
+        .record(sync, move |draft| draft.accepted(&task));
+    match accepted.await {
+        Ok(true) => End::Accepted,
+        Ok(false) => End::Known,
+        Err(_) => End::Unstored,
+    }
+}
+
+/// Takes a task to its end. `in_ledger` becomes true as soon as it is there.
+pub(crate) async fn run(
+    device: Arc<Device>,
+    origin: Origin,
+    in_ledger: Arc<AtomicBool>,
+    stop: StopSignal,
+) -> End {
+    let (task, attempt, entered) = match origin {
+        Origin::Delivered(task) => (Arc::new(*task), 1, false),
+        Origin::Ledger(task_id) => match device.db.read(move |c| ledger::get(c, task_id)).await {
+            Ok(Some(entry)) => (Arc::new(entry.task), entry.attempt + 1, true),
+            Ok(None) => return End::Finished,
+            Err(_) => return End::Unstored,
+        },
+    };
+    let attempt = Attempt {
+        sync: sync_of(task.durability),
+        device,
+        task,
+        attempt,
+        entered,
+        in_ledger,
+        stop,
+    };
+    attempt
+        .take_its_course()
+        .await
+        .unwrap_or_else(|Stopped(end)| end)
+}
+
+/// Ends a task that waits, for a reason that is no execution.
+pub(crate) async fn end_waiting(device: Arc<Device>, task_id: TaskId, outcome: Outcome) -> End {
+    let durability = match device.db.read(move |c| ledger::get(c, task_id)).await {
+        Ok(Some(entry)) => entry.task.durability,
+        Ok(None) => return End::Finished,
+        Err(_) => return End::Unstored,
+    };
+    let result = result_of(Ran::silent(outcome)).0;
+    let ended = device.recorder.record(sync_of(durability), move |draft| {
+        draft.finished(task_id, 0, &result)
+    });
+    match ended.await {
+        Ok(()) => End::Finished,
+        Err(_) => End::Unstored,
+    }
+}
+
+/// Says that a task waited too long.
+pub(crate) fn expired() -> Outcome {
+    Outcome::ended(
+        EndStatus::Expired,
+        ErrorCode::Expired,
+        "the task could not be started in time",
+    )
+}
+
+fn sync_of(durability: Durability) -> Sync {
+    match durability {
+        Durability::Normal => Sync::Normal,
+        Durability::Full => Sync::Full,
+    }
+}
+
+fn result_of(mut ran: Ran) -> (Arc<TaskResult>, Arc<[executor::Piece]>) {
+    // It may quote what the caller sent.
+    if let Some(error) = &mut ran.outcome.error {
+        error.truncate(error.floor_char_boundary(MAX_TEXT_BYTES));
+    }
+    let result = TaskResult {
+        outcome: ran.outcome,
+        output: ran.output,
+    };
+    (Arc::new(result), ran.unstored.into())
+}
+
+struct Attempt {
+    device: Arc<Device>,
+    task: Arc<Task>,
+    attempt: u32,
+    sync: Sync,
+    /// Whether the task is in the ledger; if not, the next commit enters it.
+    entered: bool,
+    in_ledger: Arc<AtomicBool>,
+    stop: StopSignal,
+}
+
+/// The attempt goes no further.
+struct Stopped(End);
+
+impl Attempt {
+    async fn take_its_course(mut self) -> Result<End, Stopped> {
+        if Timestamp::now() > self.task.expires_at {
+            return self.refuse(expired()).await;
+        }
+        if let Some(stop) = self.stop.asked() {
+            return self.refuse(stop.outcome()).await;
+        }
+        let action = self.task.action.clone();
+        let workspaces = self.device.workspaces.borrow().clone();
+        match judge::judge(action, workspaces).await {
+            Decision::Allow(permit) => self.execute(permit).await,
+            Decision::Deny(denial) => {
+                self.refuse(Outcome::failed(denial.code, denial.reason))
+                    .await
+            }
+            Decision::Ask(_) => {
+                let outcome = Outcome::failed(
+                    ErrorCode::Denied,
+                    "this needs the owner's answer, and this version cannot ask",
+                );
+                self.refuse(outcome).await
+            }
+        }
+    }
+
+    /// Ends the task without an attempt.
+    async fn refuse(&mut self, outcome: Outcome) -> Result<End, Stopped> {
+        let task_id = self.task.task_id;
+        let result = result_of(Ran::silent(outcome)).0;
+        self.commit(move |draft| draft.finished(task_id, 0, &result))
+            .await?;
+        Ok(End::Finished)
+    }
+
+    async fn execute(mut self, permit: Permit) -> Result<End, Stopped> {
+        let ran = match Executor::from(permit) {
+            Executor::Echo(echo) => return self.echo(executor::echo(echo)).await,
+            Executor::Git(git, dir) => {
+                let environment = self.device.git_environment.clone();
+                if self.task.action.is_repeatable() {
+                    let running = git::start(git, dir, environment);
+                    // Dropping it does no harm: it reads.
+                    self.start().await.inspect_err(|_| running.stop())?;
+                    self.watch_git(running).await
+                } else {
+                    self.start().await?;
+                    self.watch_git(git::start(git, dir, environment)).await
+                }
+            }
+            Executor::Shell(shell, place) => {
+                self.start().await?;
+                let (config, recorder) = (&self.device.config, &self.device.recorder);
+                let (task_id, stop) = (self.task.task_id, &mut self.stop);
+                executor::shell::run(shell, place, task_id, config, recorder, stop).await
+            }
+            Executor::Misfit => {
+                let outcome = Outcome::failed(ErrorCode::Internal, "the permit does not fit");
+                return self.refuse(outcome).await;
+            }
+        };
+        self.finish(ran).await
+    }
+
+    /// An echo takes no time: everything about it is one commit.
+    async fn echo(&mut self, ran: Ran) -> Result<End, Stopped> {
+        let (task_id, attempt) = (self.task.task_id, self.attempt);
+        let (result, unstored) = result_of(ran);
+        self.commit(move |draft| {
+            draft.started(task_id, attempt)?;
+            finish(draft, task_id, attempt, &result, &unstored)
+        })
+        .await?;
+        Ok(End::Finished)
+    }
+
+    async fn start(&mut self) -> Result<(), Stopped> {
+        let (task_id, attempt) = (self.task.task_id, self.attempt);
+        self.commit(move |draft| draft.started(task_id, attempt))
+            .await
+    }
+
+    /// Commits what `write` drafts, and the entry into the ledger with it when that is still due.
+    async fn commit(
+        &mut self,
+        write: impl FnOnce(&mut Draft<'_>) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), Stopped> {
+        let due = (!self.entered).then(|| self.task.clone());
+        let committed = self.device.recorder.record(self.sync, move |draft| {
+            if let Some(task) = due
+                && !draft.accepted(&task)?
+            {
+                return Ok(false);
+            }
+            write(draft)?;
+            Ok(true)
+        });
+        match committed.await {
+            Ok(true) => {
+                self.entered = true;
+                self.in_ledger.store(true, Ordering::Release);
+                Ok(())
+            }
+            Ok(false) => Err(Stopped(End::Known)),
+            Err(error) => {
+                tracing::warn!(task_id = %self.task.task_id, %error, "cannot store a task");
+                Err(Stopped(End::Unstored))
+            }
+        }
+    }
+
+    /// Waits for a git command; one that does not heed the request to stop is left behind, since a
+    /// thread cannot be ended.
+    async fn watch_git(&mut self, mut running: git::Running) -> Ran {
+        let begun = Instant::now();
+        let timeout = self.task.action.timeout().duration();
+        let mut elapsed = interval_at(begun + ELAPSED_EVERY, ELAPSED_EVERY);
+        let stop = loop {
+            tokio::select! {
+                biased;
+                ran = running.wait() => return ran,
+                stop = self.stop.wait() => break stop,
+                () = sleep_until(begun + timeout) => break Stop::Timeout(timeout),
+                _ = elapsed.tick() => {
+                    let task_id = self.task.task_id;
+                    let said = self.device.recorder.record(Sync::Normal, move |draft| {
+                        draft.progress(task_id, None, None)
+                    });
+                    if let Err(error) = said.await {
+                        tracing::warn!(%task_id, %error, "cannot store progress");
+                    }
+                }
+            }
+        };
+        running.stop();
+        let printed = tokio::time::timeout(stop.grace(), running.wait()).await;
+        let mut ran = printed.unwrap_or_else(|_| Ran::silent(stop.outcome()));
+        ran.outcome = Outcome {
+            duration_ms: begun.elapsed().as_millis() as u64,
+            n_stdout_bytes: ran.outcome.n_stdout_bytes,
+            n_stderr_bytes: ran.outcome.n_stderr_bytes,
+            ..stop.outcome()
+        };
+        ran
+    }
+
+    /// Stores how the task ended, however long the store takes to be writable again: what was done
+    /// cannot be done again to learn it.
+    async fn finish(&self, ran: Ran) -> Result<End, Stopped> {
+        let (task_id, attempt) = (self.task.task_id, self.attempt);
+        let (result, unstored) = result_of(ran);
+        loop {
+            let (result, unstored) = (result.clone(), unstored.clone());
+            let finished = self.device.recorder.record(self.sync, move |draft| {
+                finish(draft, task_id, attempt, &result, &unstored)
+            });
+            match finished.await {
+                Ok(()) => return Ok(End::Finished),
+                Err(Error::Closed) if self.device.stopping.is_cancelled() => {
+                    return Err(Stopped(End::Unstored));
+                }
+                Err(error) => {
+                    tracing::error!(%task_id, %error, "cannot store how a task ended; trying on");
+                    sleep(STORE_AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+}
+
+fn finish(
+    draft: &mut Draft<'_>,
+    task_id: TaskId,
+    attempt: u32,
+    result: &Arc<TaskResult>,
+    unstored: &[executor::Piece],
+) -> rusqlite::Result<()> {
+    for piece in unstored {
+        draft.output(task_id, piece.stream, piece.offset, &piece.bytes)?;
+    }
+    draft.finished(task_id, attempt, result)
+}

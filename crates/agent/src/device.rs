@@ -1,0 +1,106 @@
+//! What every part of the agent shares: its configuration, its store, and what this computer can do.
+
+use std::sync::Arc;
+
+use deskhand_protocol::{
+    DeviceId, StoreId, Timestamp, device_request::LayerStatus, device_request::LinkStatus,
+    link::Support, workspace::Workspace,
+};
+use deskhand_sandbox::Tier;
+use deskhand_sqlite::Database;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, recorder::Recorder};
+
+/// Shared by every part of one agent. Nothing in it is a part's own state.
+#[derive(Debug)]
+pub(crate) struct Device {
+    pub(crate) config: Config,
+    pub(crate) db: Database,
+    pub(crate) recorder: Recorder,
+    pub(crate) store_id: StoreId,
+    pub(crate) git_environment: deskhand_git::Environment,
+    pub(crate) sandbox: SandboxSupport,
+    /// As in the store, where they are changed first.
+    pub(crate) workspaces: watch::Sender<Arc<[Workspace]>>,
+    pub(crate) link: watch::Sender<LinkStatus>,
+    /// The id by which the relay knows this device, once it has said so.
+    pub(crate) device_id: watch::Sender<Option<DeviceId>>,
+    pub(crate) started_at: Timestamp,
+    /// Cancelled when the agent is to end.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// What the sandbox can enforce on this computer.
+#[derive(Debug, Clone)]
+pub struct SandboxSupport {
+    /// The best tier a task can have.
+    pub tier: Tier,
+    /// Each layer, and what is missing of it.
+    pub layers: Vec<LayerStatus>,
+}
+
+/// Tries what the sandbox can enforce on this computer. Blocks for some milliseconds.
+pub fn support(sandbox_path: &std::path::Path) -> SandboxSupport {
+    let found = deskhand_sandbox::probe(sandbox_path);
+    SandboxSupport {
+        tier: found.tier,
+        layers: found
+            .layers
+            .into_iter()
+            .map(|layer| LayerStatus {
+                name: layer.name,
+                available: layer.available,
+                why_not: layer.why_not,
+                mend: layer.mend,
+            })
+            .collect(),
+    }
+}
+
+/// Whether the device can execute, and if not, why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Health {
+    pub(crate) can_execute: bool,
+    pub(crate) reason: Option<String>,
+}
+
+impl Device {
+    /// Returns what the device says in its hello.
+    pub(crate) fn support(&self) -> Support {
+        Support {
+            git: true,
+            shell: self.can_confine() && self.has_helper(),
+            sandbox: self.sandbox.tier.to_string(),
+        }
+    }
+
+    /// Judges whether the device can execute, by the last write and by what the sandbox can do.
+    pub(crate) fn health(&self, store_fault: Option<&str>) -> Health {
+        let reason = match store_fault {
+            Some(fault) => Some(format!("the store cannot be written: {fault}")),
+            None if !self.can_confine() => Some(format!(
+                "the configuration requires sandbox tier {}, this computer gives {}",
+                self.config.sandbox_require, self.sandbox.tier
+            )),
+            None => None,
+        };
+        Health {
+            can_execute: reason.is_none(),
+            reason,
+        }
+    }
+
+    fn can_confine(&self) -> bool {
+        self.sandbox.tier >= self.config.sandbox_require
+    }
+
+    fn has_helper(&self) -> bool {
+        !self
+            .sandbox
+            .layers
+            .iter()
+            .any(|layer| layer.name == "helper" && !layer.available)
+    }
+}

@@ -1,0 +1,390 @@
+//! Answers what a window, the command line or the relay asks the agent.
+//!
+//! The door a request came through decides what it may change: what changes the owner's rules is
+//! local, so that a relay that was taken over can ask for tasks and nothing else.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use deskhand_policy::workspace;
+use deskhand_protocol::{
+    ErrorCode, Problem, Seq, TaskId, Timestamp,
+    device_request::{DeviceRequest, DeviceResponse, DeviceStatus, OutputRange},
+    event::Stream,
+    limits::{ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES, MAX_RANGE_BYTES, MAX_TEXT_BYTES},
+    outcome::Excerpt,
+    task::TaskView,
+};
+use deskhand_sqlite::Sync;
+use rusqlite::Connection;
+
+use crate::{
+    device::Device,
+    dispatcher::Dispatcher,
+    excerpt::{self, Ends},
+    store::{
+        events,
+        ledger::{self, Entry},
+        output::{self, Read},
+        workspaces,
+    },
+};
+
+/// The door a request came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// This computer's window or control socket.
+    Local,
+    /// The link: a relay asks.
+    Link,
+}
+
+/// The longest a cancelled task may take to end gently.
+const LONGEST_GRACE: Duration = Duration::from_secs(60);
+
+/// Most events in one answer.
+const EVENTS: u32 = 1_000;
+
+/// Returns a grace as it was asked for, within its bound.
+pub(crate) fn grace(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into()).min(LONGEST_GRACE)
+}
+
+/// Answers one request.
+pub(crate) async fn answer(
+    device: &Device,
+    dispatcher: &Dispatcher,
+    request: DeviceRequest,
+    door: Door,
+) -> DeviceResponse {
+    let refused = door == Door::Link && request.is_local();
+    let answered = match refused {
+        true => Err(Problem::new(
+            ErrorCode::LocalOnly,
+            "only this computer's window and command line may do this",
+        )),
+        false => try_answer(device, dispatcher, request).await,
+    };
+    answered.unwrap_or_else(|problem| DeviceResponse::Problem { problem })
+}
+
+async fn try_answer(
+    device: &Device,
+    dispatcher: &Dispatcher,
+    request: DeviceRequest,
+) -> Result<DeviceResponse, Problem> {
+    match request {
+        DeviceRequest::Status => Ok(DeviceResponse::Status(status(device, dispatcher).await)),
+        DeviceRequest::ListTasks(filter) => {
+            let entries = read(device, move |conn| ledger::list(conn, &filter)).await?;
+            let view = |entry| TaskView {
+                result: None,
+                ..view(entry, device)
+            };
+            let tasks = entries.into_iter().map(view).collect();
+            Ok(DeviceResponse::Tasks { tasks })
+        }
+        DeviceRequest::GetTask { task_id } => {
+            let entry = read(device, move |conn| ledger::get(conn, task_id)).await?;
+            let task = Box::new(view(entry.ok_or_else(unknown_task)?, device));
+            Ok(DeviceResponse::Task { task })
+        }
+        DeviceRequest::Excerpt { task_id } => {
+            let output = read(device, move |conn| excerpt(conn, task_id)).await?;
+            let output = output.ok_or_else(unknown_task)?;
+            Ok(DeviceResponse::Excerpt { output })
+        }
+        DeviceRequest::Output {
+            task_id,
+            stream,
+            offset,
+            limit,
+        } => range(device, task_id, stream, offset, limit).await,
+        DeviceRequest::Events { task_id, after } => task_events(device, task_id, after).await,
+        DeviceRequest::Cancel {
+            task_id,
+            grace_seconds,
+        } => {
+            let status = read(device, move |conn| ledger::status(conn, task_id)).await?;
+            let status = status.ok_or_else(unknown_task)?;
+            dispatcher.cancel(task_id, grace(grace_seconds)).await;
+            Ok(DeviceResponse::Cancelling { status })
+        }
+        DeviceRequest::ClearTasks => {
+            let stored = device.recorder.stored_through();
+            let clear = move |conn: &Connection| ledger::clear(conn, stored);
+            let n_tasks = device
+                .db
+                .write(Sync::Normal, clear)
+                .await
+                .map_err(unreadable)?;
+            Ok(DeviceResponse::Cleared { n_tasks })
+        }
+        DeviceRequest::ListWorkspaces => Ok(open_workspaces(device)),
+        DeviceRequest::AddWorkspace { path, name } => add_workspace(device, path, name).await,
+        DeviceRequest::RemoveWorkspace { workspace } => {
+            let removed =
+                change_workspaces(device, move |conn| workspaces::remove(conn, &workspace));
+            match removed.await? {
+                true => Ok(open_workspaces(device)),
+                false => Err(Problem::new(
+                    ErrorCode::NotFound,
+                    "there is no such workspace",
+                )),
+            }
+        }
+    }
+}
+
+async fn read<T: Send + 'static>(
+    device: &Device,
+    f: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, Problem> {
+    device.db.read(f).await.map_err(unreadable)
+}
+
+fn unreadable(error: deskhand_sqlite::Error) -> Problem {
+    tracing::error!(%error, "the store failed");
+    Problem::new(
+        ErrorCode::Internal,
+        "the device's store failed; its log knows more",
+    )
+}
+
+fn unknown_task() -> Problem {
+    Problem::new(ErrorCode::NotFound, "this device knows no such task")
+}
+
+async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
+    let fault = device.recorder.fault().borrow().clone();
+    let health = device.health(fault.as_deref());
+    let counts = dispatcher.counts().await;
+    let (last, stored) = (device.recorder.last_seq(), device.recorder.stored_through());
+    DeviceStatus {
+        device_id: device.device_id.borrow().clone(),
+        device_name: device.config.device_name.clone(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        link: device.link.borrow().clone(),
+        can_execute: health.can_execute,
+        reason: health.reason,
+        n_running: counts.n_running,
+        n_waiting: counts.n_waiting,
+        n_unsent_events: last.0.saturating_sub(stored.0),
+        started_at: device.started_at,
+        sandbox_tier: device.sandbox.tier.to_string(),
+        sandbox_require: device.config.sandbox_require.to_string(),
+        sandbox_layers: device.sandbox.layers.clone(),
+        workspaces: device.workspaces.borrow().to_vec(),
+    }
+}
+
+fn view(entry: Entry, device: &Device) -> TaskView {
+    let Entry {
+        task,
+        status,
+        attempt: _,
+        started_at,
+        finished_at,
+        result,
+    } = entry;
+    let outcome = result.as_ref().map(|result| &result.outcome);
+    TaskView {
+        task_id: task.name,
+        uid: task.task_id,
+        status,
+        action: task.action,
+        source: task.source,
+        caller: task.caller.name,
+        device: device.config.device_name.clone(),
+        title: task.title,
+        created_at: task.created_at,
+        started_at,
+        completed_at: finished_at,
+        code: outcome.and_then(|outcome| outcome.code),
+        error: outcome.and_then(|outcome| outcome.error.clone()),
+        result,
+    }
+}
+
+/// Returns what a task has printed so far; nothing when it is unknown or forgotten.
+pub(crate) fn excerpt(conn: &Connection, task_id: TaskId) -> rusqlite::Result<Option<Excerpt>> {
+    match ledger::get(conn, task_id)? {
+        None => Ok(None),
+        Some(Entry {
+            result: Some(result),
+            ..
+        }) => Ok(Some(result.output)),
+        Some(_) => Ok(Some(excerpt::excerpt(
+            ends(conn, task_id, Stream::Stdout)?,
+            ends(conn, task_id, Stream::Stderr)?,
+        ))),
+    }
+}
+
+fn ends(conn: &Connection, task_id: TaskId, stream: Stream) -> rusqlite::Result<Ends> {
+    let total = output::total(conn, task_id, stream)?;
+    let bytes = |offset, limit| -> rusqlite::Result<Vec<u8>> {
+        match output::read(conn, task_id, stream, offset, limit)? {
+            Read::Bytes(bytes) => Ok(bytes),
+            // Head and tail are kept; a task that was made forgotten meanwhile has nothing.
+            Read::Hole(_) | Read::BehindTheEnd => Ok(Vec::new()),
+        }
+    };
+    let all = ANSWER_HEAD_BYTES + ANSWER_TAIL_BYTES;
+    if total <= all as u64 {
+        return Ok(Ends {
+            head: bytes(0, all)?,
+            tail: Vec::new(),
+            total,
+        });
+    }
+    Ok(Ends {
+        head: bytes(0, ANSWER_HEAD_BYTES)?,
+        tail: bytes(total - ANSWER_TAIL_BYTES as u64, ANSWER_TAIL_BYTES)?,
+        total,
+    })
+}
+
+async fn range(
+    device: &Device,
+    task_id: TaskId,
+    stream: Stream,
+    offset: u64,
+    limit: u64,
+) -> Result<DeviceResponse, Problem> {
+    let limit = limit.min(MAX_RANGE_BYTES) as usize;
+    // A negative offset in SQLite would be another offset.
+    let offset = offset.min(i64::MAX as u64);
+    let found = read(device, move |conn| {
+        let Some(status) = ledger::status(conn, task_id)? else {
+            return Ok(None);
+        };
+        let bytes = output::read(conn, task_id, stream, offset, limit)?;
+        let total = output::total(conn, task_id, stream)?;
+        Ok(Some((status, bytes, total)))
+    });
+    let (status, bytes, total) = found.await?.ok_or_else(unknown_task)?;
+    let not_there = |what: String| Problem::new(ErrorCode::RangeNotSatisfiable, what);
+    match bytes {
+        Read::Bytes(bytes) => Ok(DeviceResponse::Output(OutputRange {
+            offset,
+            base64: BASE64_STANDARD.encode(bytes),
+            total,
+            complete: status.is_terminal(),
+        })),
+        Read::Hole(hole) => Err(not_there(format!(
+            "bytes {} to {} of {} were not kept",
+            hole.start,
+            hole.end - 1,
+            stream.as_str()
+        ))
+        .with_hint(format!("go on at offset {}", hole.end))),
+        Read::BehindTheEnd => Err(not_there(format!(
+            "{} has {total} bytes so far",
+            stream.as_str()
+        ))),
+    }
+}
+
+async fn task_events(
+    device: &Device,
+    task_id: TaskId,
+    after: Seq,
+) -> Result<DeviceResponse, Problem> {
+    let after = Seq(after.0.min(i64::MAX as u64));
+    let found = read(device, move |conn| {
+        if ledger::status(conn, task_id)?.is_none() {
+            return Ok(None);
+        }
+        let events = events::of_task(conn, task_id, after, EVENTS)?;
+        let last = events.last().map_or(after, |event| event.seq);
+        let has_more = !events::of_task(conn, task_id, last, 1)?.is_empty();
+        Ok(Some((events, has_more)))
+    });
+    let (events, has_more) = found.await?.ok_or_else(unknown_task)?;
+    Ok(DeviceResponse::Events { events, has_more })
+}
+
+fn open_workspaces(device: &Device) -> DeviceResponse {
+    DeviceResponse::Workspaces {
+        workspaces: device.workspaces.borrow().to_vec(),
+    }
+}
+
+async fn add_workspace(
+    device: &Device,
+    path: String,
+    name: Option<String>,
+) -> Result<DeviceResponse, Problem> {
+    let wrong = |text: &str| Problem::new(ErrorCode::InvalidRequest, text.to_owned());
+    if path.len() > MAX_TEXT_BYTES || !Path::new(&path).is_absolute() {
+        return Err(wrong("a workspace is named by its absolute path"));
+    }
+    if name.as_deref().is_some_and(|name| !is_name(name)) {
+        return Err(wrong(
+            "a workspace's name is 1 to 64 characters without `/` and control characters",
+        ));
+    }
+    let resolved = tokio::task::spawn_blocking(move || {
+        let dir = std::fs::canonicalize(&path)?;
+        let is_dir = dir.is_dir();
+        Ok::<_, std::io::Error>((dir, is_dir))
+    });
+    let (dir, is_dir) = match resolved.await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            return Err(Problem::new(
+                ErrorCode::WorkingDirMissing,
+                format!("the directory cannot be opened: {error}"),
+            ));
+        }
+        Err(_) => {
+            return Err(Problem::new(
+                ErrorCode::Internal,
+                "looking at the directory failed",
+            ));
+        }
+    };
+    if !is_dir {
+        return Err(wrong("a workspace is a directory, and this is none"));
+    }
+    workspace::may_be_opened(
+        &dir,
+        &device.config.task_environment.home,
+        &device.config.hidden,
+    )
+    .map_err(|error| wrong(&error.to_string()))?;
+    let Some(path) = dir.to_str().map(str::to_owned) else {
+        return Err(wrong("the directory's path is not UTF-8"));
+    };
+    let name = name.unwrap_or_else(|| {
+        let own = dir
+            .file_name()
+            .map(|own| own.to_string_lossy().into_owned());
+        own.filter(|own| is_name(own))
+            .unwrap_or_else(|| "workspace".to_owned())
+    });
+    change_workspaces(device, move |conn| {
+        workspaces::add(conn, &name, &path, Timestamp::now())
+    })
+    .await?;
+    Ok(open_workspaces(device))
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.chars().count()) && !name.chars().any(|c| c.is_control() || c == '/')
+}
+
+/// Changes the workspaces in the store, and then in memory.
+async fn change_workspaces<T: Send + 'static>(
+    device: &Device,
+    change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, Problem> {
+    let changed = device.db.write(Sync::Full, move |conn| {
+        let value = change(conn)?;
+        Ok((value, workspaces::all(conn)?))
+    });
+    let (value, all) = changed.await.map_err(unreadable)?;
+    device.workspaces.send_replace(Arc::from(all));
+    Ok(value)
+}

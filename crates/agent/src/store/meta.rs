@@ -1,0 +1,47 @@
+//! Facts about the store itself: its id, and how far the relay has its events.
+
+use deskhand_protocol::{Seq, StoreId};
+use deskhand_sqlite::Migration;
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+pub(super) const MIGRATION: Migration = Migration {
+    name: "meta",
+    sql: "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+};
+
+/// Returns the id of this store; the first call mints it.
+pub(crate) fn store_id(conn: &Connection) -> rusqlite::Result<StoreId> {
+    conn.execute(
+        "INSERT INTO meta (name, value) VALUES ('store_id', ?1) ON CONFLICT DO NOTHING",
+        [Uuid::now_v7().into_bytes()],
+    )?;
+    let bytes: [u8; 16] = conn.query_row(
+        "SELECT value FROM meta WHERE name = 'store_id'",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(StoreId::from_uuid(Uuid::from_bytes(bytes)))
+}
+
+/// Returns the last event the relay said it has.
+pub(crate) fn stored_through(conn: &Connection) -> rusqlite::Result<Seq> {
+    let value: Option<i64> = conn
+        .query_row(
+            "SELECT value FROM meta WHERE name = 'stored_through'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(Seq(value.unwrap_or(0).cast_unsigned()))
+}
+
+/// Remembers the last event the relay said it has.
+pub(crate) fn set_stored_through(conn: &Connection, through: Seq) -> rusqlite::Result<()> {
+    conn.execute(
+        "INSERT INTO meta (name, value) VALUES ('stored_through', ?1)
+         ON CONFLICT DO UPDATE SET value = excluded.value",
+        params![through.0.cast_signed()],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,370 @@
+//! `deskhand doctor`: everything that has to work, and what mends what does not.
+
+use deskhand_client::Client;
+use deskhand_host::{
+    Config, Control, ControlError, Identity,
+    config::{Require, SecretsIn},
+    control::Here,
+    machine,
+    secrets::{EMBEDDED, keyring_status},
+};
+use deskhand_protocol::device_request::{
+    DeviceRequest, DeviceResponse, DeviceStatus, LayerStatus, LinkStatus,
+};
+use serde::Serialize;
+
+use crate::{
+    commands::status::{confinement, link},
+    context::Context,
+    exit,
+    out::{Cell, Out, Tone, count},
+};
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    check: &'static str,
+    state: State,
+    found: String,
+    /// The command, or the change, that mends it.
+    mend: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    /// It works, and could be better.
+    Warning,
+    Broken,
+}
+
+pub(crate) async fn run(context: &Context) -> anyhow::Result<u8> {
+    let findings = look(context).await;
+    let is_broken = findings
+        .iter()
+        .any(|finding| finding.state == State::Broken);
+    if context.out.is_json() {
+        context.out.json(&findings)?;
+    } else {
+        show(context.out, &findings)?;
+    }
+    Ok(if is_broken { exit::FAILED } else { exit::OK })
+}
+
+fn show(out: Out, findings: &[Finding]) -> anyhow::Result<()> {
+    for finding in findings {
+        let (word, tone) = match finding.state {
+            State::Ok => ("ok", Tone::Good),
+            State::Warning => ("warning", Tone::Warning),
+            State::Broken => ("broken", Tone::Bad),
+        };
+        out.line(format!(
+            "{}  {:<10}  {}",
+            out.toned(&Cell::new(format!("{word:<7}"), tone)),
+            finding.check,
+            out.toned(&Cell::from(finding.found.as_str())),
+        ))?;
+        if let Some(mend) = &finding.mend {
+            out.line(format!(
+                "{:21}mend: {}",
+                "",
+                out.toned(&Cell::from(mend.as_str()))
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+async fn look(context: &Context) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let config = match context.config(&[]) {
+        Ok(config) => {
+            findings.push(ok("config", config_found(context)));
+            Some(config)
+        }
+        Err(error) => {
+            findings.push(broken("config", format!("{error:#}"), Some(edit(context))));
+            None
+        }
+    };
+    findings.push(secrets(context, config.as_ref()).await);
+    match context.control().here().await {
+        Ok(here) => {
+            let text = format!("running as process {}, version {}", here.pid, here.version);
+            findings.push(ok("process", text));
+            findings.extend(relay(context, config.as_ref(), &here).await);
+            findings.extend(device(&context.control()).await);
+        }
+        Err(ControlError::NotRunning) => {
+            let text = "nothing runs in this home".to_owned();
+            findings.push(broken("process", text, Some("deskhand up".to_owned())));
+            if let Some(config) = config {
+                findings.extend(sandbox_at_rest(config).await);
+            }
+        }
+        Err(error) => findings.push(broken(
+            "process",
+            format!("{:#}", anyhow::Error::from(error)),
+            Some("deskhand down && deskhand up".to_owned()),
+        )),
+    }
+    findings
+}
+
+fn config_found(context: &Context) -> String {
+    let file = context.dirs.config_file();
+    if file.exists() {
+        format!("{} holds what differs from the defaults", file.display())
+    } else {
+        "defaults only".to_owned()
+    }
+}
+
+fn edit(context: &Context) -> String {
+    format!("edit {}", context.dirs.config_file().display())
+}
+
+async fn secrets(context: &Context, config: Option<&Config>) -> Finding {
+    let identity = match Identity::load(&context.dirs) {
+        Ok(identity) => identity,
+        Err(error) => {
+            let text = format!("{:#}", anyhow::Error::from(error));
+            return broken(
+                "secrets",
+                text,
+                Some("deskhand up --new-identity".to_owned()),
+            );
+        }
+    };
+    let wanted = config.map_or(SecretsIn::Auto, |config| config.secrets.value);
+    let (dirs, is_made) = (context.dirs.clone(), identity.secrets.is_some());
+    // A locked keyring keeps us waiting.
+    let looked = tokio::task::spawn_blocking(move || {
+        let vault = identity.vault(&dirs, wanted);
+        (vault.load(), vault.to_string(), keyring_status().is_ok())
+    });
+    let Ok((loaded, vault, has_keyring)) = looked.await else {
+        return broken("secrets", "looking for them failed".to_owned(), None);
+    };
+    let keyring = if has_keyring {
+        ""
+    } else {
+        "; this session has no keyring"
+    };
+    match loaded {
+        Ok(Some(_)) => ok("secrets", format!("kept in {vault}{keyring}")),
+        Ok(None) if !is_made => ok(
+            "secrets",
+            format!("none yet; they go into {vault}{keyring}"),
+        ),
+        Ok(None) => broken(
+            "secrets",
+            format!("{vault} has none, or is locked"),
+            Some("unlock it, or: deskhand up --new-identity".to_owned()),
+        ),
+        Err(error) => broken(
+            "secrets",
+            format!("{:#}", anyhow::Error::from(error)),
+            Some("unlock the keyring, or: deskhand up --new-identity".to_owned()),
+        ),
+    }
+}
+
+/// Asks over the network what callers ask, with the owner's key where we have it.
+async fn relay(context: &Context, config: Option<&Config>, here: &Here) -> Vec<Finding> {
+    let Some(url) = here.own_relay_url.as_ref().or(here.relay_url.as_ref()) else {
+        return Vec::new();
+    };
+    let mend = |command: &str| Some(command.to_owned());
+    let client = match Client::new(url, None) {
+        Ok(client) => client,
+        Err(error) => {
+            let mend = mend("deskhand enrol --relay URL --code CODE");
+            return vec![broken("relay", error.to_string(), mend)];
+        }
+    };
+    let mut findings = vec![match client.health().await {
+        Ok(health) => ok(
+            "relay",
+            format!(
+                "{url} answers, {} connected",
+                count(health.connected_clients, "device")
+            ),
+        ),
+        Err(error) if here.own_relay_url.is_some() => broken(
+            "relay",
+            error.to_string(),
+            mend("deskhand down && deskhand up"),
+        ),
+        Err(error) => broken(
+            "relay",
+            error.to_string(),
+            mend("start the relay, or check the network"),
+        ),
+    }];
+    if here.own_relay_url.is_some() {
+        findings.extend(owner_key(context, config, url).await);
+    }
+    findings
+}
+
+async fn owner_key(context: &Context, config: Option<&Config>, url: &str) -> Option<Finding> {
+    let identity = Identity::load(&context.dirs).ok()?;
+    let vault = identity.vault(&context.dirs, config?.secrets.value);
+    let loaded = tokio::task::spawn_blocking(move || vault.load())
+        .await
+        .ok()?;
+    let key = loaded.ok()??.owner_key?;
+    Some(match Client::new(url, Some(key)).ok()?.devices().await {
+        Ok(devices) => {
+            let own = identity.devices.get(EMBEDDED);
+            let known = own.is_none_or(|own| devices.iter().any(|device| device.device_id == *own));
+            if known {
+                ok("key", "the relay takes the owner's key".to_owned())
+            } else {
+                broken(
+                    "key",
+                    "the relay does not know this computer".to_owned(),
+                    Some("deskhand down && deskhand up".to_owned()),
+                )
+            }
+        }
+        Err(error) => broken(
+            "key",
+            error.to_string(),
+            Some("deskhand down && deskhand up".to_owned()),
+        ),
+    })
+}
+
+async fn device(control: &Control) -> Vec<Finding> {
+    match control.device(DeviceRequest::Status).await {
+        Ok(DeviceResponse::Status(status)) => device_findings(&status),
+        Ok(_) => Vec::new(),
+        // A relay alone has no agent, and needs none.
+        Err(ControlError::Problem(_)) => Vec::new(),
+        Err(error) => vec![broken(
+            "agent",
+            format!("{:#}", anyhow::Error::from(error)),
+            Some("deskhand down && deskhand up".to_owned()),
+        )],
+    }
+}
+
+fn device_findings(status: &DeviceStatus) -> Vec<Finding> {
+    let (text, _) = link(&status.link);
+    let mut findings = vec![match &status.link {
+        LinkStatus::Connected { .. } => ok("link", text),
+        LinkStatus::Reconnecting { .. } => broken(
+            "link",
+            text,
+            Some(
+                "start the relay, or check the network; it is dialled until it answers".to_owned(),
+            ),
+        ),
+        LinkStatus::Refused { .. } => broken(
+            "link",
+            text,
+            Some("deskhand enrol --relay URL --code CODE".to_owned()),
+        ),
+    }];
+    findings.push(if status.can_execute {
+        ok("agent", "can execute".to_owned())
+    } else {
+        let reason = status.reason.as_deref().unwrap_or("no reason given");
+        broken("agent", format!("cannot execute: {reason}"), None)
+    });
+    findings.extend(sandbox(
+        &status.sandbox_tier,
+        &status.sandbox_require,
+        &status.sandbox_layers,
+    ));
+    findings.push(if status.workspaces.is_empty() {
+        Finding {
+            check: "workspaces",
+            state: State::Warning,
+            found: "no directory is open to tasks".to_owned(),
+            mend: Some("deskhand workspaces add DIR".to_owned()),
+        }
+    } else {
+        ok(
+            "workspaces",
+            format!("{} open to tasks", status.workspaces.len()),
+        )
+    });
+    findings
+}
+
+/// Looks for itself where no agent can be asked.
+async fn sandbox_at_rest(config: Config) -> Vec<Finding> {
+    let require = match config.sandbox_require.value {
+        Require::None => "none",
+        Require::Reduced => "reduced",
+        Require::Full => "full",
+    };
+    match tokio::task::spawn_blocking(move || machine::sandbox_support(&config)).await {
+        Ok(Ok(support)) => sandbox(&support.tier.to_string(), require, &support.layers),
+        Ok(Err(error)) => vec![broken("sandbox", error.to_string(), None)],
+        Err(error) => vec![broken("sandbox", error.to_string(), None)],
+    }
+}
+
+fn sandbox(tier: &str, require: &str, layers: &[LayerStatus]) -> Vec<Finding> {
+    let mut findings = vec![tier_finding(tier, require)];
+    for layer in layers.iter().filter(|layer| !layer.available) {
+        let why = layer.why_not.as_deref().unwrap_or("not available");
+        findings.push(Finding {
+            check: "sandbox",
+            // Without its helper nothing is started at all.
+            state: if layer.name == "helper" {
+                State::Broken
+            } else {
+                State::Warning
+            },
+            found: format!("without {}: {why}", layer.name),
+            mend: layer.mend.clone(),
+        });
+    }
+    findings
+}
+
+fn tier_finding(tier: &str, require: &str) -> Finding {
+    let rank = |tier: &str| {
+        ["none", "reduced", "full"]
+            .iter()
+            .position(|word| *word == tier)
+    };
+    let setting =
+        |tier: &str| format!("set sandbox.require = \"{tier}\" in `deskhand config path`");
+    let (found, _) = confinement(tier, require);
+    let (state, mend) = match require {
+        "none" => (State::Warning, (tier != "none").then(|| setting(tier))),
+        _ if rank(tier) < rank(require) => (State::Broken, Some(setting(tier))),
+        _ => (State::Ok, None),
+    };
+    Finding {
+        check: "sandbox",
+        state,
+        found,
+        mend,
+    }
+}
+
+fn ok(check: &'static str, found: String) -> Finding {
+    Finding {
+        check,
+        state: State::Ok,
+        found,
+        mend: None,
+    }
+}
+
+fn broken(check: &'static str, found: String, mend: Option<String>) -> Finding {
+    Finding {
+        check,
+        state: State::Broken,
+        found,
+        mend,
+    }
+}

@@ -1,0 +1,460 @@
+//! Starts agent and relay, each alone or both, and stops them in order.
+//!
+//! Both in one process still meet on the wire: the relay listens on a port, and the agent dials it as
+//! it would dial any other. The control socket answers for whatever runs here.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use deskhand_agent::{Agent, AgentHandle, Door, TaskEnvironment};
+use deskhand_protocol::{
+    ErrorCode, Problem, Secret,
+    device_request::{DeviceRequest, DeviceResponse, DeviceStatus, LinkStatus},
+};
+use deskhand_relay::{GithubOptions, Relay};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    Config, Credentials, Dirs, DirsError, Environment, Instance, InstanceError, Ready, Vault,
+    config::Require,
+    control::{ControlRequest, ControlResponse, Here, Server},
+    enrolment::{Enrolment, EnrolmentError},
+    machine,
+};
+
+/// How often it is looked whether the agent can execute now.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What to start.
+#[derive(Debug)]
+pub struct Options {
+    /// Where this installation keeps its files.
+    pub dirs: Dirs,
+    /// What tasks inherit parts of.
+    pub environment: Environment,
+    /// The settings.
+    pub config: Config,
+    /// Which parts.
+    pub parts: Parts,
+    /// Directories to open to tasks.
+    pub workspaces: Vec<PathBuf>,
+    /// The owner's word that lost secrets may be replaced.
+    pub new_identity: bool,
+}
+
+/// Which parts to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parts {
+    /// The agent, with a relay of its own.
+    Both,
+    /// A relay for other computers.
+    Relay,
+    /// The agent, with a relay elsewhere: the named one, else the one it was enrolled with last.
+    Agent(Option<String>),
+}
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No place for files.
+    #[error(transparent)]
+    Dirs(#[from] DirsError),
+    /// Something runs already.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// No keys.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
+    /// No relay to join.
+    #[error(
+        "join a relay: this computer is enrolled with none; run `deskhand enrol --relay URL --code CODE`"
+    )]
+    NotEnrolled,
+    /// The relay's store cannot be opened.
+    #[error("open the relay")]
+    Relay(#[source] deskhand_relay::OpenError),
+    /// Nobody can listen there.
+    #[error("listen on {address}{}", if source.kind() == io::ErrorKind::AddrInUse { ": another program does; choose another address with --listen" } else { "" })]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The agent cannot start.
+    #[error("start the agent")]
+    Agent(#[source] deskhand_agent::StartError),
+    /// A directory cannot be opened to tasks.
+    #[error("open `{}` to tasks: {problem}", path.display())]
+    Workspace {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        problem: Problem,
+    },
+    /// The control socket cannot be opened.
+    #[error("open the control socket")]
+    Control(#[source] io::Error),
+    /// The program cannot find itself, and with it the sandbox helper.
+    #[error("find the sandbox helper beside this program")]
+    Helper(#[source] io::Error),
+}
+
+/// What runs. Call [`Running::stop`] to end it in order; dropping it ends it at once.
+#[derive(Debug)]
+pub struct Running {
+    relay: Option<OwnRelay>,
+    agent: Option<AgentHandle>,
+    control: Server,
+    here: Here,
+    owner_key: Option<Secret>,
+    vault: Vault,
+    is_first: bool,
+    _instance: Instance,
+}
+
+#[derive(Debug)]
+struct OwnRelay {
+    relay: Relay,
+    listening: JoinHandle<io::Result<()>>,
+}
+
+/// Starts the parts. They run when this returns; whether the agent can execute is told by
+/// [`Running::until_ready`].
+pub async fn start(options: Options) -> Result<Running, StartError> {
+    options.dirs.create()?;
+    let instance = Instance::acquire(&options.dirs)?;
+    let mut enrolment = blocking({
+        let (dirs, config, renew) = (
+            options.dirs.clone(),
+            options.config.clone(),
+            options.new_identity,
+        );
+        move || Enrolment::load(&dirs, &config, renew)
+    })
+    .await?;
+    let is_first = enrolment.is_first();
+
+    let (relay, link) = match &options.parts {
+        Parts::Both => {
+            let (relay, url) = start_relay(&options).await?;
+            let made_key = enrolment.have_owner_key(&relay.relay).await?;
+            let name = device_name(&options.config);
+            let (credentials, made_device) = enrolment
+                .have_device(&relay.relay, &name, machine::OS)
+                .await?;
+            if made_key || made_device {
+                enrolment = save(enrolment).await?;
+            }
+            (Some((relay, url.clone())), Some((url, credentials)))
+        }
+        Parts::Relay => {
+            let (relay, url) = start_relay(&options).await?;
+            if enrolment.have_owner_key(&relay.relay).await? {
+                enrolment = save(enrolment).await?;
+            }
+            (Some((relay, url)), None)
+        }
+        Parts::Agent(named) => {
+            let url = named.as_deref().or(enrolment.last_joined());
+            let url = url
+                .ok_or(StartError::NotEnrolled)?
+                .trim_end_matches('/')
+                .to_owned();
+            let credentials = enrolment.joined(&url)?.clone();
+            (None, Some((url, credentials)))
+        }
+    };
+
+    let mut here = Here {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        own_relay_url: relay.as_ref().map(|(_, url)| url.clone()),
+        relay_url: relay.as_ref().map(|(_, url)| url.clone()),
+        device_id: None,
+        device_name: None,
+        secrets: enrolment.vault().to_string(),
+    };
+    let mut agent = None;
+    if let Some((url, credentials)) = link {
+        here.device_id = Some(credentials.device_id.clone());
+        here.device_name = Some(device_name(&options.config));
+        here.relay_url = Some(url.clone());
+        agent = Some(start_agent(&options, url, credentials).await?);
+    }
+    let relay = relay.map(|(relay, _)| relay);
+    let control = open_control(&options.dirs, &here, relay.as_ref(), agent.as_ref())?;
+    Ok(Running {
+        relay,
+        agent,
+        control,
+        here,
+        owner_key: enrolment.owner_key().cloned(),
+        vault: enrolment.vault().clone(),
+        is_first,
+        _instance: instance,
+    })
+}
+
+/// Opens the relay and lets it listen; returns the address that programs on this computer use.
+async fn start_relay(options: &Options) -> Result<(OwnRelay, String), StartError> {
+    let config = &options.config;
+    let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let relay = Relay::open(deskhand_relay::Options {
+        store: options.dirs.relay_store(),
+        public_url: some(&config.relay_public_url.value),
+        github: some(&config.github_secret.value).map(|secret| GithubOptions {
+            secret: Secret::new(secret),
+            devices: Some(config.github_devices.value.clone()).filter(|names| !names.is_empty()),
+        }),
+    })
+    .await
+    .map_err(StartError::Relay)?;
+    let address = config.relay_listen.value;
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = reachable(listener.local_addr().map_err(failed)?);
+    let serving = relay.clone();
+    let listening = tokio::spawn(async move { serving.listen(listener).await });
+    Ok((OwnRelay { relay, listening }, format!("http://{local}")))
+}
+
+/// An address that means "every interface" is reached on this computer by its loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+async fn start_agent(
+    options: &Options,
+    relay_url: String,
+    credentials: Credentials,
+) -> Result<AgentHandle, StartError> {
+    let (config, environment, dirs) = (&options.config, &options.environment, &options.dirs);
+    let sandbox_path = machine::sandbox_helper(config).map_err(StartError::Helper)?;
+    let git_environment = machine::git_environment(environment);
+    deskhand_agent::init_git(&git_environment);
+    let agent = Agent::start(deskhand_agent::Config {
+        relay_url,
+        device_token: credentials.device_token,
+        device_name: device_name(config),
+        os: machine::OS.to_owned(),
+        store: dirs.agent_store(),
+        sandbox_path,
+        sandbox_require: match config.sandbox_require.value {
+            Require::None => deskhand_agent::Tier::None,
+            Require::Reduced => deskhand_agent::Tier::Reduced,
+            Require::Full => deskhand_agent::Tier::Full,
+        },
+        scratch: dirs.scratch(),
+        task_environment: TaskEnvironment {
+            home: environment.home().unwrap_or_else(|| PathBuf::from("/")),
+            user: ["USER", "LOGNAME", "USERNAME"]
+                .into_iter()
+                .find_map(|name| environment.text(name))
+                .unwrap_or_default()
+                .to_owned(),
+            path: environment
+                .get("PATH")
+                .map(|path| std::env::split_paths(path).collect())
+                .unwrap_or_default(),
+            extra: machine::locale(environment),
+        },
+        git_environment,
+        max_tasks: config.agent_max_tasks.value.get(),
+        hidden: dirs.all().map(PathBuf::from).to_vec(),
+    })
+    .await
+    .map_err(StartError::Agent)?;
+    for path in &options.workspaces {
+        open_workspace(&agent, path).await?;
+    }
+    Ok(agent)
+}
+
+async fn open_workspace(agent: &AgentHandle, path: &std::path::Path) -> Result<(), StartError> {
+    let failed = |problem| StartError::Workspace {
+        path: path.to_owned(),
+        problem,
+    };
+    let absolute = std::path::absolute(path).map(|path| path.into_os_string().into_string());
+    let Ok(Ok(text)) = absolute else {
+        return Err(failed(Problem::new(
+            ErrorCode::InvalidRequest,
+            "the path is not UTF-8",
+        )));
+    };
+    let request = DeviceRequest::AddWorkspace {
+        path: text,
+        name: None,
+    };
+    match agent.request(request, Door::Local).await {
+        DeviceResponse::Problem { problem } => Err(failed(problem)),
+        _ => Ok(()),
+    }
+}
+
+fn open_control(
+    dirs: &Dirs,
+    here: &Here,
+    relay: Option<&OwnRelay>,
+    agent: Option<&AgentHandle>,
+) -> Result<Server, StartError> {
+    let (here, relay, agent) = (
+        here.clone(),
+        relay.map(|own| own.relay.clone()),
+        agent.cloned(),
+    );
+    Server::open(dirs, move |request| {
+        let (here, relay, agent) = (here.clone(), relay.clone(), agent.clone());
+        async move {
+            match (request, relay, agent) {
+                (ControlRequest::Here {}, _, _) => ControlResponse::Here(here),
+                (ControlRequest::Device(request), _, Some(agent)) => {
+                    ControlResponse::Device(agent.request(request, Door::Local).await)
+                }
+                (ControlRequest::Relay(request), Some(relay), _) => {
+                    ControlResponse::Relay(relay.request(request).await)
+                }
+                (ControlRequest::Device(_), _, None) => absent("agent"),
+                (ControlRequest::Relay(_), None, _) => absent("relay"),
+            }
+        }
+    })
+    .map_err(StartError::Control)
+}
+
+fn absent(part: &str) -> ControlResponse {
+    ControlResponse::Problem(Problem::new(
+        ErrorCode::NotFound,
+        format!("No {part} runs in this home; it has its own on another computer."),
+    ))
+}
+
+/// Returns what others call this computer.
+pub fn device_name(config: &Config) -> String {
+    match config.device_name.value.as_str() {
+        "" => machine::host_name(),
+        name => name.to_owned(),
+    }
+}
+
+async fn save(mut enrolment: Enrolment) -> Result<Enrolment, StartError> {
+    Ok(blocking(move || enrolment.save().map(|()| enrolment)).await?)
+}
+
+/// Runs something that waits for a keyring where waiting is no harm.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EnrolmentError> + Send + 'static,
+) -> Result<T, EnrolmentError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+impl Running {
+    /// Returns where everything is.
+    pub fn ready(&self) -> Ready {
+        Ready {
+            relay_url: self.here.relay_url.clone().unwrap_or_default(),
+            api_key: self.relay.as_ref().and(self.owner_key.clone()),
+            device_id: self.here.device_id.clone(),
+            device_name: self.here.device_name.clone(),
+            pid: self.here.pid,
+            viewer_url: None,
+        }
+    }
+
+    /// Tells whether keys and device were made by this start.
+    pub fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    /// Returns where the secrets lie.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Waits until the agent can execute, however long it takes, and returns how it is; at once where
+    /// only a relay runs. `say` hears what it waits for, each time that changes.
+    pub async fn until_ready(&self, mut say: impl FnMut(&str)) -> Option<DeviceStatus> {
+        let agent = self.agent.as_ref()?;
+        let mut link = agent.link();
+        let mut said = String::new();
+        loop {
+            let DeviceResponse::Status(status) =
+                agent.request(DeviceRequest::Status, Door::Local).await
+            else {
+                return None;
+            };
+            let waits_for = match (&status.link, status.can_execute) {
+                (LinkStatus::Connected { .. }, true) => return Some(status),
+                (LinkStatus::Connected { .. }, false) => match &status.reason {
+                    Some(reason) => format!("the agent cannot execute yet: {reason}"),
+                    None => "the agent cannot execute yet".to_owned(),
+                },
+                (LinkStatus::Refused { error }, _) => {
+                    format!("the relay refuses this computer: {error}")
+                }
+                (
+                    LinkStatus::Reconnecting {
+                        error: Some(error), ..
+                    },
+                    _,
+                ) => {
+                    format!("the relay is not reachable yet: {error}")
+                }
+                (LinkStatus::Reconnecting { error: None, .. }, _) => String::new(),
+            };
+            if waits_for != said {
+                say(&waits_for);
+                said = waits_for;
+            }
+            // The link tells of its changes; that the agent can execute now it tells nobody here.
+            tokio::select! {
+                _ = link.changed() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Waits until something ends that should not: the relay's listener. Never returns otherwise.
+    pub async fn broken(&mut self) -> io::Error {
+        let Some(relay) = &mut self.relay else {
+            return std::future::pending().await;
+        };
+        match (&mut relay.listening).await {
+            Ok(Ok(())) => io::Error::other("the relay's listener ended"),
+            Ok(Err(error)) => error,
+            Err(error) => io::Error::other(error),
+        }
+    }
+
+    /// Stops in order: no more local requests, then the agent, whose last events the relay still
+    /// takes, then the relay. Returns when all has ended and is on disk.
+    pub async fn stop(self) {
+        self.control.stop().await;
+        if let Some(agent) = self.agent {
+            agent.shutdown().await;
+        }
+        if let Some(OwnRelay { relay, listening }) = self.relay {
+            relay.shutdown().await;
+            match listening.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the relay's listener ended badly"),
+                Err(error) => tracing::warn!(%error, "the relay's listener ended badly"),
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What a device reports about its tasks, checked and stored.
+//!
+//! Only the session that is current when the report is stored is listened to, and only about tasks
+//! that its store was given, or opened itself. What is not is counted, logged and acknowledged: a
+//! device that kept sending it would send nothing else.
+
+use std::collections::HashMap;
+
+use deskhand_protocol::{
+    DeviceId, Epoch, Event, EventKind, KeyId, Seq, StoreId, Task, TaskId, TaskResult, TaskStatus,
+    outcome::Excerpt,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{blob, events, store_blob, tasks, to_json};
+use crate::clock::now;
+
+/// Who reports.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionKey {
+    pub(crate) device: DeviceId,
+    pub(crate) epoch: Epoch,
+    pub(crate) store: StoreId,
+}
+
+/// One report.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// The task is in the device's ledger.
+    Accepted(TaskId),
+    /// Something happened.
+    Event(Box<Event>),
+    /// A task ended.
+    Result(TaskId, Box<TaskResult>),
+    /// A task was born on the device.
+    Opened(Box<Task>),
+}
+
+/// What became of the reports.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// A later session has begun; nothing was stored.
+    pub(crate) fenced: bool,
+    /// Up to which event everything is stored, when there were events.
+    pub(crate) stored_through: Option<Seq>,
+    /// Tasks that ended.
+    pub(crate) ended: Vec<tasks::Record>,
+    /// Tasks with new events.
+    pub(crate) touched: Vec<TaskId>,
+    /// Reports about tasks this store does not hold.
+    pub(crate) n_refused: u32,
+}
+
+/// What is known of a task while its reports are stored.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    status: TaskStatus,
+}
+
+pub(super) fn stored_through(c: &Connection, store: StoreId) -> rusqlite::Result<Seq> {
+    let through: Option<i64> = c
+        .prepare_cached("SELECT stored_through FROM stores WHERE store_id = ?1")?
+        .query_row([store_blob(store)], |row| row.get(0))
+        .optional()?;
+    Ok(Seq(through.unwrap_or(0).cast_unsigned()))
+}
+
+pub(super) fn apply(
+    c: &Connection,
+    session: &SessionKey,
+    reports: Vec<Report>,
+) -> rusqlite::Result<Applied> {
+    let mut applied = Applied::default();
+    if !is_current(c, session)? {
+        applied.fenced = true;
+        return Ok(applied);
+    }
+    let before = stored_through(c, session.store)?;
+    let mut through = before;
+    let mut held = HashMap::new();
+    // An event that was stored before is acknowledged again: the device did not hear it.
+    let has_events = reports
+        .iter()
+        .any(|report| matches!(report, Report::Event(_)));
+    for report in reports {
+        match report {
+            Report::Accepted(task) => accepted(c, session, task)?,
+            Report::Opened(task) => opened(c, session, &task)?,
+            Report::Result(task, result) => match look_up(c, session, &mut held, task)? {
+                Some(known) if !known.status.is_terminal() => {
+                    finish(c, task, &result)?;
+                    known.status = TaskStatus::from(result.outcome.status);
+                    applied.ended.extend(tasks::get(c, task)?);
+                }
+                // It ended before: the device sends again what it does not know to be stored.
+                Some(_) => {}
+                None => applied.n_refused += 1,
+            },
+            Report::Event(event) if event.seq <= through => {}
+            Report::Event(event) => {
+                through = event.seq;
+                match look_up(c, session, &mut held, event.task_id)? {
+                    Some(known) => {
+                        events::put(c, &session.device, &event)?;
+                        applied.touched.push(event.task_id);
+                        advance(c, known, &event, &mut applied)?;
+                    }
+                    None => applied.n_refused += 1,
+                }
+            }
+        }
+    }
+    if through != before {
+        c.prepare_cached(
+            "INSERT INTO stores (store_id, device_id, stored_through) VALUES (?1, ?2, ?3)
+             ON CONFLICT (store_id) DO UPDATE SET stored_through = excluded.stored_through",
+        )?
+        .execute(params![
+            store_blob(session.store),
+            session.device.as_str(),
+            through.0.cast_signed()
+        ])?;
+    }
+    applied.stored_through = has_events.then_some(through);
+    Ok(applied)
+}
+
+fn is_current(c: &Connection, session: &SessionKey) -> rusqlite::Result<bool> {
+    let epoch: Option<i64> = c
+        .prepare_cached("SELECT epoch FROM devices WHERE device_id = ?1")?
+        .query_row([session.device.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(epoch == Some(session.epoch.0.cast_signed()))
+}
+
+fn look_up<'a>(
+    c: &Connection,
+    session: &SessionKey,
+    held: &'a mut HashMap<TaskId, Option<Held>>,
+    task: TaskId,
+) -> rusqlite::Result<Option<&'a mut Held>> {
+    if let std::collections::hash_map::Entry::Vacant(entry) = held.entry(task) {
+        let found: Option<String> = c
+            .prepare_cached(
+                "SELECT status FROM tasks WHERE task_id = ?1 AND device_id = ?2 AND given_to = ?3",
+            )?
+            .query_row(
+                params![
+                    blob(task),
+                    session.device.as_str(),
+                    store_blob(session.store)
+                ],
+                |row| row.get(0),
+            )
+            .optional()?;
+        entry.insert(
+            found
+                .as_deref()
+                .and_then(TaskStatus::parse)
+                .map(|status| Held { status }),
+        );
+    }
+    Ok(held.get_mut(&task).and_then(Option::as_mut))
+}
+
+fn accepted(c: &Connection, session: &SessionKey, task: TaskId) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "UPDATE tasks SET accepted_at = ?4
+         WHERE task_id = ?1 AND device_id = ?2 AND given_to = ?3 AND accepted_at IS NULL",
+    )?
+    .execute(params![
+        blob(task),
+        session.device.as_str(),
+        store_blob(session.store),
+        now().as_millisecond()
+    ])?;
+    Ok(())
+}
+
+fn opened(c: &Connection, session: &SessionKey, task: &Task) -> rusqlite::Result<()> {
+    let at = now().as_millisecond();
+    c.execute(
+        "INSERT OR IGNORE INTO tasks (task_id, key_id, device_id, name, digest, task, status, source, action,
+                                      created_at, expires_at, given_to, given_at, accepted_at)
+         VALUES (?1, ?2, ?3, ?4, x'', ?5, 'pending', ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+        params![
+            blob(task.task_id),
+            task.caller.key_id.as_ref().map(KeyId::as_str),
+            session.device.as_str(),
+            task.name.as_str(),
+            to_json(task)?,
+            task.source.as_str(),
+            task.action.kind(),
+            task.created_at.as_millisecond(),
+            task.expires_at.as_millisecond(),
+            store_blob(session.store),
+            at,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Moves a task along as its event says; a move that is not allowed changes nothing.
+fn advance(
+    c: &Connection,
+    known: &mut Held,
+    event: &Event,
+    applied: &mut Applied,
+) -> rusqlite::Result<()> {
+    let next = match &event.kind {
+        EventKind::AttemptStarted { .. } => TaskStatus::InProgress,
+        EventKind::AttemptLost { .. } => TaskStatus::Pending,
+        EventKind::AttemptFinished { outcome, .. }
+        | EventKind::TaskCancelled { outcome }
+        | EventKind::TaskExpired { outcome } => {
+            // The result came before its event; a device that sent none has nothing to show.
+            if !known.status.is_terminal() {
+                let result = TaskResult {
+                    outcome: outcome.clone(),
+                    output: Excerpt::default(),
+                };
+                finish(c, event.task_id, &result)?;
+                known.status = TaskStatus::from(outcome.status);
+                applied.ended.extend(tasks::get(c, event.task_id)?);
+            }
+            return Ok(());
+        }
+        EventKind::TaskAccepted { .. }
+        | EventKind::OutputAppended { .. }
+        | EventKind::ProgressMade { .. } => return Ok(()),
+    };
+    if !known.status.may_become(next) {
+        return Ok(());
+    }
+    known.status = next;
+    let started_at = (next == TaskStatus::InProgress).then(|| event.at.as_millisecond());
+    c.prepare_cached(
+        "UPDATE tasks SET status = ?2, started_at = coalesce(?3, started_at) WHERE task_id = ?1",
+    )?
+    .execute(params![blob(event.task_id), next.as_str(), started_at])?;
+    Ok(())
+}
+
+fn finish(c: &Connection, task: TaskId, result: &TaskResult) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "UPDATE tasks SET status = ?2, completed_at = ?3, result = ?4,
+                          accepted_at = coalesce(accepted_at, ?3) WHERE task_id = ?1",
+    )?
+    .execute(params![
+        blob(task),
+        TaskStatus::from(result.outcome.status).as_str(),
+        now().as_millisecond(),
+        to_json(result)?
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! The HTTP doors: one file per resource.
+
+mod answer;
+mod auth;
+mod devices;
+mod error;
+mod events;
+mod github;
+mod health;
+mod instructions;
+mod tasks;
+mod webhook;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{any, get, patch, post},
+};
+use deskhand_protocol::{ErrorCode, Problem, limits::MAX_BODY_BYTES};
+use futures_util::StreamExt;
+
+pub(crate) use auth::bearer;
+pub(crate) use error::problem;
+
+use crate::{State, device};
+
+/// Bytes of a body that is too large that are read and thrown away, so that its sender hears the
+/// answer instead of a broken connection.
+const DRAIN_BYTES: usize = 64 * 1024 * 1024;
+
+/// Every door of the relay.
+pub(crate) fn router(state: State) -> Router {
+    Router::new()
+        .route("/", get(health::root))
+        .route("/health", get(health::health))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/llm-instructions", get(instructions::show))
+        .route("/webhook", post(webhook::receive))
+        .route("/api/tasks", get(tasks::list).post(tasks::submit))
+        .route("/api/tasks/{task}", get(tasks::show))
+        .route("/api/tasks/{task}/cancel", post(tasks::cancel))
+        .route("/api/tasks/{task}/output", get(tasks::output))
+        .route("/api/tasks/{task}/events", get(events::stream))
+        .route("/api/devices", get(devices::list))
+        .route(
+            "/api/devices/{device}",
+            patch(devices::rename).delete(devices::remove),
+        )
+        .route("/api/pairing-codes", post(devices::create_code))
+        .route("/api/enrol", post(devices::enrol))
+        .route("/link", any(device::link))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(state)
+}
+
+async fn not_found() -> Response {
+    problem(Problem::new(
+        ErrorCode::NotFound,
+        "there is nothing at this address",
+    ))
+}
+
+async fn method_not_allowed() -> Response {
+    let mut response = problem(Problem::new(
+        ErrorCode::InvalidRequest,
+        "this address does not take this method",
+    ));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// Reads a body of at most 256 KiB.
+async fn read_body(request: Request) -> Result<Bytes, Problem> {
+    let mut body = Vec::new();
+    let mut n_drained = 0;
+    let mut stream = request.into_body().into_data_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk =
+            chunk.map_err(|_| Problem::new(ErrorCode::InvalidRequest, "the body broke off"))?;
+        if n_drained > 0 || body.len() + chunk.len() > MAX_BODY_BYTES {
+            n_drained += chunk.len();
+            if n_drained > DRAIN_BYTES {
+                break;
+            }
+            continue;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    if n_drained > 0 {
+        return Err(Problem::new(
+            ErrorCode::TooLarge,
+            "the body is larger than 262144 bytes",
+        ));
+    }
+    Ok(body.into())
+}
+
+/// Reads a body that is JSON of a known shape; the error names the path of the fault.
+async fn read_json<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    let body = read_body(request).await?;
+    let value: serde_json::Value = serde_json::from_slice(&body)
+        .map_err(|_| Problem::new(ErrorCode::InvalidJson, "Invalid JSON payload"))?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        Problem::new(
+            ErrorCode::InvalidRequest,
+            format!("{}: {}", error.path(), error.inner()),
+        )
+    })
+}
+
+/// Turns a result into a response, with problem details for what went wrong.
+fn respond(result: Result<impl IntoResponse, Problem>) -> Response {
+    match result {
+        Ok(response) => response.into_response(),
+        Err(refused) => problem(refused),
+    }
+}

@@ -1,0 +1,80 @@
+//! Turns the key of a request into a caller.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+    response::Response,
+};
+use deskhand_protocol::{ErrorCode, Problem, Source, relay_request::Scope};
+
+use super::error::problem;
+use crate::{State, keys::Key};
+
+/// The caller behind a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) key: Arc<Key>,
+    /// The door a first-party client names.
+    pub(crate) source: Source,
+}
+
+impl Caller {
+    /// Returns the caller of a request, whatever bytes its headers hold.
+    pub(crate) fn of(state: &State, headers: &HeaderMap) -> Result<Self, Problem> {
+        let presented = headers
+            .get("x-api-key")
+            .and_then(|value| value.to_str().ok())
+            .or_else(|| bearer(headers));
+        let key = presented
+            .and_then(|key| state.keys.check(key))
+            .ok_or_else(unauthorized)?;
+        Ok(Self {
+            key,
+            source: source(headers),
+        })
+    }
+
+    /// Refuses a caller whose key lacks a scope.
+    pub(crate) fn needs(&self, scope: Scope) -> Result<(), Problem> {
+        if self.key.may(scope) {
+            return Ok(());
+        }
+        let error = format!("this key lacks the scope `{}`", scope.as_str());
+        Err(Problem::new(ErrorCode::Forbidden, error))
+    }
+}
+
+impl FromRequestParts<State> for Caller {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Response> {
+        Caller::of(state, &parts.headers).map_err(problem)
+    }
+}
+
+/// Returns the token of an `Authorization: Bearer` header; the scheme's case does not matter.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn source(headers: &HeaderMap) -> Source {
+    match headers
+        .get("x-deskhand-source")
+        .map(|value| value.as_bytes())
+    {
+        Some(b"cli") => Source::Cli,
+        Some(b"viewer") => Source::Viewer,
+        _ => Source::Relay,
+    }
+}
+
+fn unauthorized() -> Problem {
+    Problem::new(ErrorCode::Unauthorized, "Invalid or missing API key")
+}

@@ -1,0 +1,360 @@
+//! `/api/tasks`: submit, list, show, cancel, read output.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{Path, Query, Request, State as Extract},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use deskhand_protocol::{
+    ErrorCode, Problem, Source, TaskId, TaskRequest, TaskStatus,
+    device_request::{DeviceRequest, DeviceResponse},
+    event::Stream,
+    limits::{MAX_RANGE_BYTES, MAX_WAIT},
+    relay_request::Scope,
+    task::TaskView,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    answer::{self, task_url, view},
+    auth::Caller,
+    error::{problem_about, with_retry_after},
+    read_json, respond,
+};
+use crate::{
+    State,
+    broker::{Cancelled, ListFilter, Record},
+    submit::{self, Refusal, Submission, Submitted},
+    waiters::Ended,
+};
+
+/// How long a device may take to read a range of output.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// Tasks on one page.
+const PAGE: u32 = 100;
+
+/// `POST /api/tasks`: 202 with the task, or, with `Prefer: wait=N`, 200 with its result when it ended
+/// in time.
+pub(super) async fn submit(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let submission = async {
+        caller.needs(Scope::TasksRun)?;
+        let wait = preferred_wait(&headers)?;
+        let mut request: TaskRequest = read_json(request).await?;
+        if request.task_id.is_none() {
+            request.task_id = idempotency_key(&headers)?;
+        }
+        Ok(Submission {
+            key: caller.key.clone(),
+            source: caller.source,
+            request,
+            wait,
+        })
+    };
+    let submission = match submission.await {
+        Ok(submission) => submission,
+        Err(refused) => return super::problem(refused),
+    };
+    match submit::submit(&state, submission).await {
+        Ok(Submitted::Finished { record, .. }) => Json(view(&state, &record)).into_response(),
+        Ok(Submitted::Accepted { record, .. } | Submitted::WaitOver { record, .. }) => {
+            let location = [(header::LOCATION, task_url(&state, &record))];
+            (StatusCode::ACCEPTED, location, Json(view(&state, &record))).into_response()
+        }
+        Err(Refusal {
+            problem, task_id, ..
+        }) => with_retry_after(problem.code, problem_about(&problem, task_id.as_ref())),
+    }
+}
+
+/// RFC 7240: `Prefer: wait=10`.
+fn preferred_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let Some(prefer) = headers.get("prefer").and_then(|value| value.to_str().ok()) else {
+        return Ok(None);
+    };
+    let Some(wait) = prefer
+        .split([',', ';'])
+        .find_map(|p| p.trim().strip_prefix("wait="))
+    else {
+        return Ok(None);
+    };
+    match wait.trim_matches('"').parse::<u64>() {
+        Ok(seconds) if (1..=MAX_WAIT.as_secs()).contains(&seconds) => {
+            Ok(Some(Duration::from_secs(seconds)))
+        }
+        _ => Err(Problem::new(
+            ErrorCode::InvalidRequest,
+            "Prefer: wait must be 1 to 40 seconds",
+        )),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<deskhand_protocol::TaskName>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim_matches('"').parse().ok());
+    key.map(Some).ok_or_else(|| {
+        let error = "Idempotency-Key must be 1 to 128 characters of A-Z a-z 0-9 . _ : -";
+        Problem::new(ErrorCode::InvalidRequest, error)
+    })
+}
+
+/// Which tasks to list, as the query says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    status: Option<String>,
+    source: Option<String>,
+    action: Option<String>,
+    device: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Page {
+    tasks: Vec<TaskView>,
+    next_cursor: Option<String>,
+}
+
+/// `GET /api/tasks`: newest first. A key with `devices:read` sees all tasks of its devices, another
+/// its own.
+pub(super) async fn list(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let listed = async {
+        let Query(query) = query
+            .map_err(|rejection| Problem::new(ErrorCode::InvalidRequest, rejection.body_text()))?;
+        let filter = filter(&state, &caller, query)?;
+        let limit = filter.limit;
+        let records = state.broker.list(filter).await?;
+        let full = u32::try_from(records.len()).is_ok_and(|n| n == limit);
+        let next_cursor = records
+            .last()
+            .filter(|_| full)
+            .map(|last| last.task.task_id.to_string());
+        let tasks = records
+            .iter()
+            .map(|record| view(&state, record))
+            .map(without_output)
+            .collect();
+        Ok(Json(Page { tasks, next_cursor }))
+    };
+    respond(listed.await)
+}
+
+fn filter(state: &State, caller: &Caller, query: ListQuery) -> Result<ListFilter, Problem> {
+    let unknown = |what: &str, word: &str| {
+        Problem::new(
+            ErrorCode::InvalidRequest,
+            format!("{what}: unknown value `{word}`"),
+        )
+    };
+    let sees_all = caller.key.may(Scope::DevicesRead);
+    if !sees_all {
+        caller.needs(Scope::TasksRead)?;
+    }
+    let device = match &query.device {
+        Some(device) => Some(vec![
+            submit::choose_device(state, &caller.key, Some(device))?
+                .device_id
+                .clone(),
+        ]),
+        None => caller.key.view.devices.clone().filter(|_| sees_all),
+    };
+    Ok(ListFilter {
+        key: (!sees_all).then(|| caller.key.view.key_id.clone()),
+        devices: device,
+        status: query
+            .status
+            .map(|word| TaskStatus::parse(&word).ok_or_else(|| unknown("status", &word)))
+            .transpose()?,
+        source: query
+            .source
+            .map(|word| Source::parse(&word).ok_or_else(|| unknown("source", &word)))
+            .transpose()?,
+        action: query.action,
+        before: query
+            .cursor
+            .map(|cursor| cursor.parse().map_err(|_| unknown("cursor", &cursor)))
+            .transpose()?,
+        limit: query.limit.unwrap_or(PAGE).clamp(1, PAGE),
+    })
+}
+
+/// A list shows what happened; the output is one call away.
+fn without_output(mut task: TaskView) -> TaskView {
+    if let Some(result) = &mut task.result {
+        result.output = Default::default();
+        result.outcome.data = None;
+    }
+    task
+}
+
+/// `GET /api/tasks/{id}`.
+pub(super) async fn show(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    Path(task): Path<String>,
+) -> Response {
+    let shown = async {
+        let record = visible(&state, &caller, &task).await?;
+        Ok(Json(view(&state, &record)))
+    };
+    respond(shown.await)
+}
+
+/// `POST /api/tasks/{id}/cancel`: asks for the end, and answers with the task as it is then.
+pub(super) async fn cancel(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    Path(task): Path<String>,
+) -> Response {
+    let cancelled = async {
+        let record = visible(&state, &caller, &task).await?;
+        caller.needs(Scope::TasksRun)?;
+        let task_id = record.task.task_id;
+        match state.broker.cancel(task_id).await.map_err(Problem::from)? {
+            Cancelled::Now(record) => {
+                state
+                    .waiters
+                    .resolve(task_id, &Ended::Finished(std::sync::Arc::new(*record)));
+            }
+            Cancelled::Asked(device) => state.registry.cancel(&device, task_id),
+            Cancelled::Ended | Cancelled::Unknown => {}
+        }
+        let record = state
+            .broker
+            .get(task_id)
+            .await
+            .map_err(Problem::from)?
+            .unwrap_or(record);
+        Ok(Json(view(&state, &record)))
+    };
+    respond(cancelled.await)
+}
+
+/// Which bytes to read, as the query says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OutputQuery {
+    stream: Option<Stream>,
+    offset: Option<u64>,
+    limit: Option<u64>,
+}
+
+/// `GET /api/tasks/{id}/output`: exact bytes, read from the device.
+pub(super) async fn output(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    Path(task): Path<String>,
+    query: Result<Query<OutputQuery>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let read = async {
+        let Query(query) = query
+            .map_err(|rejection| Problem::new(ErrorCode::InvalidRequest, rejection.body_text()))?;
+        let record = visible(&state, &caller, &task).await?;
+        let request = DeviceRequest::Output {
+            task_id: record.task.task_id,
+            stream: query.stream.unwrap_or(Stream::Stdout),
+            offset: query.offset.unwrap_or(0),
+            limit: query
+                .limit
+                .unwrap_or(MAX_RANGE_BYTES)
+                .clamp(1, MAX_RANGE_BYTES),
+        };
+        let range = match state
+            .registry
+            .ask(&record.device, request, READ_WITHIN)
+            .await?
+        {
+            DeviceResponse::Output(range) => range,
+            DeviceResponse::Problem { problem } => return Err(problem),
+            _ => {
+                return Err(Problem::new(
+                    ErrorCode::Internal,
+                    "the device answered something else",
+                ));
+            }
+        };
+        let bytes = STANDARD.decode(&range.base64).map_err(|_| {
+            Problem::new(ErrorCode::Internal, "the device sent bytes we cannot read")
+        })?;
+        Ok((
+            [
+                (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+                (
+                    header::CONTENT_RANGE,
+                    content_range(range.offset, bytes.len(), range.total),
+                ),
+                (
+                    header::HeaderName::from_static("x-complete"),
+                    range.complete.to_string(),
+                ),
+            ],
+            bytes,
+        ))
+    };
+    respond(read.await)
+}
+
+/// RFC 9110 §14.4; a range without bytes has no other form than the length.
+fn content_range(offset: u64, n_bytes: usize, total: u64) -> String {
+    match n_bytes {
+        0 => format!("bytes */{total}"),
+        n => format!("bytes {offset}-{}/{total}", offset + n as u64 - 1),
+    }
+}
+
+/// Returns a task by its uid or the caller's own name for it; what a caller may not see is not there.
+pub(super) async fn visible(state: &State, caller: &Caller, task: &str) -> Result<Record, Problem> {
+    let not_found = || Problem::new(ErrorCode::NotFound, format!("there is no task `{task}`"));
+    let by_id = match task.parse::<TaskId>() {
+        Ok(task_id) => state.broker.get(task_id).await.map_err(Problem::from)?,
+        Err(_) => None,
+    };
+    let found = match (by_id, task.parse()) {
+        (Some(record), _) => Some(record),
+        (None, Ok(name)) => {
+            let key = caller.key.view.key_id.clone();
+            state.broker.find(key, name).await.map_err(Problem::from)?
+        }
+        (None, Err(_)) => None,
+    };
+    let record = found.ok_or_else(not_found)?;
+    let own = record.task.caller.key_id.as_ref() == Some(&caller.key.view.key_id);
+    let sees_own = own && (caller.key.may(Scope::TasksRead) || caller.key.may(Scope::TasksRun));
+    let sees_device = caller.key.may(Scope::DevicesRead) && caller.key.reaches(&record.device);
+    if sees_own || sees_device {
+        Ok(record)
+    } else {
+        Err(not_found())
+    }
+}
+
+/// The promised answer of `/webhook` for a task that was refused.
+pub(super) fn offline_answer(
+    refusal: &Refusal,
+) -> Option<deskhand_protocol::webhook::DeviceOffline> {
+    match refusal.problem.code {
+        ErrorCode::DeviceOffline | ErrorCode::NoDevice | ErrorCode::DevicePaused => {
+            Some(answer::device_offline(refusal, refusal.device.as_deref()))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,255 @@
+//! Caller keys: the table, and the copy in memory that every request is checked against.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use deskhand_protocol::{
+    DeviceId, ErrorCode, KeyId, Problem, Secret, Timestamp,
+    relay_request::{KeyView, Scope},
+};
+use deskhand_sqlite::{Database, Migration, Sync};
+use rusqlite::{Connection, Row, params};
+
+use crate::{
+    clock::{from_ms, now},
+    error::Fault,
+    token::{self, Hash, Kind},
+};
+
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "keys",
+    sql: "CREATE TABLE keys (
+        key_id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        hash BLOB NOT NULL,
+        scopes TEXT NOT NULL,
+        devices TEXT,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        last_used_at INTEGER
+    ) WITHOUT ROWID",
+};
+
+/// How exact the last-used time of a key is, in milliseconds.
+const LAST_USED_STEP_MS: i64 = 60_000;
+
+/// A caller key, as it is checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) view: KeyView,
+    hash: Hash,
+}
+
+impl Key {
+    /// Tells whether the key may do what needs the scope.
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.view
+            .scopes
+            .iter()
+            .any(|has| *has == scope || *has == Scope::Admin)
+    }
+
+    /// Tells whether the key reaches a device.
+    pub(crate) fn reaches(&self, device: &DeviceId) -> bool {
+        self.view
+            .devices
+            .as_ref()
+            .is_none_or(|devices| devices.contains(device))
+    }
+}
+
+/// All keys of a relay.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    db: Database,
+    by_id: Arc<RwLock<HashMap<KeyId, Arc<Key>>>>,
+}
+
+impl Keys {
+    /// Reads the keys into memory.
+    pub(crate) async fn load(db: Database) -> Result<Self, Fault> {
+        let keys = db.read(select).await?;
+        let by_id = keys
+            .into_iter()
+            .map(|key| (key.view.key_id.clone(), Arc::new(key)))
+            .collect();
+        Ok(Self {
+            db,
+            by_id: Arc::new(RwLock::new(by_id)),
+        })
+    }
+
+    /// Returns the key that was presented, if it is one and has not ended.
+    pub(crate) fn check(&self, presented: &str) -> Option<Arc<Key>> {
+        let (id, hash) = token::parse(Kind::Key, presented)?;
+        let id: KeyId = id.parse().ok()?;
+        let key = self.read().get(&id)?.clone();
+        let ended = key.view.expires_at.is_some_and(|end| end <= now());
+        if !token::same(&key.hash, &hash) || ended {
+            return None;
+        }
+        self.touch(&key);
+        Some(key)
+    }
+
+    /// Makes a key; the answer is the only place its secret is ever in the clear.
+    pub(crate) async fn create(
+        &self,
+        name: String,
+        scopes: Vec<Scope>,
+        devices: Option<Vec<DeviceId>>,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(KeyView, Secret), Problem> {
+        if name.trim().is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+            return Err(Problem::new(
+                ErrorCode::InvalidRequest,
+                "name must be 1 to 128 characters",
+            ));
+        }
+        if scopes.is_empty() {
+            return Err(Problem::new(
+                ErrorCode::InvalidRequest,
+                "a key needs at least one scope",
+            ));
+        }
+        if self.read().values().any(|key| key.view.name == name) {
+            let error = format!("there is a key called `{name}` already");
+            return Err(Problem::new(ErrorCode::InvalidRequest, error));
+        }
+        let key_id: KeyId = token::mint_id()
+            .map_err(Fault::from)?
+            .parse()
+            .expect("a minted id has the characters of an id");
+        let (secret, hash) = token::mint(Kind::Key, key_id.as_str()).map_err(Fault::from)?;
+        let view = KeyView {
+            key_id,
+            name,
+            scopes,
+            devices,
+            created_at: now(),
+            expires_at,
+            last_used_at: None,
+        };
+        let key = Key {
+            view: view.clone(),
+            hash,
+        };
+        let stored = key.clone();
+        self.db
+            .write(Sync::Full, move |c| insert(c, &stored))
+            .await
+            .map_err(Fault::from)?;
+        self.write().insert(view.key_id.clone(), Arc::new(key));
+        Ok((view, secret))
+    }
+
+    /// Ends a key, named by its id or its name.
+    pub(crate) async fn revoke(&self, key: &str) -> Result<KeyId, Problem> {
+        let found = self
+            .read()
+            .values()
+            .find(|k| k.view.key_id.as_str() == key || k.view.name == key)
+            .map(|k| k.view.key_id.clone());
+        let Some(key_id) = found else {
+            return Err(Problem::new(
+                ErrorCode::NotFound,
+                format!("there is no key `{key}`"),
+            ));
+        };
+        self.write().remove(&key_id);
+        let gone = key_id.clone();
+        self.db
+            .write(Sync::Full, move |c| {
+                c.execute("DELETE FROM keys WHERE key_id = ?1", [gone.as_str()])
+            })
+            .await
+            .map_err(Fault::from)?;
+        Ok(key_id)
+    }
+
+    /// Lists the keys, oldest first.
+    pub(crate) fn list(&self) -> Vec<KeyView> {
+        let mut views: Vec<KeyView> = self.read().values().map(|key| key.view.clone()).collect();
+        views.sort_by(|a, b| (a.created_at, &a.key_id).cmp(&(b.created_at, &b.key_id)));
+        views
+    }
+
+    /// Notes that a key was used, at most once a minute.
+    fn touch(&self, key: &Arc<Key>) {
+        let at = now();
+        let last = key.view.last_used_at.map_or(0, Timestamp::as_millisecond);
+        if at.as_millisecond() - last < LAST_USED_STEP_MS {
+            return;
+        }
+        let mut used = Key::clone(key);
+        used.view.last_used_at = Some(at);
+        let key_id = used.view.key_id.clone();
+        if let Some(entry) = self.write().get_mut(&key_id) {
+            *entry = Arc::new(used);
+        }
+        // Nobody waits for it: it is queued by the call, and only informs.
+        drop(self.db.write(Sync::Normal, move |c| {
+            c.execute(
+                "UPDATE keys SET last_used_at = ?2 WHERE key_id = ?1",
+                params![key_id.as_str(), at.as_millisecond()],
+            )
+        }));
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<KeyId, Arc<Key>>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<KeyId, Arc<Key>>> {
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn insert(c: &Connection, key: &Key) -> rusqlite::Result<usize> {
+    let scopes: Vec<&str> = key.view.scopes.iter().map(|scope| scope.as_str()).collect();
+    let devices = key.view.devices.as_ref().map(|devices| {
+        devices
+            .iter()
+            .map(DeviceId::as_str)
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
+    c.execute(
+        "INSERT INTO keys (key_id, name, hash, scopes, devices, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            key.view.key_id.as_str(),
+            key.view.name,
+            key.hash.as_slice(),
+            scopes.join(" "),
+            devices,
+            key.view.created_at.as_millisecond(),
+            key.view.expires_at.map(Timestamp::as_millisecond),
+        ],
+    )
+}
+
+fn select(c: &Connection) -> rusqlite::Result<Vec<Key>> {
+    c.prepare("SELECT key_id, name, hash, scopes, devices, created_at, expires_at, last_used_at FROM keys")?
+        .query_map([], row_to_key)?
+        .collect()
+}
+
+fn row_to_key(row: &Row<'_>) -> rusqlite::Result<Key> {
+    let scopes: String = row.get(3)?;
+    let devices: Option<String> = row.get(4)?;
+    Ok(Key {
+        view: KeyView {
+            key_id: crate::broker::text_id(row, 0)?,
+            name: row.get(1)?,
+            scopes: scopes.split(' ').filter_map(Scope::parse).collect(),
+            devices: devices.map(|ids| ids.split(' ').filter_map(|id| id.parse().ok()).collect()),
+            created_at: from_ms(row.get(5)?),
+            expires_at: row.get::<_, Option<i64>>(6)?.map(from_ms),
+            last_used_at: row.get::<_, Option<i64>>(7)?.map(from_ms),
+        },
+        hash: row.get(2)?,
+    })
+}
