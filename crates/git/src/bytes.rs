@@ -36,6 +36,20 @@ pub(crate) fn to_path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(to_os(bytes))
 }
 
+/// Returns some bytes as a path, without a copy where the platform's paths are bytes.
+pub(crate) fn as_path(bytes: &[u8]) -> Cow<'_, Path> {
+    #[cfg(unix)]
+    {
+        Cow::Borrowed(Path::new(
+            <OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes),
+        ))
+    }
+    #[cfg(not(unix))]
+    {
+        Cow::Owned(to_path(bytes))
+    }
+}
+
 /// Returns the bytes of a path.
 pub(crate) fn from_path(path: &Path) -> Bytes {
     from_os(path.as_os_str())

@@ -38,8 +38,7 @@ const NAMES: &[&str] = &[
     "count-objects",
     "credential",
     "credential-cache",
-    "credential-
-    cache--daemon",
+    "credential-cache--daemon",
     "credential-store",
     "cvsexportcommit",
     "cvsimport",
@@ -68,8 +67,7 @@ const NAMES: &[&str] = &[
     "gc",
     "get-tar-commit-id",
     "grep",
-    "hash-
-    object",
+    "hash-object",
     "help",
     "hook",
     "http-backend",
@@ -93,8 +91,7 @@ const NAMES: &[&str] = &[
     "merge-file",
     "merge-index",
     "merge-octopus",
-    "merge-one-
-    file",
+    "merge-one-file",
     "merge-ours",
     "merge-recursive",
     "merge-recursive-ours",
@@ -116,8 +113,7 @@ const NAMES: &[&str] = &[
     "patch-id",
     "pickaxe",
     "prune",
-    "prune-
-    packed",
+    "prune-packed",
     "pull",
     "push",
     "quiltimport",
@@ -167,8 +163,7 @@ const NAMES: &[&str] = &[
     "tag",
     "unpack-file",
     "unpack-objects",
-    "update-
-    index",
+    "update-index",
     "update-ref",
     "update-server-info",
     "upload-archive",

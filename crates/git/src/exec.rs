@@ -1,6 +1,6 @@
 //! From an argv to a verb: global options, aliases, dispatch, and how an early end becomes an answer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::sync::atomic::AtomicBool;
 
@@ -9,9 +9,9 @@ use crate::config::Config;
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
 use crate::{
-    branch, branch_edit, cat_file, check_ignore, command_names, config_show, describe, diff, log,
-    ls_files, ref_filter, remote, repo, rev_list, rev_parse, shortlog, show, stash, status, tag,
-    worktree_list,
+    add, branch, branch_edit, cat_file, check_ignore, command_names, commit, config_show, describe,
+    diff, log, ls_files, ref_filter, remote, repo, rev_list, rev_parse, shortlog, show, stash,
+    status, tag, worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -105,6 +105,7 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         stdin: request.stdin.as_deref().unwrap_or_default(),
         cancel,
         warnings: RefCell::default(),
+        wrote: Cell::new(false),
         depth: 0,
     };
     let Some(name) = rest.first() else {
@@ -115,7 +116,11 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
     };
     let done = (verb.run)(&call, &rest[1..], out);
     out.warn(call.warnings.borrow().as_slice());
-    done
+    match done {
+        // The command was begun here, so it ends here.
+        Err(Stop::NotNative(reason)) if call.wrote.get() => Err(Stop::fatal(reason)),
+        other => other,
+    }
 }
 
 /// Everything a verb knows about its call besides its own arguments.
@@ -128,6 +133,8 @@ pub(crate) struct Call<'a> {
     pub(crate) stdin: &'a [u8],
     pub(crate) cancel: Cancel<'a>,
     pub(crate) warnings: RefCell<Bytes>,
+    /// Set when something is about to be changed: from then on nothing is handed over.
+    pub(crate) wrote: Cell<bool>,
     /// How many repositories this one is nested in.
     pub(crate) depth: usize,
 }
@@ -308,6 +315,11 @@ fn reads(_args: &[Bytes]) -> Res<Plan> {
 
 const VERBS: &[Verb] = &[
     Verb {
+        name: "add",
+        plan: add::plan,
+        run: add::run,
+    },
+    Verb {
         name: "branch",
         plan: branch::plan,
         run: branch::run,
@@ -326,6 +338,11 @@ const VERBS: &[Verb] = &[
         name: "checkout",
         plan: branch_edit::plan_checkout,
         run: branch_edit::run_checkout,
+    },
+    Verb {
+        name: "commit",
+        plan: commit::plan,
+        run: commit::run,
     },
     Verb {
         name: "config",

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::exec::{Call, Globals};
 use crate::outcome::{Cancel, Res, Stop};
 use crate::repo;
-use crate::request::{Environment, OutputLimits, Request};
+use crate::request::{Environment, Request};
 
 /// A command line and the variables to add to (or replace in) the environment of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -390,9 +390,9 @@ fn configuration(request: &Request) -> Res<Config> {
         stdin: b"",
         cancel: Cancel(&cancel),
         warnings: Default::default(),
+        wrote: Default::default(),
         depth: 0,
     };
-    let _ = OutputLimits::default();
     match repo::locate(&call)? {
         Some((git_dir, common_dir)) => Config::load(&call, Some(&git_dir), Some(&common_dir)),
         None => Config::load(&call, None, None),
@@ -402,6 +402,7 @@ fn configuration(request: &Request) -> Res<Config> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::OutputLimits;
 
     fn request(argv: &[&str]) -> Request {
         Request {

@@ -3,6 +3,7 @@
 //! libgit2 takes longer to load a large index than git takes for the whole status.
 
 use std::fs;
+use std::ops::Range;
 
 use crate::bytes::{self, Bytes};
 use crate::id::Id;
@@ -75,6 +76,21 @@ impl Index {
         self.entries.partition_point(|e| self.path(e) < path)
     }
 
+    /// Returns the entries below a directory given with its slash, looked for among `within`.
+    pub(crate) fn below(&self, dir: &[u8], within: Range<usize>) -> Range<usize> {
+        let entries = &self.entries[within.clone()];
+        let start = entries.partition_point(|e| self.path(e) < dir);
+        let len = entries[start..].partition_point(|e| self.path(e).starts_with(dir));
+        within.start + start..within.start + start + len
+    }
+
+    /// Says whether a path has an entry among `within`.
+    pub(crate) fn contains(&self, path: &[u8], within: Range<usize>) -> bool {
+        self.entries[within]
+            .binary_search_by(|e| self.path(e).cmp(path))
+            .is_ok()
+    }
+
     /// Says whether any entry lies below a directory given with its slash.
     pub(crate) fn has_below(&self, dir: &[u8]) -> bool {
         let i = self.lower_bound(dir);
@@ -137,7 +153,11 @@ impl Index {
                     .paths
                     .extend_from_within(previous.start..previous.start + keep);
             }
-            let len = data[at..].iter().position(|b| *b == 0).ok_or_else(bad)?;
+            // The length is in the flags unless it does not fit, or version 4 shares a beginning.
+            let len = match usize::from(flags & 0xfff) {
+                len if len < 0xfff && version < 4 && data.get(at + len) == Some(&0) => len,
+                _ => data[at..].iter().position(|b| *b == 0).ok_or_else(bad)?,
+            };
             index.paths.extend_from_slice(&data[at..at + len]);
             at += len;
             if version == 4 {

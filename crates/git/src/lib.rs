@@ -16,6 +16,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod add;
 mod attr;
 mod branch;
 mod branch_edit;
@@ -25,6 +26,7 @@ mod check_ignore;
 mod columns;
 mod combined;
 mod command_names;
+mod commit;
 mod config;
 mod config_show;
 mod convert;

@@ -84,6 +84,7 @@ impl Repo<'_> {
         who: &Identity,
         message: &[u8],
     ) -> Res<()> {
+        self.call.wrote.set(true);
         let path = bytes::to_path(&bytes::join(&self.common_dir, name));
         let lock =
             bytes::to_path(&[&bytes::join(&self.common_dir, name), b".lock".as_slice()].concat());
@@ -138,8 +139,7 @@ impl Repo<'_> {
             || [b"refs/heads/".as_slice(), b"refs/remotes/", b"refs/notes/"]
                 .iter()
                 .any(|p| name.starts_with(p));
-        let is_kept = path.exists() || always || (wanted && usual);
-        if !is_kept {
+        if !(path.exists() || always || wanted && usual) {
             return;
         }
         if let Some(dir) = path.parent() {
@@ -167,15 +167,23 @@ impl Repo<'_> {
         let text =
             std::str::from_utf8(name).map_err(|_| Stop::not_native("a name that is not UTF-8"))?;
         let mut reference = self.git.find_reference(text)?;
+        self.call.wrote.set(true);
         reference.delete()?;
         let log = reflog::path(self, name);
         let _ = fs::remove_file(bytes::to_path(&log));
+        // libgit2 takes these two away as well when they are empty.
+        for dir in ["refs/heads", "refs/tags"] {
+            let _ = fs::create_dir_all(bytes::to_path(&bytes::join(
+                &self.common_dir,
+                dir.as_bytes(),
+            )));
+        }
         // Directories that are empty now go as well.
         for (file, kept) in [(log, 2), (bytes::join(&self.common_dir, name), 2)] {
             let base = file.len() - name.len();
             let mut end = name.len();
             while let Some(slash) = name[..end].iter().rposition(|b| *b == b'/') {
-                if name[..slash].iter().filter(|b| **b == b'/').count() + 1 < kept {
+                if name[..slash].iter().filter(|b| **b == b'/').count() < kept {
                     break;
                 }
                 if fs::remove_dir(bytes::to_path(&file[..base + slash])).is_err() {

@@ -69,6 +69,14 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     Ok(())
 }
 
+/// Prints the long form as `git commit` does when there is nothing to commit.
+pub(crate) fn print_for_commit(repo: &Repo<'_>, out: &mut Out) -> Res<()> {
+    let mut options = Options::new(repo, &Parsed::default())?;
+    options.for_commit = true;
+    let status = Status::collect(repo, &options, &Pathspec::default())?;
+    status_long::print(repo, &status, &options, out)
+}
+
 /// What was asked for, on the command line or by configuration.
 pub(crate) struct Options {
     form: Form,
@@ -84,6 +92,8 @@ pub(crate) struct Options {
     pub(crate) prefix: Bytes,
     pub(crate) quote: bool,
     pub(crate) hints: bool,
+    /// Printed by `git commit`, which words two things differently.
+    pub(crate) for_commit: bool,
 }
 
 impl Options {
@@ -174,6 +184,7 @@ impl Options {
             },
             quote: repo.quote_path()?,
             hints: config.bool("advice.statushints")?.unwrap_or(true),
+            for_commit: false,
         })
     }
 }

@@ -20,7 +20,11 @@ pub(crate) fn print(repo: &Repo<'_>, status: &Status, options: &Options, out: &m
     page.operation()?;
     if status.head.id.is_none() {
         page.line("");
-        page.line("No commits yet");
+        page.line(if options.for_commit {
+            "Initial commit"
+        } else {
+            "No commits yet"
+        });
         page.line("");
     }
     let staged = page.staged();
@@ -40,7 +44,7 @@ pub(crate) fn print(repo: &Repo<'_>, status: &Status, options: &Options, out: &m
 }
 
 /// Says how a branch stands to its upstream, a line each.
-pub(crate) fn tracking_lines(tracking: &Tracking, hints: bool) -> Vec<String> {
+pub(crate) fn tracking_lines(tracking: &Tracking, hints: bool, for_commit: bool) -> Vec<String> {
     let upstream = lossy(&tracking.upstream);
     let mut lines = Vec::new();
     let hint = |lines: &mut Vec<String>, text: &str| {
@@ -85,6 +89,9 @@ pub(crate) fn tracking_lines(tracking: &Tracking, hints: bool) -> Vec<String> {
                 "and have {ours} and {theirs} different {} each, respectively.",
                 plural(ours + theirs)
             ));
+            if for_commit {
+                return lines;
+            }
             hint(
                 &mut lines,
                 "use \"git pull\" if you want to integrate the remote branch with yours",
@@ -154,7 +161,7 @@ impl Page<'_> {
         if self.status.head.id.is_some()
             && let Some(tracking) = &self.status.tracking
         {
-            for line in tracking_lines(tracking, self.options.hints) {
+            for line in tracking_lines(tracking, self.options.hints, self.options.for_commit) {
                 self.line(&line);
             }
             self.line("");

@@ -1,6 +1,6 @@
 //! Submodules: what commit they are at, and whether their own work trees are changed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::bytes;
 use crate::exec::{Call, Globals};
@@ -112,6 +112,7 @@ fn with_repo<T>(repo: &Repo<'_>, path: &[u8], with: impl FnOnce(&Repo<'_>) -> Re
         stdin: b"",
         cancel: repo.call.cancel,
         warnings: RefCell::default(),
+        wrote: Cell::new(false),
         depth: repo.call.depth + 1,
     };
     with(&Repo::open(&call)?)

@@ -1,6 +1,7 @@
 //! Files that are not in the index: untracked ones, and ignored ones where they are asked for.
 
 use std::fs;
+use std::ops::Range;
 
 use crate::bytes::{self, Bytes};
 use crate::ignore::Ignore;
@@ -54,7 +55,7 @@ pub(crate) fn list(repo: &Repo<'_>, index: &Index, spec: &Pathspec, wanted: Want
         top: top.to_vec(),
     };
     let mut lists = Lists::default();
-    walk.tracked_directory(b"", &mut lists)?;
+    walk.tracked_directory(b"", 0..index.entries.len(), &mut lists)?;
     // A directory in the place of a tracked file is that file's deletion, nothing else.
     let is_other =
         |path: &Bytes| path.last() != Some(&b'/') || index.find(&path[..path.len() - 1]).is_none();
@@ -120,11 +121,11 @@ impl Walk<'_> {
     }
 
     /// Visits a directory that has tracked files (or is the top).
-    fn tracked_directory(&self, dir: &[u8], lists: &mut Lists) -> Res<()> {
+    fn tracked_directory(&self, dir: &[u8], entries: Range<usize>, lists: &mut Lists) -> Res<()> {
         for child in self.children(dir)? {
             let mut path = [dir, child.name.as_slice()].concat();
             if !child.is_directory {
-                if self.index.find(&path).is_none() && self.means(&path) {
+                if !self.index.contains(&path, entries.clone()) && self.means(&path) {
                     self.file(path, lists);
                 }
                 continue;
@@ -133,8 +134,9 @@ impl Walk<'_> {
             if !self.spec.is_empty() && !self.spec.may_match_below(&path) && !self.means(&path) {
                 continue;
             }
-            if self.index.has_below(&path) {
-                self.tracked_directory(&path, lists)?;
+            let below = self.index.below(&path, entries.clone());
+            if !below.is_empty() {
+                self.tracked_directory(&path, below, lists)?;
             } else if self
                 .index
                 .find(&path[..path.len() - 1])

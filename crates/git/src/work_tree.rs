@@ -126,7 +126,7 @@ fn preload(repo: &Repo<'_>, look: &Look<'_>, index: &Index) -> Vec<bool> {
                     }
                     full.truncate(top.len());
                     full.extend_from_slice(index.path(entry));
-                    let Ok(meta) = fs::symlink_metadata(bytes::to_path(&full)) else {
+                    let Ok(meta) = fs::symlink_metadata(bytes::as_path(&full)) else {
                         continue;
                     };
                     *result = (meta.is_file() || meta.is_symlink())
@@ -234,7 +234,7 @@ impl<'r> Look<'r> {
         }
         self.full.truncate(self.top.len());
         self.full.extend_from_slice(path);
-        let meta = fs::symlink_metadata(bytes::to_path(&self.full)).ok();
+        let meta = fs::symlink_metadata(bytes::as_path(&self.full)).ok();
         let meta = match meta {
             Some(meta) if self.is_below_real_directory(path) => meta,
             // With a sparse checkout, a file that is there after all counts again.
@@ -322,7 +322,7 @@ impl<'r> Look<'r> {
             .chain([dir.len()]);
         for end in ends.filter(|end| *end > from) {
             let full = [self.top.as_slice(), &dir[..end]].concat();
-            if fs::symlink_metadata(bytes::to_path(&full)).is_ok_and(|m| m.is_symlink()) {
+            if fs::symlink_metadata(bytes::as_path(&full)).is_ok_and(|m| m.is_symlink()) {
                 real = false;
                 break;
             }

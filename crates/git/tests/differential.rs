@@ -3,7 +3,7 @@
 //! Needs git 2.47 (`DESKHAND_GIT`, else the first `git` in `PATH`); with another version nothing can be compared and
 //! the test says so. `DESKHAND_GIT_STATES` and `DESKHAND_GIT_VERBOSE` narrow it and show differences.
 
-#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -51,7 +51,7 @@ fn answers_are_git_s() {
         .into_iter()
         .filter(|s| wanted.as_ref().is_none_or(|w| w.split(',').any(|w| w == s)))
         .collect();
-    let cases = cases();
+    let cases = cases("argv.txt");
     let tallies: Mutex<BTreeMap<(u8, String), Tally>> = Mutex::default();
     let reports: Mutex<Vec<String>> = Mutex::default();
     let next = std::sync::atomic::AtomicUsize::new(0);
@@ -97,6 +97,167 @@ fn answers_are_git_s() {
     let identical =
         1.0 - wrong.len() as f64 / tallies.values().map(|t| t.total).sum::<usize>() as f64;
     assert!(identical >= 0.995, "{summary}\n{}", first.join("\n"));
+}
+
+/// States the writing argv run in.
+const WRITE_STATES: &[&str] = &[
+    "unborn_staged",
+    "dirty",
+    "staged",
+    "odd_names",
+    "crlf",
+    "detached",
+    "branches",
+    "upstream_ahead",
+    "dir_for_file",
+];
+
+/// Argv that write, each on two copies of a state at the same path: answer and what is left behind must agree.
+#[test]
+fn writes_leave_what_git_leaves() {
+    let Some(git) = reference_git() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let home = root.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(
+        home.join(".gitconfig"),
+        "[user]\n\tname = Test Person\n\temail = test@example.org\n",
+    )
+    .unwrap();
+    let mut env = environment(&home, &git);
+    env.set("GIT_AUTHOR_DATE", "1750000000 +0100");
+    env.set("GIT_COMMITTER_DATE", "1750000100 +0200");
+    deskhand_git::init(&env);
+    let wanted = std::env::var("DESKHAND_GIT_STATES").ok();
+    let mut wrong = Vec::new();
+    let (mut total, mut native) = (0, 0);
+    for state in WRITE_STATES.iter().copied() {
+        if wanted
+            .as_ref()
+            .is_some_and(|w| !w.split(',').any(|w| w == state))
+        {
+            continue;
+        }
+        let template = root.path().join("template");
+        let work = root.path().join("work");
+        build(state, &work, &env);
+        copy(&work, &template);
+        let before = snapshot(&git, &work, &env);
+        for (_, argv) in cases("writes.txt") {
+            total += 1;
+            let shown = argv
+                .iter()
+                .map(|a| a.to_string_lossy())
+                .collect::<Vec<_>>()
+                .join(" ");
+            let request = Request {
+                argv: std::iter::once(OsString::from("git"))
+                    .chain(argv.iter().cloned())
+                    .collect(),
+                cwd: work.clone(),
+                env: env.clone(),
+                stdin: None,
+                limits: OutputLimits::default(),
+            };
+            let ours = match deskhand_git::exec(&request, &AtomicBool::new(false)) {
+                Exec::Answer(answer) => answer,
+                Exec::NotNative(not) => {
+                    if std::env::var_os("DESKHAND_GIT_VERBOSE").is_some()
+                        && snapshot(&git, &work, &env) != before
+                    {
+                        wrong.push(format!(
+                            "[{state}] {shown}: changed something and was handed over ({})",
+                            not.reason
+                        ));
+                        copy(&template, &work);
+                    }
+                    if std::env::var_os("DESKHAND_GIT_VERBOSE").is_some() {
+                        wrong.push(format!("[{state}] {shown}: handed over: {}", not.reason));
+                    }
+                    continue;
+                }
+            };
+            native += 1;
+            let our_state = snapshot(&git, &work, &env);
+            copy(&template, &work);
+            let theirs = Command::new(&git)
+                .args(&argv)
+                .current_dir(&work)
+                .env_clear()
+                .envs(env.iter())
+                .output()
+                .unwrap();
+            let their_state = snapshot(&git, &work, &env);
+            copy(&template, &work);
+            if ours.stdout != theirs.stdout || Some(ours.returncode) != theirs.status.code() {
+                wrong.push(format!(
+                    "[{state}] {shown}: {} {:?} / {:?} {:?} {:?}",
+                    ours.returncode,
+                    String::from_utf8_lossy(&ours.stdout),
+                    theirs.status.code(),
+                    String::from_utf8_lossy(&theirs.stdout),
+                    String::from_utf8_lossy(&theirs.stderr)
+                ));
+            }
+            for (a, b) in our_state.iter().zip(&their_state) {
+                if a != b {
+                    wrong.push(format!("[{state}] {shown}: left {a:?}\n  git left {b:?}"));
+                }
+            }
+        }
+        std::fs::remove_dir_all(&template).unwrap();
+        std::fs::remove_dir_all(&work).unwrap();
+    }
+    assert!(
+        wrong.is_empty(),
+        "{total} cases, {native} native, {} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// Makes `to` a copy of `from`, with the times of the files.
+fn copy(from: &Path, to: &Path) {
+    if to.exists() {
+        std::fs::remove_dir_all(to).unwrap();
+    }
+    assert!(
+        Command::new("cp")
+            .arg("-a")
+            .args([from, to])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// What is in a repository that a command may have changed.
+fn snapshot(git: &Path, dir: &Path, env: &Environment) -> Vec<String> {
+    let run = |args: &[&str]| {
+        let output = Command::new(git)
+            .args(args)
+            .current_dir(dir)
+            .env_clear()
+            .envs(env.iter())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let mut parts = vec![
+        run(&["for-each-ref"]),
+        run(&["symbolic-ref", "-q", "HEAD"]),
+        run(&["rev-parse", "HEAD"]),
+        run(&["ls-files", "-s"]),
+        run(&["--no-optional-locks", "status", "--porcelain", "--ignored"]),
+        run(&["config", "--list", "--local"]),
+    ];
+    let find = Command::new("bash")
+        .args(["-c", "cd .git 2>/dev/null && find logs -type f | sort | while read f; do echo \"== $f\"; cat \"$f\"; done; ls refs/heads refs/tags; ls *.lock; cat COMMIT_EDITMSG"])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    parts.push(String::from_utf8_lossy(&find.stdout).into_owned());
+    parts
 }
 
 fn tier(tallies: &BTreeMap<(u8, String), Tally>, tier: u8) -> Tally {
@@ -206,8 +367,8 @@ fn build(state: &str, dir: &Path, env: &Environment) {
     );
 }
 
-fn cases() -> Vec<(u8, Vec<OsString>)> {
-    let text = std::fs::read_to_string(scripts().join("argv.txt")).unwrap();
+fn cases(file: &str) -> Vec<(u8, Vec<OsString>)> {
+    let text = std::fs::read_to_string(scripts().join(file)).unwrap();
     text.lines()
         .filter(|l| !l.is_empty() && !l.starts_with('#'))
         .map(|line| {
