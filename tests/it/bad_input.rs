@@ -1,6 +1,6 @@
 //! Bad input gets a clear error with a stable code, never a 500, and never an execution.
 
-use deskhand_tests::{TestRelay, relay_and_device, task};
+use deskhand_tests::{TestRelay, TestRepo, relay_and_device, task};
 use serde_json::{Value, json};
 
 fn shell(params: Value) -> Value {
@@ -274,4 +274,41 @@ async fn a_relay_without_devices_says_so() {
         "{}",
         answer.body
     );
+}
+
+#[tokio::test]
+async fn a_repository_that_points_out_of_its_workspace_is_not_read() {
+    let (_relay, device, caller) = relay_and_device().await;
+    let outside = device.user_home().join("private");
+    let private = TestRepo::dirty(&outside);
+    private.write("README.md", "the secret\n");
+    let inside = device.workspace().join("inside");
+    let repo = TestRepo::dirty(&inside);
+    let denied = async |id: &str, dir: &str| {
+        let answer = caller.git(id, &["git", "diff"], dir).await;
+        assert_eq!(answer.body["code"], "not_native", "{}", answer.body);
+        assert!(
+            !answer.body.to_string().contains("secret"),
+            "{}",
+            answer.body
+        );
+    };
+
+    repo.git(&["config", "core.worktree", outside.to_str().unwrap()]);
+    denied("work-tree", repo.dir()).await;
+
+    let linked = device.workspace().join("linked");
+    std::fs::create_dir(&linked).unwrap();
+    std::fs::write(
+        linked.join(".git"),
+        format!("gitdir: {}/.git\n", outside.display()),
+    )
+    .unwrap();
+    denied("gitfile", linked.to_str().unwrap()).await;
+
+    let borrowed = device.workspace().join("borrowed");
+    let repo = TestRepo::dirty(&borrowed);
+    let objects = format!("{}/.git/objects\n", outside.display());
+    repo.write(".git/objects/info/alternates", &objects);
+    denied("alternates", repo.dir()).await;
 }

@@ -221,16 +221,16 @@ impl Attempt {
     async fn execute(mut self, permit: Permit) -> Result<End, Stopped> {
         let ran = match Executor::from(permit) {
             Executor::Echo(echo) => return self.echo(executor::echo(echo)).await,
-            Executor::Git(git, dir) => {
+            Executor::Git(git, place) => {
                 let environment = self.device.git_environment.clone();
                 if self.task.action.is_repeatable() {
-                    let running = git::start(git, dir, environment);
+                    let running = git::start(git, place, environment);
                     // Dropping it does no harm: it reads.
                     self.start().await.inspect_err(|_| running.stop())?;
                     self.watch_git(running).await
                 } else {
                     self.start().await?;
-                    self.watch_git(git::start(git, dir, environment)).await
+                    self.watch_git(git::start(git, place, environment)).await
                 }
             }
             Executor::Shell(shell, place) => {

@@ -4,7 +4,7 @@
 pub(crate) mod git;
 pub(crate) mod shell;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use deskhand_policy::{Grant, Permit};
 use deskhand_protocol::{
@@ -22,7 +22,7 @@ pub(crate) enum Executor {
     /// Says a text back.
     Echo(EchoAction),
     /// Asks the native engine.
-    Git(GitAction, PathBuf),
+    Git(GitAction, shell::Place),
     /// Starts a program in the sandbox.
     Shell(ShellAction, shell::Place),
     /// The permit does not fit its action; policy never makes such a one.
@@ -33,7 +33,9 @@ impl From<Permit> for Executor {
     fn from(permit: Permit) -> Self {
         match permit.into_parts() {
             (Action::Echo(echo), _) => Executor::Echo(echo),
-            (Action::Git(git), Grant::Directory { dir, .. }) => Executor::Git(git, dir),
+            (Action::Git(git), Grant::Directory { dir, workspace }) => {
+                Executor::Git(git, shell::Place { dir, workspace })
+            }
             (Action::Shell(shell), Grant::Directory { dir, workspace }) => {
                 Executor::Shell(shell, shell::Place { dir, workspace })
             }

@@ -54,6 +54,7 @@ fn main() -> std::io::Result<()> {
                 cwd: directory.clone(),
                 env: env.clone(),
                 stdin: None,
+                within: None,
                 limits: OutputLimits::default(),
             };
             let (mut native, mut spawned) = (Vec::new(), Vec::new());

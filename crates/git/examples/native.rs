@@ -18,6 +18,7 @@ fn main() -> std::io::Result<()> {
         cwd: std::env::current_dir()?,
         env,
         stdin: None,
+        within: None,
         limits: OutputLimits::default(),
     };
     let code = match deskhand_git::exec(&request, &AtomicBool::new(false)) {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use crate::bytes::{self, Bytes, lossy};
@@ -101,6 +102,7 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
     let call = Call {
         env: &request.env,
         cwd,
+        within: request.within.as_deref(),
         globals,
         stdin: request.stdin.as_deref().unwrap_or_default(),
         cancel,
@@ -128,6 +130,7 @@ pub(crate) struct Call<'a> {
     pub(crate) env: &'a Environment,
     /// The directory after `-C`, absolute, without symbolic links.
     pub(crate) cwd: Bytes,
+    pub(crate) within: Option<&'a Path>,
     pub(crate) globals: Globals,
     #[expect(dead_code, reason = "verbs that read standard input come next")]
     pub(crate) stdin: &'a [u8],

@@ -386,6 +386,7 @@ fn configuration(request: &Request) -> Res<Config> {
     let call = Call {
         env: &request.env,
         cwd,
+        within: None,
         globals,
         stdin: b"",
         cancel: Cancel(&cancel),
@@ -407,6 +408,7 @@ mod tests {
     fn request(argv: &[&str]) -> Request {
         Request {
             argv: argv.iter().map(|a| OsString::from(*a)).collect(),
+            within: None,
             cwd: std::env::temp_dir(),
             env: Environment::default(),
             stdin: None,

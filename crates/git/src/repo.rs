@@ -64,6 +64,7 @@ impl<'a> Repo<'a> {
         let config = Config::load(call, Some(&found.git_dir), Some(&common_dir))?;
         check_format(&config)?;
         let (work_tree, is_bare) = work_tree(call, &found, &config)?;
+        refuse_outside(call, &found.git_dir, &common_dir, work_tree.as_deref())?;
         let prefix = match &work_tree {
             Some(top) => prefix_below(&call.cwd, top),
             None => None,
@@ -661,6 +662,33 @@ fn check_format(config: &Config) -> Res<()> {
         .is_some_and(|v| v == b"explicit")
     {
         return Err(Stop::not_native("safe.bareRepository"));
+    }
+    Ok(())
+}
+
+/// Refuses a repository that reaches outside of where the caller may look.
+fn refuse_outside(
+    call: &Call<'_>,
+    git_dir: &[u8],
+    common_dir: &[u8],
+    work_tree: Option<&[u8]>,
+) -> Res<()> {
+    let Some(within) = call.within else {
+        return Ok(());
+    };
+    let is_inside = |path: &[u8]| {
+        fs::canonicalize(bytes::to_path(path)).is_ok_and(|path| path.starts_with(within))
+    };
+    let places = [Some(git_dir), Some(common_dir), work_tree];
+    let objects = bytes::join(common_dir, b"objects");
+    let alternates = bytes::join(&objects, b"info/alternates");
+    if !places.into_iter().flatten().all(is_inside)
+        || !is_inside(&objects)
+        || bytes::to_path(&alternates).exists()
+    {
+        return Err(Stop::not_native(
+            "a repository that reaches outside of the workspace",
+        ));
     }
     Ok(())
 }

@@ -13,6 +13,9 @@ pub struct Request {
     pub argv: Vec<OsString>,
     /// The absolute directory the command runs in.
     pub cwd: PathBuf,
+    /// A canonical directory that the repository has to lie in, with its work tree and its objects: one that reaches
+    /// outside is not native. Its own configuration could point anywhere.
+    pub within: Option<PathBuf>,
     /// The variables git would read.
     pub env: Environment,
     /// What the command would read from standard input; `None` is an empty input.

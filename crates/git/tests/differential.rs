@@ -157,6 +157,7 @@ fn writes_leave_what_git_leaves() {
                 cwd: work.clone(),
                 env: env.clone(),
                 stdin: None,
+                within: None,
                 limits: OutputLimits::default(),
             };
             let ours = match deskhand_git::exec(&request, &AtomicBool::new(false)) {
@@ -428,6 +429,7 @@ fn compare(
         cwd: dir.to_path_buf(),
         env: env.clone(),
         stdin: None,
+        within: None,
         limits: OutputLimits::default(),
     };
     let shown = argv

@@ -116,6 +116,7 @@ fn request(argv: &[&str], repo: &Path, env: &Environment) -> Request {
         cwd: repo.to_path_buf(),
         env: env.clone(),
         stdin: None,
+        within: None,
         limits: OutputLimits::default(),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +19,7 @@ use deskhand_protocol::{
 };
 use tokio::task::JoinHandle;
 
-use super::{Piece, Ran, pieces};
+use super::{Piece, Ran, pieces, shell::Place};
 use crate::excerpt::{self, Ends};
 
 /// A git command under way.
@@ -32,10 +31,10 @@ pub(crate) struct Running {
 }
 
 /// Starts a git command.
-pub(crate) fn start(git: GitAction, dir: PathBuf, environment: Environment) -> Running {
+pub(crate) fn start(git: GitAction, place: Place, environment: Environment) -> Running {
     let cancel = Arc::new(AtomicBool::new(false));
     let cancelled = cancel.clone();
-    let done = tokio::task::spawn_blocking(move || execute(git, dir, environment, &cancelled));
+    let done = tokio::task::spawn_blocking(move || execute(git, place, environment, &cancelled));
     Running { cancel, done }
 }
 
@@ -57,7 +56,7 @@ impl Running {
     }
 }
 
-fn execute(git: GitAction, cwd: PathBuf, env: Environment, cancel: &AtomicBool) -> Ran {
+fn execute(git: GitAction, place: Place, env: Environment, cancel: &AtomicBool) -> Ran {
     let argv: Vec<OsString> = match git.command.words() {
         Ok(words) => words.into_iter().map(Into::into).collect(),
         Err(error) => {
@@ -67,7 +66,8 @@ fn execute(git: GitAction, cwd: PathBuf, env: Environment, cancel: &AtomicBool) 
     };
     let request = Request {
         argv,
-        cwd,
+        cwd: place.dir,
+        within: Some(place.workspace),
         env,
         stdin: None,
         limits: OutputLimits {

@@ -23,6 +23,7 @@ pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<
         cwd: std::env::current_dir().context("find the current directory")?,
         env,
         stdin: None,
+        within: None,
         limits: OutputLimits::default(),
     };
     let answer =
