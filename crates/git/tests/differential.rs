@@ -1,7 +1,8 @@
 //! Every argv of `argv.txt` in every state of `states.sh`, here and by the real git: output and exit code must agree.
 //!
 //! Needs git 2.47 (`DESKHAND_GIT`, else the first `git` in `PATH`); with another version nothing can be compared and
-//! the test says so. `DESKHAND_GIT_STATES` and `DESKHAND_GIT_VERBOSE` narrow it and show differences.
+//! the test says so. `DESKHAND_GIT_STATES` narrows it, `DESKHAND_GIT_ALL`
+//! widens it by `argv_more.txt`, `DESKHAND_GIT_REPORT` names a file for the table and every difference.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -51,7 +52,10 @@ fn answers_are_git_s() {
         .into_iter()
         .filter(|s| wanted.as_ref().is_none_or(|w| w.split(',').any(|w| w == s)))
         .collect();
-    let cases = cases("argv.txt");
+    let mut cases = cases("argv.txt");
+    if std::env::var_os("DESKHAND_GIT_ALL").is_some() {
+        cases.extend(self::cases("argv_more.txt"));
+    }
     let tallies: Mutex<BTreeMap<(u8, String), Tally>> = Mutex::default();
     let reports: Mutex<Vec<String>> = Mutex::default();
     let next = std::sync::atomic::AtomicUsize::new(0);
