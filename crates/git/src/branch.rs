@@ -365,13 +365,11 @@ impl Keep {
                 "no-contains" => keep.contains.push((commit()?, false)),
                 "merged" => keep.merged.push((commit()?, true)),
                 "no-merged" => keep.merged.push((commit()?, false)),
-                "points-at" => {
-                    if repo.resolve(text)?.is_none() {
-                        return Err(Stop::error(
-                            129,
-                            format!("malformed object name '{}'", lossy(text)),
-                        ));
-                    }
+                "points-at" if repo.resolve(text)?.is_none() => {
+                    return Err(Stop::error(
+                        129,
+                        format!("malformed object name '{}'", lossy(text)),
+                    ));
                 }
                 _ => {}
             }
