@@ -7,7 +7,7 @@ use crate::bytes::{Bytes, lossy};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::operation::Operation;
-use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, value};
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, unless_last, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::pretty;
 use crate::refs::Ref;
@@ -24,11 +24,11 @@ const OPTIONS: &[Spec] = &[
     flag("show-current", None),
     maybe("color", None).or_no(),
     maybe("column", None).or_no(),
-    value("contains", None),
-    value("no-contains", None),
-    maybe("merged", None),
-    maybe("no-merged", None),
-    value("points-at", None),
+    unless_last("contains"),
+    unless_last("no-contains"),
+    unless_last("merged"),
+    unless_last("no-merged"),
+    unless_last("points-at"),
     value("sort", None),
     flag("ignore-case", Some(b'i')),
     maybe("abbrev", None).or_no(),
@@ -365,7 +365,12 @@ impl Keep {
                 "no-contains" => keep.contains.push((commit()?, false)),
                 "merged" => keep.merged.push((commit()?, true)),
                 "no-merged" => keep.merged.push((commit()?, false)),
-                "points-at" => {}
+                "points-at" if repo.resolve(text)?.is_none() => {
+                    return Err(Stop::error(
+                        129,
+                        format!("malformed object name '{}'", lossy(text)),
+                    ));
+                }
                 _ => {}
             }
         }
@@ -382,7 +387,7 @@ impl Keep {
         let Some(given) = parsed.last("points-at") else {
             return Ok(true);
         };
-        let Some(id) = repo.resolve(given.text())? else {
+        let Some(id) = repo.resolve(given.value.as_deref().unwrap_or(b"HEAD"))? else {
             return Err(Stop::error(
                 129,
                 format!("malformed object name {}", lossy(given.text())),

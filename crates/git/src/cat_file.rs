@@ -212,7 +212,7 @@ impl TreeWalk<'_> {
                 }
                 dir.push(b'/');
                 self.directory(entry.id, dir, out)?;
-            } else if named && (!self.only_trees || is_tree) {
+            } else if named && (!self.only_trees || is_tree || mode::is_commit(entry.mode)) {
                 self.list.line(&entry, dir, out)?;
             }
             dir.truncate(len);

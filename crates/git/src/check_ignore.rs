@@ -39,6 +39,15 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         let full = bytes::to_path(&bytes::join(&top, &path));
         let is_directory = arg.ends_with(b"/") || full.is_dir();
         let path = path.strip_suffix(b"/").unwrap_or(&path).to_vec();
+        let in_submodule = index.entries.iter().any(|e| {
+            let top = index.path(e);
+            crate::object::mode::is_commit(e.mode)
+                && path.starts_with(top)
+                && path.get(top.len()) == Some(&b'/')
+        });
+        if in_submodule {
+            return Err(Stop::not_native("a path in a submodule"));
+        }
         let tracked = !parsed.has("no-index")
             && (index.find(&path).is_some() || index.has_below(&[path.as_slice(), b"/"].concat()));
         let rule = if tracked || path.is_empty() {

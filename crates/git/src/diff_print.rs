@@ -56,9 +56,8 @@ pub(crate) fn print(
     let mut separate = false;
     if forms.raw || forms.name_only || forms.name_status {
         // Where git looked for renames, it knows the ids of new files by now.
-        let knows_ids = options.renames.is_some()
-            && pairs.iter().any(|p| p.status == b'A')
-            && pairs.iter().any(|p| p.status == b'D');
+        let has = |letters: &[u8]| pairs.iter().any(|p| letters.contains(&p.status));
+        let knows_ids = options.renames.is_some() && (has(b"RC") || has(b"A") && has(b"D"));
         for pair in pairs {
             print_name(contents, pair, options, knows_ids, out)?;
         }
@@ -167,7 +166,7 @@ fn print_name(
             pair.new.mode,
             short(pair.old.id)?
         ));
-        let new_id = if knows_ids && pair.status == b'A' {
+        let new_id = if knows_ids && matches!(pair.status, b'A' | b'R' | b'C') {
             contents.id(&pair.new)?
         } else {
             pair.new.id

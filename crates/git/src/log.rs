@@ -547,15 +547,23 @@ impl<'p> Printer<'p> {
         reflog: Option<&ReflogNames>,
         out: &mut Out,
     ) -> Res<()> {
-        self.note(step);
         let pairs = self.changes(step)?;
+        // With a filter, only what passes it is shown at all.
+        if self.settings.diff.filter.is_some() && pairs.as_ref().is_none_or(Vec::is_empty) {
+            return Ok(());
+        }
+        self.note(step);
         self.message(step, reflog, out)?;
-        if self.is_combined(step)? {
+        if self.is_combined(step) {
             // Here git ends the message with an empty line, whether or not a path follows.
-            out.put(if self.settings.diff.nul { "\0" } else { "\n" });
+            let template_is_empty =
+                matches!(&self.settings.pretty, Pretty::Template(t, _) if t.is_empty());
+            if !template_is_empty {
+                out.put(if self.settings.diff.nul { "\0" } else { "\n" });
+            }
             return self.combined(step, out);
         }
-        let Some(pairs) = pairs.filter(|p| !p.is_empty()) else {
+        let Some(pairs) = pairs.filter(|p| !p.is_empty() && self.settings.diff.forms.any()) else {
             return Ok(());
         };
         let settings = self.settings;
@@ -581,7 +589,7 @@ impl<'p> Printer<'p> {
     /// Lists what a commit changed; `None` when no diff is shown.
     fn changes(&self, step: &Step) -> Res<Option<Vec<Pair>>> {
         let settings = self.settings;
-        if !settings.diff.forms.any() {
+        if !settings.diff.forms.any() && settings.diff.filter.is_none() {
             return Ok(None);
         }
         let repo = self.contents.repo;
@@ -601,13 +609,10 @@ impl<'p> Printer<'p> {
     }
 
     /// Says whether a commit is a merge whose diffs against all parents are shown at once.
-    fn is_combined(&self, step: &Step) -> Res<bool> {
-        let template_is_empty =
-            matches!(&self.settings.pretty, Pretty::Template(t, _) if t.is_empty());
-        Ok(self.settings.merges == Merges::DenseCombined
+    fn is_combined(&self, step: &Step) -> bool {
+        self.settings.merges == Merges::DenseCombined
             && self.settings.diff.forms.any()
-            && !template_is_empty
-            && step.commit.parents.len() > 1)
+            && step.commit.parents.len() > 1
     }
 
     /// Prints what a merge changed against all of its parents.

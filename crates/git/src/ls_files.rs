@@ -20,7 +20,6 @@ const OPTIONS: &[Spec] = &[
     flag("unmerged", Some(b'u')),
     flag("zero", Some(b'z')),
     flag("exclude-standard", None),
-    flag("directory", None),
     flag("full-name", None),
     flag("error-unmatch", None),
     flag("deduplicate", None),
@@ -55,6 +54,15 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let means = |path: &[u8]| {
         path.starts_with(&here) && spec.matches(path) || !spec.is_empty() && spec.matches(path)
     };
+    if !spec.is_empty()
+        && !stages
+        && index
+            .entries
+            .iter()
+            .any(|e| e.stage > 0 && spec.matches(index.path(e)))
+    {
+        return Err(Stop::not_native("a list of some conflicts"));
+    }
     let printer = Printer {
         repo: &repo,
         nul: has("zero"),
@@ -69,7 +77,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             spec.clone()
         };
         let wanted = Wanted {
-            collapse: has("directory"),
+            collapse: false,
             ignored: Ignored::No,
         };
         for path in untracked::list(&repo, &index, &here_spec, wanted)?.untracked {

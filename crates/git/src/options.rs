@@ -15,6 +15,8 @@ pub(crate) enum Takes {
     Value,
     /// A value only when attached.
     Maybe,
+    /// A value, attached or as the next argument; none only at the end of the command line.
+    UnlessLast,
 }
 
 /// One option a verb accepts.
@@ -45,6 +47,16 @@ pub(crate) const fn value(name: &'static str, short: Option<u8>) -> Spec {
         name,
         short,
         takes: Takes::Value,
+        negatable: false,
+    }
+}
+
+/// An option whose value may be missing at the end of the command line.
+pub(crate) const fn unless_last(name: &'static str) -> Spec {
+    Spec {
+        name,
+        short: None,
+        takes: Takes::UnlessLast,
         negatable: false,
     }
 }
@@ -165,6 +177,7 @@ fn long_option<'a>(
             (Takes::Nothing, None) => None,
             (Takes::Nothing, Some(_)) => return Err(unknown(&dashed())),
             (Takes::Value, None) => Some(rest.next().ok_or_else(|| unknown(&dashed()))?.clone()),
+            (Takes::UnlessLast, None) => rest.next().cloned(),
             (_, attached) => attached,
         };
         return Ok(Given {
@@ -211,7 +224,7 @@ fn cluster<'a>(
                 });
                 continue;
             }
-            Takes::Maybe => (!attached.is_empty()).then(|| attached.to_vec()),
+            Takes::Maybe | Takes::UnlessLast => (!attached.is_empty()).then(|| attached.to_vec()),
             Takes::Value if attached.is_empty() => Some(
                 rest.next()
                     .ok_or_else(|| unknown(&[b"-", letters].concat()))?

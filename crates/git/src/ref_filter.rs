@@ -8,7 +8,7 @@ use crate::bytes::{Bytes, find, lossy, parse_int};
 use crate::date::{self, Style};
 use crate::exec::{Call, Plan};
 use crate::object::{Commit, Person, Tag};
-use crate::options::{Numbers, Spec, flag, maybe, parse, value};
+use crate::options::{Numbers, Spec, flag, maybe, parse, unless_last, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::pretty;
 use crate::refs::Ref;
@@ -20,10 +20,10 @@ const OPTIONS: &[Spec] = &[
     value("format", None),
     value("sort", None),
     value("count", None),
-    value("points-at", None),
-    value("contains", None),
-    maybe("merged", None),
-    maybe("no-merged", None),
+    unless_last("points-at"),
+    unless_last("contains"),
+    unless_last("merged"),
+    unless_last("no-merged"),
 ];
 
 /// Says what a for-each-ref would do.

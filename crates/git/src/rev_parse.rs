@@ -36,18 +36,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }) {
         return Err(Stop::not_native("options of `rev-parse`"));
     }
-    let Some(repo) = Repo::find(call)? else {
-        if args
-            .iter()
-            .any(|a| a == b"--is-inside-work-tree" || a == b"--is-inside-git-dir")
-            || !args.is_empty()
-        {
-            return Err(Repo::open(call)
-                .err()
-                .unwrap_or_else(|| Stop::not_native("a lost repository")));
-        }
-        return Ok(());
-    };
+    let repo = Repo::open(call)?;
     let mut state = State::default();
     let mut pending = Pending::default();
     for (i, arg) in args.iter().enumerate() {
@@ -71,6 +60,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         if state.verify {
             return Err(bad_single(&state));
+        }
+        if args[i..].iter().any(|a| a == b"--") {
+            return Err(Stop::fatal(
+                [b"bad revision '".as_slice(), arg, b"'"].concat(),
+            ));
         }
         if state.only_revs {
             return Err(Stop::not_native("a path among revisions"));

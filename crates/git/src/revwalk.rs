@@ -434,6 +434,9 @@ impl<'r> Walker<'r> {
             self.walk.max_parents,
         );
         let (prune, rewrite, no_walk) = (self.prune, self.walk.rewrite_parents, self.walk.no_walk);
+        if no_walk && prune {
+            self.simplify(id)?;
+        }
         let node = self.node(id)?;
         if node.uninteresting || until.is_some_and(|until| node.time > until) {
             return Ok(None);
@@ -452,7 +455,7 @@ impl<'r> Walker<'r> {
         if counted < min || max.is_some_and(|max| counted > max) {
             return Ok(None);
         }
-        if prune && same && !no_walk {
+        if prune && same {
             if !rewrite {
                 return Ok(None);
             }

@@ -17,7 +17,7 @@ use crate::pretty::Pretty;
 use crate::repo::Repo;
 use crate::rev_args::{self, RevArg};
 use crate::revwalk::{Step, Walker};
-use crate::{date, object, quote};
+use crate::{date, object, quote, tree_diff};
 
 /// Says what a show would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
@@ -69,9 +69,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let mut show = Show {
         repo: &repo,
         settings: &settings,
-        printer: Printer::new(&settings, &contents, spec),
+        printer: Printer::new(&settings, &contents, spec.clone()),
         shown_one: false,
         commits: true,
+        spec,
     };
     if revs.iter().any(|r| r.exclude || r.symmetric) {
         // A range is walked like a log.
@@ -97,6 +98,7 @@ struct Show<'s> {
     printer: Printer<'s>,
     shown_one: bool,
     commits: bool,
+    spec: Pathspec,
 }
 
 impl Show<'_> {
@@ -119,6 +121,9 @@ impl Show<'_> {
     fn commit(&mut self, id: Id, out: &mut Out) -> Res<()> {
         let commit = self.repo.commit(id)?;
         let parents = self.repo.parents(id)?;
+        if !self.spec.is_empty() && self.is_same_as_a_parent(commit.tree, &parents)? {
+            return Ok(());
+        }
         self.shown_one = true;
         self.printer.commit(
             &Step {
@@ -130,6 +135,20 @@ impl Show<'_> {
             None,
             out,
         )
+    }
+
+    /// Says whether a commit changed nothing in the paths that were asked for.
+    fn is_same_as_a_parent(&self, tree: Id, parents: &[Id]) -> Res<bool> {
+        if parents.is_empty() {
+            return Ok(!tree_diff::differ(self.repo, Id::ZERO, tree, &self.spec)?);
+        }
+        for parent in parents {
+            let parent_tree = self.repo.commit(*parent)?.tree;
+            if !tree_diff::differ(self.repo, parent_tree, tree, &self.spec)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn tag(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {

@@ -155,6 +155,9 @@ fn print(
         return Err(Stop::not_native("format.pretty"));
     }
     let settings = Settings::new(repo, parsed, false)?;
+    if settings.pretty == crate::pretty::Pretty::Oneline && name != b"HEAD" {
+        return Err(Stop::not_native("one line for each entry of this log"));
+    }
     if !matches!(
         settings.pretty,
         crate::pretty::Pretty::Template(..) | crate::pretty::Pretty::Oneline

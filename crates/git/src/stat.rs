@@ -40,9 +40,8 @@ pub(crate) fn measure(
     let (old, new) = (contents.get(&pair.old)?, contents.get(&pair.new)?);
     let same_id = pair.old.id == pair.new.id && !pair.old.id.is_zero();
     let same = (same_id || old == new) && pair.old.exists() && pair.new.exists();
-    let binary = !options.text
-        && (pair.old.exists() && userdiff::is_binary(contents, &pair.old, &old)?
-            || pair.new.exists() && userdiff::is_binary(contents, &pair.new, &new)?);
+    let binary = pair.old.exists() && userdiff::is_binary(contents, &pair.old, &old)?
+        || pair.new.exists() && userdiff::is_binary(contents, &pair.new, &new)?;
     if binary {
         return Ok(Some(if same {
             Amount::Binary(0, 0)

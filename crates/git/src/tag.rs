@@ -7,7 +7,7 @@ use crate::branch_edit;
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::exec::{Call, Plan};
 use crate::object::Tag;
-use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, value};
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, unless_last, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::ref_filter::{self, Sort};
 use crate::refs::Ref;
@@ -18,10 +18,10 @@ const OPTIONS: &[Spec] = &[
     flag("list", Some(b'l')),
     maybe("", Some(b'n')),
     value("sort", None),
-    value("contains", None),
-    maybe("merged", None),
-    maybe("no-merged", None),
-    value("points-at", None),
+    unless_last("contains"),
+    unless_last("merged"),
+    unless_last("no-merged"),
+    unless_last("points-at"),
     value("format", None),
     flag("ignore-case", Some(b'i')),
 ];

@@ -95,6 +95,39 @@ s_split_index() { base; git update-index --split-index; echo x >> a.txt; }
 s_sparse() { base; git sparse-checkout set --no-cone docs >/dev/null 2>&1; }
 s_replace_note() { base; at; git notes add -m 'a note' HEAD; }
 
+# Random histories and work trees, the same for the same number.
+random() {
+	RANDOM=$1
+	git init -q -b main .
+	local words=(alpha beta gamma delta 'with blank' ünï deep/one deep/two deep/er/three x/y/z)
+	pick() { echo "${words[$((RANDOM % ${#words[@]}))]}$((RANDOM % 4)).$( [ $((RANDOM % 3)) = 0 ] && echo c || echo txt)"; }
+	write() { mkdir -p "$(dirname "$1")" 2>/dev/null || return 0; [ -d "$1" ] && return 0; for i in $(seq $((RANDOM % 30 + 1))); do echo "line $((RANDOM % 40)) of $((RANDOM % 5))"; done > "$1"; [ $((RANDOM % 6)) = 0 ] && printf 'no end' >> "$1"; return 0; }
+	edit() { local f; f=$(git ls-files -z | tr '\0\n' '\n?' | sed -n "$((RANDOM % ($(git ls-files | wc -l) + 1) + 1))p"); [ -f "$f" ] || return 0; case $((RANDOM % 7)) in
+		0) git rm -qf -- "$f" ;;
+		1) git mv -k -- "$f" "moved$((RANDOM % 9)).txt" ;;
+		2) sed -i "$((RANDOM % 10 + 1))d" -- "$f" ;;
+		3) sed -i "$((RANDOM % 10 + 1))s/line/changed/" -- "$f" ;;
+		4) echo "added $RANDOM" >> "$f" ;;
+		5) chmod +x -- "$f" ;;
+		6) cp -- "$f" "copy$((RANDOM % 9)).txt" ;;
+		esac; return 0; }
+	write first.txt; git add .; commit 'start'
+	local n branch=main
+	for n in $(seq $((RANDOM % 12 + 6))); do
+		for _ in 1 2 3; do write "$(pick)"; edit; done
+		git add -A; at; git commit -q --allow-empty -m "step $n"
+		case $((RANDOM % 5)) in
+		0) git checkout -q -b "branch$n"; branch=branch$n ;;
+		1) git checkout -q main; branch=main ;;
+		2) at; git merge -q -X ours -m "merge $n" main >/dev/null 2>&1 || git merge --abort 2>/dev/null || git reset -q --hard ;;
+		3) git tag "tag$n" ;;
+		esac
+	done
+	for _ in 1 2 3 4; do write "$(pick)"; edit; [ $((RANDOM % 2)) = 0 ] && git add -A; done
+	edit; edit; write untracked/u
+}
+for seed in 1 2 3 4 5 6; do eval "s_random_$seed() { random $seed; }"; done
+
 if [ "$1" = --list ]; then
 	declare -F | sed -n 's/^declare -f s_//p'
 	exit 0
