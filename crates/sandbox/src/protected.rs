@@ -105,6 +105,7 @@ impl Inventory {
 
     /// Looks again and returns what was made or changed since, relative to the workspace.
     ///
+    /// A name that is not text comes back with its odd bytes replaced: the record of a task's end must not depend on it.
     /// Only directories whose entries changed are read again. In a workspace too large to be seen whole before, changes
     /// deep in what was not seen stay unseen.
     pub(crate) fn changed_since(&self, workspace: &Path) -> Vec<PathBuf> {
@@ -129,7 +130,10 @@ impl Inventory {
             .items
             .into_iter()
             .filter(|(path, fingerprint)| self.items.get(path) != Some(fingerprint));
-        changed.map(|(path, _)| path).take(MAX_TOLD).collect()
+        changed
+            .take(MAX_TOLD)
+            .map(|(path, _)| PathBuf::from(path.to_string_lossy().into_owned()))
+            .collect()
     }
 
     /// Returns what is to be mounted on its own, parents before what lies in them.

@@ -55,7 +55,8 @@ pub(crate) fn ticks_of_reaped(pid: i32) -> u64 {
     process(pid).map_or(0, |process| process.cpu_ticks_of_reaped)
 }
 
-fn process(pid: i32) -> Option<Process> {
+/// Returns one process, when it is there.
+pub(crate) fn process(pid: i32) -> Option<Process> {
     let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     parse_stat(pid, &String::from_utf8_lossy(&text))
 }

@@ -264,7 +264,7 @@ async fn what_a_task_made_that_others_would_run_is_told() {
     for tier in [Tier::Full, Tier::None] {
         let place = Place::new(tier);
         place.write("workspace/.npmrc", "a=b\n");
-        let script = "git init -q nested; git init -q --bare bare; echo x > bare/hooks/post-receive; echo '#!/bin/sh' > nested/.git/hooks/pre-commit; echo c=d >> .npmrc; mkdir .vscode
+        let script = "git init -q nested; git init -q --bare bare; echo x > bare/hooks/post-receive; touch \"$(printf 'nested/.git/hooks/\\377')\"; echo '#!/bin/sh' > nested/.git/hooks/pre-commit; echo c=d >> .npmrc; mkdir .vscode
                       echo {} > .vscode/tasks.json; ln -s /root/.bashrc out; ln -s .npmrc in; ln -s /usr/bin/env system; echo x > plain";
         let ran = place.sh(&place.profile(), script).await;
         let told: Vec<_> = ran

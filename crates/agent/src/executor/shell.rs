@@ -78,6 +78,9 @@ fn prepare(
     config: &Config,
     private_tmp: &Path,
 ) -> (Profile, deskhand_sandbox::Command) {
+    // Whatever the configuration adds, the owner's credentials are never a task's to read.
+    let mut hidden = deskhand_sandbox::default_hidden(&config.task_environment.home);
+    hidden.extend(config.hidden.iter().cloned());
     let profile = Profile {
         workspace: place.workspace,
         writable: true,
@@ -86,7 +89,7 @@ fn prepare(
         network: Network::Off,
         require: config.sandbox_require,
         limits: Limits::default(),
-        hidden: config.hidden.clone(),
+        hidden,
         private_tmp: private_tmp.to_owned(),
     };
     let inputs = &config.task_environment;

@@ -467,7 +467,10 @@ impl Supervisor {
         if ended_by(libc::SIGXCPU) {
             self.hit(Limit::CpuLimit);
         }
-        for limit in self.watch.look_back_at_disk(&self.received.plan.profile) {
+        for limit in self
+            .watch
+            .look_back_at_disk(&self.received.plan.profile, self.running.child)
+        {
             self.hit(limit);
         }
     }

@@ -122,9 +122,11 @@ impl Watch {
     }
 
     /// Looks at the disk once more when the tree is gone, as if for the first time.
-    pub(super) fn look_back_at_disk(&mut self, profile: &Profile) -> Vec<Limit> {
+    pub(super) fn look_back_at_disk(&mut self, profile: &Profile, child: i32) -> Vec<Limit> {
         self.written_bytes = 0;
-        self.look_at_disk(profile, &[])
+        // Its account becomes ours only when it is reaped, which may still be to come.
+        let child: Vec<Process> = tree::process(child).into_iter().collect();
+        self.look_at_disk(profile, &child)
     }
 
     /// Says whether the task filled the disk. Counting files is slow, so it is done only when the tree has written a lot
