@@ -78,9 +78,6 @@ fn prepare(
     config: &Config,
     private_tmp: &Path,
 ) -> (Profile, deskhand_sandbox::Command) {
-    // Whatever the configuration adds, the owner's credentials are never a task's to read.
-    let mut hidden = deskhand_sandbox::default_hidden(&config.task_environment.home);
-    hidden.extend(config.hidden.iter().cloned());
     let profile = Profile {
         workspace: place.workspace,
         writable: true,
@@ -89,7 +86,7 @@ fn prepare(
         network: Network::Off,
         require: config.sandbox_require,
         limits: Limits::default(),
-        hidden,
+        hidden: config.hidden.clone(),
         private_tmp: private_tmp.to_owned(),
     };
     let inputs = &config.task_environment;
