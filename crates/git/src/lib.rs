@@ -1,6 +1,6 @@
 //! Git in process on git2: what git prints, without starting it.
 //!
-//! [`exec`] takes a [`Request`] (argv, directory, environment) and gives either an [`Answer`] — exactly the standard
+//! [`mod@exec`] takes a [`Request`] (argv, directory, environment) and gives either an [`Answer`] — exactly the standard
 //! output, exit code and repository state that git 2.47.3 would have given — or [`NotNative`], in which case nothing
 //! was written and the caller may run the real git instead.
 //!

@@ -7,7 +7,7 @@
 //!
 //! # How a task runs
 //!
-//! 1. [`spawn`] checks the helper, opens the workspace and the working directory, writes the plan into a sealed memory
+//! 1. [`spawn()`] checks the helper, opens the workspace and the working directory, writes the plan into a sealed memory
 //!    file and starts the helper with a control socket as its standard input and two pipes for the output.
 //! 2. The helper becomes the supervisor: it closes everything it inherited, builds the confinement the profile asks for,
 //!    starts the program and reports which layers it applied. Nothing but that report counts as "confined".

@@ -1,6 +1,6 @@
 //! What travels between the process that starts a task and the helper that confines it.
 //!
-//! The plan goes down in a sealed memory file, beside it the open descriptors of [`PlanFds`]. On the control socket then
+//! The plan goes down in a sealed memory file, beside it the open descriptors of the plan. On the control socket then
 //! records come up, one JSON line each, and `stop <milliseconds>` lines go down. Both ends are of the same build, so there
 //! is no versioning; the helper refuses what it cannot read.
 
