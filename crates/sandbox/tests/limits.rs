@@ -194,7 +194,9 @@ print(c.shmget(0, 1 << 20, 0o600) >= 0, c.shmget(0, 20 << 20, 0o600) >= 0)'";
 #[tokio::test]
 async fn another_task_is_not_disturbed() {
     let place = Place::new(Tier::Full);
-    let bomb = place.command(&["sh", "-c", "bomb() { bomb | bomb & }; bomb; wait"]);
+    // The sleeping ones stay: a bomb whose every fork fails may be over before anybody looks.
+    let bomb = "for i in $(seq 500); do sleep 600 & done; bomb() { bomb | bomb & }; bomb; wait";
+    let bomb = place.command(&["sh", "-c", bomb]);
     let profile = place.profile();
     let (bombed, beside) = tokio::join!(
         place.run(&profile, bomb),
