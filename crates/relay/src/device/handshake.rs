@@ -57,7 +57,7 @@ async fn serve(state: State, device: Arc<Device>, mut socket: WebSocket) {
         Ok(Err(reason)) => return refuse(socket, reason).await,
         Err(_) => return refuse(socket, "no hello within 10 s").await,
     };
-    match begin(&state, &device, &hello, &mut socket).await {
+    match Box::pin(begin(&state, &device, &hello, &mut socket)).await {
         Ok(session) => session.run(socket).await,
         Err(error) => tracing::error!(device = %device.device_id, %error, "cannot begin a session"),
     }

@@ -131,25 +131,28 @@ impl Session {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.read_mailbox().await?;
+        Box::pin(self.read_mailbox()).await?;
         loop {
             if self.handle.take_behind() {
-                self.read_mailbox().await?;
+                Box::pin(self.read_mailbox()).await?;
             }
-            if let Err(reason) = self.write(socket).await {
+            // Boxed, like all that is rare: an idle session holds room for its largest future.
+            if !self.outgoing.is_empty()
+                && let Err(reason) = Box::pin(self.write(socket)).await
+            {
                 return Ok(reason);
             }
             let flow = tokio::select! {
                 // The order is the priority: a fence comes before everything else.
                 biased;
                 message = self.queue.recv() => match message {
-                    Some(message) => self.on_message(message, socket).await?,
+                    Some(message) => Box::pin(self.on_message(message, socket)).await?,
                     None => ControlFlow::Break("the registry dropped it"),
                 },
-                Some(applied) = self.commits.next() => self.on_commit(applied?, socket).await,
+                Some(applied) = self.commits.next() => Box::pin(self.on_commit(applied?, socket)).await,
                 frame = socket.next(), if self.commits.len() < COMMITS => self.on_frames(frame, socket),
                 _ = beat.tick() => self.on_beat(),
-                _ = tick.tick(), if self.has_open_ends() => self.on_tick().await?,
+                _ = tick.tick(), if self.has_open_ends() => Box::pin(self.on_tick()).await?,
             };
             if let ControlFlow::Break(reason) = flow {
                 return Ok(reason);
@@ -403,9 +406,6 @@ impl Session {
 
     /// Writes what is waiting, with one flush.
     async fn write(&mut self, socket: &mut WebSocket) -> Result<(), &'static str> {
-        if self.outgoing.is_empty() {
-            return Ok(());
-        }
         let outgoing = std::mem::take(&mut self.outgoing);
         let all = async {
             for message in outgoing {
