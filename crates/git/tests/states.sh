@@ -95,35 +95,43 @@ s_split_index() { base; git update-index --split-index; echo x >> a.txt; }
 s_sparse() { base; git sparse-checkout set --no-cone docs >/dev/null 2>&1; }
 s_replace_note() { base; at; git notes add -m 'a note' HEAD; }
 
-# Random histories and work trees, the same for the same number.
+# Random histories and work trees, the same for the same number. bash seeds RANDOM anew in each subshell, so the numbers
+# are our own: `r N` puts one below N into R.
+r() { state=$(((state * 1103515245 + 12345) & 0x7fffffff)); R=$(((state >> 8) % $1)); }
 random() {
-	RANDOM=$1
+	state=$1
 	git init -q -b main .
 	local words=(alpha beta gamma delta 'with blank' ünï deep/one deep/two deep/er/three x/y/z)
-	pick() { echo "${words[$((RANDOM % ${#words[@]}))]}$((RANDOM % 4)).$( [ $((RANDOM % 3)) = 0 ] && echo c || echo txt)"; }
-	write() { mkdir -p "$(dirname "$1")" 2>/dev/null || return 0; [ -d "$1" ] && return 0; for i in $(seq $((RANDOM % 30 + 1))); do echo "line $((RANDOM % 40)) of $((RANDOM % 5))"; done > "$1"; [ $((RANDOM % 6)) = 0 ] && printf 'no end' >> "$1"; return 0; }
-	edit() { local f; f=$(git ls-files -z | tr '\0\n' '\n?' | sed -n "$((RANDOM % ($(git ls-files | wc -l) + 1) + 1))p"); [ -f "$f" ] || return 0; case $((RANDOM % 7)) in
+	pick() { local end=txt; r ${#words[@]}; picked=${words[R]}; r 4; picked+=$R; r 3; [ $R = 0 ] && end=c; picked+=.$end; }
+	write() {
+		local n i a; mkdir -p "$(dirname "$1")" 2>/dev/null || return 0; [ -d "$1" ] && return 0
+		r 30; n=$R; : > "$1"
+		for ((i = 0; i <= n; i++)); do r 40; a=$R; r 5; echo "line $a of $R" >> "$1"; done
+		r 4; if [ $R = 0 ]; then printf 'no end' >> "$1"; fi
+	}
+	edit() { local f n; n=$(git ls-files | wc -l); r $((n + 1)); f=$(git ls-files -z | tr '\0\n' '\n?' | sed -n "$((R + 1))p"); [ -f "$f" ] || return 0; r 7; n=$R; r 9; case $n in
 		0) git rm -qf -- "$f" ;;
-		1) git mv -k -- "$f" "moved$((RANDOM % 9)).txt" ;;
-		2) sed -i "$((RANDOM % 10 + 1))d" -- "$f" ;;
-		3) sed -i "$((RANDOM % 10 + 1))s/line/changed/" -- "$f" ;;
-		4) echo "added $RANDOM" >> "$f" ;;
+		1) git mv -k -- "$f" "moved$R.txt" ;;
+		2) sed -i "$((R + 1))d" -- "$f" ;;
+		3) sed -i "$((R + 1))s/line/changed/" -- "$f" ;;
+		4) echo "added $R" >> "$f" ;;
 		5) chmod +x -- "$f" ;;
-		6) cp -- "$f" "copy$((RANDOM % 9)).txt" ;;
+		6) [ "$f" = "copy$R.txt" ] || cp -- "$f" "copy$R.txt" ;;
 		esac; return 0; }
 	write first.txt; git add .; commit 'start'
-	local n branch=main
-	for n in $(seq $((RANDOM % 12 + 6))); do
-		for _ in 1 2 3; do write "$(pick)"; edit; done
+	local n steps branch=main
+	r 12; steps=$((R + 6))
+	for ((n = 1; n <= steps; n++)); do
+		for _ in 1 2 3; do pick; write "$picked"; edit; done
 		git add -A; at; git commit -q --allow-empty -m "step $n"
-		case $((RANDOM % 5)) in
+		r 5; case $R in
 		0) git checkout -q -b "branch$n"; branch=branch$n ;;
 		1) git checkout -q main; branch=main ;;
 		2) at; git merge -q -X ours -m "merge $n" main >/dev/null 2>&1 || git merge --abort 2>/dev/null || git reset -q --hard ;;
 		3) git tag "tag$n" ;;
 		esac
 	done
-	for _ in 1 2 3 4; do write "$(pick)"; edit; [ $((RANDOM % 2)) = 0 ] && git add -A; done
+	for _ in 1 2 3 4; do pick; write "$picked"; edit; r 2; if [ $R = 0 ]; then git add -A; fi; done
 	edit; edit; write untracked/u
 }
 for seed in 1 2 3 4 5 6; do eval "s_random_$seed() { random $seed; }"; done
