@@ -94,6 +94,12 @@ impl Keys {
         Some(key)
     }
 
+    /// Tells whether a key that was checked before has not ended since.
+    pub(crate) fn still_holds(&self, key: &Key) -> bool {
+        let known = self.read().get(&key.view.key_id).cloned();
+        known.is_some_and(|key| key.view.expires_at.is_none_or(|end| end > now()))
+    }
+
     /// Makes a key; the answer is the only place its secret is ever in the clear.
     pub(crate) async fn create(
         &self,
