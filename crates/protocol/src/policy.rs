@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::workspace::Workspace;
+use crate::{outcome::Engine, workspace::Workspace};
 
 /// Everything a decision rests on besides the action itself.
 #[derive(Debug, Clone)]
@@ -10,7 +10,17 @@ pub struct Facts {
     /// Where the action would run.
     pub working_dir: WorkingDir,
     /// What a git action would do; none for other actions.
-    pub git: Option<GitNature>,
+    pub git: Option<GitFacts>,
+}
+
+/// What is known of a git action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GitFacts {
+    /// What it would do.
+    pub nature: GitNature,
+    /// Who would do it. An action is judged for the native engine first; when that hands it over it
+    /// is judged again, for the real git, which runs in the sandbox as a shell action does.
+    pub engine: Engine,
 }
 
 /// The working directory, resolved through symlinks before it is judged.
@@ -48,6 +58,4 @@ pub enum GitNature {
     LocalWrite,
     /// It reaches a remote.
     Remote,
-    /// The native engine does not know it.
-    NotNative,
 }
