@@ -11,7 +11,7 @@ use std::{
 
 use deskhand_policy::{Decision, Denial, workspace::containing};
 use deskhand_protocol::{
-    Action, ErrorCode,
+    Action, ErrorCode, Timestamp,
     policy::{Facts, GitNature, WorkingDir},
     task::GitAction,
     workspace::Workspace,
@@ -20,10 +20,7 @@ use deskhand_protocol::{
 /// Judges an action by the workspaces that are open now.
 pub(crate) async fn judge(action: Action, workspaces: Arc<[Workspace]>) -> Decision {
     if let Action::Echo(_) = action {
-        let facts = Facts {
-            working_dir: WorkingDir::NotNeeded,
-            git: None,
-        };
+        let facts = Facts::new(Timestamp::now(), WorkingDir::NotNeeded);
         return deskhand_policy::decide(action, &facts);
     }
     let judged = tokio::task::spawn_blocking(move || {
@@ -40,16 +37,15 @@ pub(crate) async fn judge(action: Action, workspaces: Arc<[Workspace]>) -> Decis
 
 fn facts(action: &Action, workspaces: &[Workspace]) -> Facts {
     let working_dir = working_dir(action.working_dir(), workspaces);
+    let now = Timestamp::now();
     match action {
-        Action::Echo(_) | Action::Shell(_) => Facts {
-            working_dir,
-            git: None,
-        },
+        Action::Echo(_) | Action::Shell(_) => Facts::new(now, working_dir),
         Action::Git(git) => {
             let words = git.command.words().unwrap_or_default();
+            let working_dir = with_git_directories(working_dir, &words, workspaces);
             Facts {
-                working_dir: with_git_directories(working_dir, &words, workspaces),
                 git: Some(nature(git)),
+                ..Facts::new(now, working_dir)
             }
         }
     }
@@ -187,6 +183,7 @@ mod tests {
             let open = vec![Workspace {
                 name: "open".into(),
                 path: path.to_str().unwrap().into(),
+                level: Default::default(),
                 added_at: Timestamp::UNIX_EPOCH,
             }];
             Self { root, open }
