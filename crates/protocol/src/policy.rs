@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Command, Timestamp, workspace::Workspace};
+use crate::{Command, Timestamp, outcome::Engine, workspace::Workspace};
 
 /// How much a workspace lets happen without asking.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -193,7 +193,7 @@ pub struct Facts {
     /// Where the action would run.
     pub working_dir: WorkingDir,
     /// What a git action would do; none for other actions.
-    pub git: Option<GitNature>,
+    pub git: Option<GitFacts>,
     /// Where the programs lie that the action names, by name; what is not there was not found.
     pub programs: HashMap<String, ProgramPath>,
     /// What the caller's key is held to.
@@ -223,6 +223,16 @@ pub struct ProgramPath {
     pub found: PathBuf,
     /// After following symbolic links.
     pub canonical: PathBuf,
+}
+
+/// What is known of a git action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GitFacts {
+    /// What it would do.
+    pub nature: GitNature,
+    /// Who would do it. An action is judged for the native engine first; when that hands it over it
+    /// is judged again, for the real git, which runs in the sandbox as a shell action does.
+    pub engine: Engine,
 }
 
 /// The working directory, resolved through symlinks before it is judged.
@@ -260,8 +270,6 @@ pub enum GitNature {
     LocalWrite,
     /// It reaches a remote.
     Remote,
-    /// The native engine does not know it.
-    NotNative,
 }
 
 /// What `rules test` asks about.
