@@ -299,6 +299,7 @@ async fn open_workspace(agent: &AgentHandle, path: &std::path::Path) -> Result<(
     let request = DeviceRequest::AddWorkspace {
         path: text,
         name: None,
+        level: None,
     };
     match agent.request(request, Door::Local).await {
         DeviceResponse::Problem { problem } => Err(failed(problem)),
