@@ -11,7 +11,7 @@ use deskhand_sqlite::Database;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, recorder::Recorder};
+use crate::{config::Config, recorder::Recorder, repositories::Repositories};
 
 /// Shared by every part of one agent. Nothing in it is a part's own state.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Device {
     pub(crate) recorder: Recorder,
     pub(crate) store_id: StoreId,
     pub(crate) git_environment: deskhand_git::Environment,
+    pub(crate) repositories: Arc<Repositories>,
     pub(crate) sandbox: SandboxSupport,
     /// As in the store, where they are changed first.
     pub(crate) workspaces: watch::Sender<Arc<[Workspace]>>,

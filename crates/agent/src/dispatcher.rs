@@ -30,7 +30,7 @@ use tokio::{
 use crate::{
     attempt::{self, End, Origin, StopSignal},
     device::Device,
-    executor::Stop,
+    executor::{self, Stop},
 };
 
 /// Messages that wait for the dispatcher, which never waits itself.
@@ -106,7 +106,7 @@ impl Dispatcher {
 enum Lane {
     /// Takes no time: no bound but that of unfinished tasks.
     Echo,
-    /// Reads a repository: as many as there are processors.
+    /// Reads a repository natively: as many as there are processors.
     GitRead,
     /// Everything else: as many as the owner said.
     Work,
@@ -118,7 +118,9 @@ impl Lane {
     fn of(action: &Action) -> Self {
         match action {
             Action::Echo(_) => Lane::Echo,
-            Action::Git(_) if action.is_repeatable() => Lane::GitRead,
+            Action::Git(git) if action.is_repeatable() && executor::git::may_be_native(git) => {
+                Lane::GitRead
+            }
             Action::Git(_) | Action::Shell(_) => Lane::Work,
         }
     }

@@ -24,6 +24,7 @@ mod link;
 mod progress;
 mod reconcile;
 mod recorder;
+mod repositories;
 mod requests;
 mod store;
 
@@ -103,6 +104,7 @@ impl Agent {
         let unfinished = db.read(unfinished).await?;
         let device = Arc::new(Device {
             git_environment: config.git_environment.iter().cloned().collect(),
+            repositories: Arc::default(),
             config,
             db,
             recorder,

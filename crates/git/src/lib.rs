@@ -46,6 +46,7 @@ mod init;
 mod log;
 mod ls_files;
 mod mailmap;
+mod nature;
 mod object;
 mod operation;
 mod options;
@@ -92,8 +93,9 @@ mod worktrees;
 mod xdiff;
 
 pub use exec::{Plan, exec, plan};
-pub use fallback::{FallbackCommand, FallbackError, fallback_command};
+pub use fallback::{FallbackCommand, FallbackError, common_dir, fallback_command};
 pub use init::init;
+pub use nature::{Nature, nature};
 pub use request::{Answer, Environment, Exec, NotNative, OutputLimits, Request};
 
 /// The version of git whose output is reproduced.

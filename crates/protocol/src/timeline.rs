@@ -8,7 +8,11 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, ErrorCode, Source, TaskId, TaskName, TaskStatus, Timestamp, event::Stream};
+use crate::{
+    DeviceId, ErrorCode, Source, TaskId, TaskName, TaskStatus, Timestamp,
+    approval::{Answer, Approver},
+    event::Stream,
+};
 
 /// A place in the log of a relay: `<log id>:<number>`. What lies after it has larger numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -329,6 +333,45 @@ pub enum TimelineEvent {
         code: Option<ErrorCode>,
         /// How long the attempt ran.
         duration_seconds: f64,
+        /// When.
+        #[cfg_attr(feature = "ts", ts(type = "string"))]
+        timestamp: Timestamp,
+    },
+    /// The owner is asked whether a task may run.
+    ApprovalRequested {
+        /// The caller's name for it.
+        task_id: TaskName,
+        /// The task, everywhere.
+        uid: TaskId,
+        /// The device.
+        bot_id: DeviceId,
+        /// The digest of the question, which an answer may name.
+        digest: String,
+        /// What would run, its beginning.
+        command: String,
+        /// Why the owner is asked.
+        reason: String,
+        /// When the question closes.
+        #[cfg_attr(feature = "ts", ts(type = "string"))]
+        expires_at: Timestamp,
+        /// When.
+        #[cfg_attr(feature = "ts", ts(type = "string"))]
+        timestamp: Timestamp,
+    },
+    /// The question was answered.
+    ApprovalAnswered {
+        /// The caller's name for it.
+        task_id: TaskName,
+        /// The task, everywhere.
+        uid: TaskId,
+        /// The device.
+        bot_id: DeviceId,
+        /// The digest of the question.
+        digest: String,
+        /// The answer.
+        answer: Answer,
+        /// Who answered, and through which door.
+        by: Approver,
         /// When.
         #[cfg_attr(feature = "ts", ts(type = "string"))]
         timestamp: Timestamp,

@@ -1,6 +1,7 @@
 //! The HTTP doors: one file per resource.
 
 mod answer;
+mod approvals;
 mod auth;
 mod bots;
 mod device_requests;
@@ -10,6 +11,7 @@ mod events;
 mod github;
 mod health;
 mod instructions;
+pub(crate) mod rate;
 mod tasks;
 mod timeline;
 mod watch;
@@ -20,6 +22,7 @@ use axum::{
     body::Bytes,
     extract::Request,
     http::StatusCode,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
@@ -49,6 +52,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/api/tasks/{task}/cancel", post(tasks::cancel))
         .route("/api/tasks/{task}/stop", post(tasks::cancel))
         .route("/api/tasks/{task}/run", post(tasks::run))
+        .route("/api/tasks/{task}/approval", post(approvals::answer))
         .route("/api/tasks/{task}/output", get(tasks::output))
         .route("/api/tasks/{task}/events", get(events::stream))
         .route("/api/devices", get(devices::list))
@@ -80,6 +84,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/link", any(device::link))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), rate::limit))
         .with_state(state)
 }
 

@@ -43,8 +43,14 @@ use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    broker::Broker, device::Registry, devices::Devices, error::Fault, feed::Feed, keys::Keys,
-    tickets::Tickets, waiters::Waiters,
+    broker::Broker,
+    device::Registry,
+    devices::Devices,
+    error::Fault,
+    feed::Feed,
+    keys::{Keys, NewKey},
+    tickets::Tickets,
+    waiters::Waiters,
 };
 
 /// How often overdue tasks are looked for.
@@ -109,6 +115,7 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     pub(crate) feed: Feed,
     pub(crate) tickets: Tickets,
+    pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
     public_url: Option<String>,
     listens_at: OnceCell<SocketAddr>,
@@ -138,6 +145,7 @@ impl Relay {
             broker::MIGRATION,
             broker::TIMELINES,
             devices::PAUSE,
+            keys::LIMITS_MIGRATION,
         ];
         let db = Database::open(&options.store, &migrations)?;
         let read = |fault| match fault {
@@ -153,6 +161,7 @@ impl Relay {
             tickets: Tickets::default(),
             registry: Registry::default(),
             waiters: Waiters::default(),
+            quotas: http::rate::Quotas::default(),
             github: options.github,
             public_url: options.public_url,
             listens_at: OnceCell::new(),
@@ -244,11 +253,23 @@ impl Relay {
                 scopes,
                 devices,
                 expires_at,
+                limits,
+                requests_per_minute,
             } => {
                 let devices = devices
                     .map(|devices| state.device_ids(&devices))
                     .transpose()?;
-                let (key, secret) = state.keys.create(name, scopes, devices, expires_at).await?;
+                let (key, secret) = state
+                    .keys
+                    .create(NewKey {
+                        name,
+                        scopes,
+                        devices,
+                        expires_at,
+                        limits,
+                        requests_per_minute,
+                    })
+                    .await?;
                 RelayResponse::KeyCreated {
                     key,
                     secret: secret.expose().to_owned(),
@@ -257,9 +278,11 @@ impl Relay {
             RelayRequest::ListKeys => RelayResponse::Keys {
                 keys: state.keys.list(),
             },
-            RelayRequest::RevokeKey { key } => RelayResponse::KeyRevoked {
-                key_id: state.keys.revoke(&key).await?,
-            },
+            RelayRequest::RevokeKey { key } => {
+                let key_id = state.keys.revoke(&key).await?;
+                state.quotas.forget(&key_id);
+                RelayResponse::KeyRevoked { key_id }
+            }
             RelayRequest::CreatePairingCode => {
                 RelayResponse::PairingCode(state.devices.create_code().await?)
             }

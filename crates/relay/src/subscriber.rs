@@ -9,6 +9,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use deskhand_protocol::{
     Cursor,
     limits::{SUBSCRIBED_BYTES, WATCHER_PING, WATCHER_SILENCE},
+    relay_request::Scope,
     timeline::{TimelineFilters, TimelineMessage, WatcherToRelay},
 };
 use futures_util::{SinkExt, StreamExt};
@@ -71,6 +72,8 @@ impl Subscriber {
             key,
             place: _place,
         } = self;
+        let may_approve = key.may(Scope::Approve);
+        let _attends = may_approve.then(|| state.registry.attend(&device.device_id));
         let watch = Watch {
             state,
             socket: &mut socket,

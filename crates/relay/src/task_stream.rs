@@ -9,6 +9,7 @@ use axum::extract::ws::{Message, WebSocket};
 use deskhand_protocol::{
     Event, EventKind,
     limits::WATCHER_PING,
+    relay_request::Scope,
     task_stream::{StreamStatus, TaskStreamEvent, TaskStreamMessage, TaskStreamState},
 };
 use futures_util::StreamExt;
@@ -44,6 +45,8 @@ impl TaskStream {
     /// Serves the watcher until the task has ended or the watcher goes.
     pub(crate) async fn run(self, mut socket: WebSocket) {
         let _place = self.place;
+        let may_approve = self.key.may(Scope::Approve);
+        let _attends = may_approve.then(|| self.state.registry.attend(&self.record.device));
         let mut watch = Watch {
             shown: state_of(&self.record),
             state: self.state,
@@ -142,7 +145,13 @@ impl Watch<'_> {
                 }
                 self.change(StreamStatus::Running).await
             }
-            EventKind::TaskAccepted { .. } | EventKind::OutputAppended { .. } => Ok(()),
+            EventKind::ApprovalRequested { reason, .. } => {
+                self.shown.last_message = Some(reason.clone());
+                self.change(StreamStatus::Pending).await
+            }
+            EventKind::TaskAccepted { .. }
+            | EventKind::ApprovalAnswered { .. }
+            | EventKind::OutputAppended { .. } => Ok(()),
             EventKind::AttemptFinished { .. }
             | EventKind::TaskCancelled { .. }
             | EventKind::TaskExpired { .. } => self.refresh().await,

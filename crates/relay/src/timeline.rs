@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use deskhand_protocol::{
     Cursor, DeviceId, Event, EventKind, Source, Task, TaskId, TaskName, TaskStatus, Timestamp,
+    approval::Approver,
     limits::TIMELINE_MESSAGE_BYTES,
     outcome::{EndStatus, Excerpt, Outcome},
     timeline::{TimelineEvent, TimelineFilters, WaitsFor},
@@ -18,6 +19,12 @@ const CURSOR_BYTES: usize = 64;
 
 /// Longest name of a caller in a message, in bytes.
 const CALLER_BYTES: usize = 64;
+
+/// Length of a digest: SHA-256 in hex.
+const DIGEST_BYTES: usize = 64;
+
+/// Longest reason of a question in a message, in bytes.
+const REASON_BYTES: usize = 256;
 
 /// Longest kind of a custom event in a message, in bytes.
 const CUSTOM_EVENT_BYTES: usize = 64;
@@ -146,6 +153,36 @@ pub(crate) fn of_event(device: &DeviceId, event: &Event, about: &About) -> Entry
                 }
             })
         }
+        EventKind::ApprovalRequested {
+            digest,
+            command,
+            reason,
+            expires_at,
+        } => fit(command, |command, _| TimelineEvent::ApprovalRequested {
+            task_id: task_id.clone(),
+            uid,
+            bot_id: bot_id.clone(),
+            digest: clip(digest, DIGEST_BYTES).to_owned(),
+            command: command.to_owned(),
+            reason: clip(reason, REASON_BYTES).to_owned(),
+            expires_at: *expires_at,
+            timestamp,
+        }),
+        EventKind::ApprovalAnswered { digest, answer, by } => {
+            json(&TimelineEvent::ApprovalAnswered {
+                task_id,
+                uid,
+                bot_id,
+                digest: clip(digest, DIGEST_BYTES).to_owned(),
+                answer: *answer,
+                by: Approver {
+                    name: clip(&by.name, CALLER_BYTES).to_owned(),
+                    door: by.door,
+                    key_id: by.key_id.clone(),
+                },
+                timestamp,
+            })
+        }
         EventKind::AttemptFinished { outcome, .. }
         | EventKind::TaskCancelled { outcome }
         | EventKind::TaskExpired { outcome } => end(&bot_id, event, about, outcome),
@@ -196,6 +233,9 @@ fn state_of(kind: &EventKind) -> (TaskStatus, Option<bool>) {
     match kind {
         EventKind::TaskAccepted { .. } | EventKind::AttemptLost { .. } => {
             (TaskStatus::Pending, None)
+        }
+        EventKind::ApprovalRequested { .. } | EventKind::ApprovalAnswered { .. } => {
+            (TaskStatus::AwaitingApproval, None)
         }
         EventKind::AttemptStarted { .. }
         | EventKind::OutputAppended { .. }
@@ -411,7 +451,11 @@ pub(crate) fn seq_of(cursor: &Cursor) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use deskhand_protocol::{ErrorCode, Seq, event::Stream};
+    use deskhand_protocol::{
+        ErrorCode, Seq,
+        approval::{Answer, ApprovalDoor},
+        event::Stream,
+    };
 
     use super::*;
 
@@ -456,6 +500,21 @@ mod tests {
                 EventKind::ProgressMade {
                     percent: Some(100),
                     message: Some(long.clone()),
+                },
+                EventKind::ApprovalRequested {
+                    digest: long.clone(),
+                    command: long.clone(),
+                    reason: long.clone(),
+                    expires_at: Timestamp::MAX,
+                },
+                EventKind::ApprovalAnswered {
+                    digest: long.clone(),
+                    answer: Answer::AlwaysHere,
+                    by: Approver {
+                        name: long.clone(),
+                        door: ApprovalDoor::Notification,
+                        key_id: Some("k".repeat(32).parse().unwrap()),
+                    },
                 },
                 EventKind::AttemptFinished {
                     attempt: 1,

@@ -1,4 +1,4 @@
-//! Performs a shell action: starts the program in the sandbox, stores what it prints as it comes, and
+//! Performs a shell action, or the real git: starts the program in the sandbox, stores what it prints as it comes, and
 //! ends its tree when asked to.
 //!
 //! Memory is bounded by the chunk that waits for the store: nothing more is read from the program
@@ -36,15 +36,40 @@ use crate::{
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Where a program runs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) workspace: PathBuf,
 }
 
-/// Runs a shell action to its end, or until it is stopped, or its time is over.
+/// What runs there.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) argv: Vec<OsString>,
+    /// Variables on top of those every task has.
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) stdin: Vec<u8>,
+    pub(crate) timeout: Duration,
+}
+
+impl From<ShellAction> for Program {
+    fn from(shell: ShellAction) -> Self {
+        let argv = match shell.command {
+            Command::Argv(words) => words.into_iter().map(Into::into).collect(),
+            Command::Line(line) => vec!["/bin/sh".into(), "-c".into(), line.into()],
+        };
+        Self {
+            argv,
+            env: Vec::new(),
+            stdin: shell.stdin.unwrap_or_default().into_bytes(),
+            timeout: shell.timeout.duration(),
+        }
+    }
+}
+
+/// Runs a program to its end, or until it is stopped, or its time is over.
 pub(crate) async fn run(
-    shell: ShellAction,
+    program: Program,
     place: Place,
     task_id: TaskId,
     config: &Config,
@@ -58,8 +83,8 @@ pub(crate) async fn run(
             return Ran::silent(Outcome::failed(ErrorCode::SpawnFailed, error));
         }
     };
-    let timeout = shell.timeout.duration();
-    let (profile, command) = prepare(shell, place, config, &scratch.path);
+    let timeout = program.timeout;
+    let (profile, command) = prepare(program, place, config, &scratch.path);
     let ran = match deskhand_sandbox::spawn(&config.sandbox_path, &profile, command).await {
         Ok(child) => {
             Run::new(child, task_id, recorder)
@@ -73,7 +98,7 @@ pub(crate) async fn run(
 }
 
 fn prepare(
-    shell: ShellAction,
+    program: Program,
     place: Place,
     config: &Config,
     private_tmp: &Path,
@@ -90,7 +115,7 @@ fn prepare(
         private_tmp: private_tmp.to_owned(),
     };
     let inputs = &config.task_environment;
-    let env = deskhand_sandbox::base_environment(&EnvironmentInputs {
+    let mut env = deskhand_sandbox::base_environment(&EnvironmentInputs {
         home: &inputs.home,
         user: &inputs.user,
         path: &inputs.path,
@@ -99,15 +124,13 @@ fn prepare(
         extra: &inputs.extra,
         named_secrets: &[],
     });
-    let argv: Vec<OsString> = match shell.command {
-        Command::Argv(words) => words.into_iter().map(Into::into).collect(),
-        Command::Line(line) => vec!["/bin/sh".into(), "-c".into(), line.into()],
-    };
+    env.retain(|(name, _)| !program.env.iter().any(|(own, _)| own == name));
+    env.extend(program.env);
     let command = deskhand_sandbox::Command {
-        argv,
+        argv: program.argv,
         cwd: place.dir,
         env,
-        stdin: shell.stdin.unwrap_or_default().into_bytes(),
+        stdin: program.stdin,
     };
     (profile, command)
 }

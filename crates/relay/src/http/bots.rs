@@ -65,6 +65,9 @@ pub(super) async fn submit(
             working_dir: None,
             timeout: TimeoutSeconds::default(),
             stdin: None,
+            network: Default::default(),
+            git_writes: Default::default(),
+            read_only: false,
         });
         let request = TaskRequest {
             task_id: body.task_id,

@@ -10,6 +10,7 @@ use axum::{
 };
 use deskhand_protocol::{
     ErrorCode, Problem,
+    approval::{ApprovalDoor, Approver},
     device_request::{DeviceRequest, DeviceResponse},
     relay_request::Scope,
 };
@@ -31,6 +32,7 @@ pub(super) async fn ask(
         let device = watched(&state, &caller, &device)?;
         let request: DeviceRequest = read_json(request).await?;
         may(&caller, &request)?;
+        let request = signed(&caller, request);
         let device = &device.device_id;
         match state.registry.ask(device, request, ANSWER_WITHIN).await? {
             DeviceResponse::Problem { problem } => Err(problem),
@@ -50,7 +52,25 @@ fn may(caller: &Caller, request: &DeviceRequest) -> Result<(), Problem> {
     }
     match request {
         DeviceRequest::Cancel { .. } => caller.needs(Scope::TasksRun),
+        DeviceRequest::AnswerApproval { .. } => caller.needs(Scope::Approve),
         // Everything else reads, which watching a device includes.
         _ => Ok(()),
+    }
+}
+
+/// Says who answers a question, whatever the request says.
+fn signed(caller: &Caller, mut request: DeviceRequest) -> DeviceRequest {
+    if let DeviceRequest::AnswerApproval { by, .. } = &mut request {
+        *by = approver(caller);
+    }
+    request
+}
+
+/// A caller as one who answers questions.
+pub(super) fn approver(caller: &Caller) -> Approver {
+    Approver {
+        name: caller.key.view.name.clone(),
+        door: ApprovalDoor::Relay,
+        key_id: Some(caller.key.view.key_id.clone()),
     }
 }
