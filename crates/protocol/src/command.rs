@@ -120,6 +120,22 @@ fn split(line: &str) -> Result<Vec<String>, SplitError> {
     Ok(words)
 }
 
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Command {}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Command {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        OneOfBuilder::new()
+            .item(ArrayBuilder::new().items(text()).max_items(Some(MAX_ARGS)))
+            .item(text())
+            .description(Some("Words that are passed as they are, or a line."))
+            .into()
+    }
+}
+
 impl Serialize for Command {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -12,6 +12,7 @@ pub const MAX_REPORT_ENTRIES: usize = 2_000;
 /// What a git command reported, by the kind of command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum GitReport {
     /// `git status`.
@@ -33,6 +34,7 @@ pub enum GitReport {
 /// The state of a work tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatusReport {
     /// The branch HEAD points at; absent when HEAD is detached.
     pub branch: Option<String>,
@@ -55,6 +57,7 @@ pub struct StatusReport {
 /// One path that differs between HEAD, index and work tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatusEntry {
     /// The index column of `git status --short`: a letter, `.` when unchanged, `?` untracked, `!` ignored.
     pub x: char,
@@ -73,6 +76,7 @@ pub struct StatusEntry {
 /// A list of commits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogReport {
     /// The commits in the order they were printed.
     pub commits: Vec<CommitReport>,
@@ -83,6 +87,7 @@ pub struct LogReport {
 /// One commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommitReport {
     /// The full object id.
     pub id: String,
@@ -103,6 +108,7 @@ pub struct CommitReport {
 /// A name, an address and a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Signature {
     /// The person's name.
     pub name: String,
@@ -118,6 +124,7 @@ pub struct Signature {
 /// The files two states differ in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DiffReport {
     /// One entry per file.
     pub files: Vec<FileDiff>,
@@ -128,6 +135,7 @@ pub struct DiffReport {
 /// How one file differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FileDiff {
     /// The path before; absent for an added file.
     pub old: Option<String>,
@@ -146,6 +154,7 @@ pub struct FileDiff {
 /// One place where a file differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hunk {
     /// First line before, counted from 1.
     pub old_start: u32,
@@ -162,6 +171,7 @@ pub struct Hunk {
 /// A list of branches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BranchReport {
     /// The branches in the order they were printed.
     pub branches: Vec<BranchEntry>,
@@ -172,6 +182,7 @@ pub struct BranchReport {
 /// One branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BranchEntry {
     /// The short name (`main`, `origin/main`), or git's words for a detached HEAD.
     pub name: String,
@@ -192,6 +203,7 @@ pub struct BranchEntry {
 /// A list of tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TagReport {
     /// The tags in the order they were printed.
     pub tags: Vec<TagEntry>,
@@ -202,6 +214,7 @@ pub struct TagReport {
 /// One tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TagEntry {
     /// The short name.
     pub name: String,
@@ -214,6 +227,7 @@ pub struct TagEntry {
 /// The list of stashed changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StashReport {
     /// Newest first.
     pub entries: Vec<StashEntry>,
@@ -224,6 +238,7 @@ pub struct StashReport {
 /// One stashed change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StashEntry {
     /// Position in the list: `stash@{index}`.
     pub index: u32,

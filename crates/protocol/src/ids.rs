@@ -19,6 +19,7 @@ macro_rules! uuid_id {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = Uuid))]
         pub struct $name(Uuid);
 
         impl $name {
@@ -62,11 +63,12 @@ uuid_id! {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = $pattern))]
         pub struct $name(String);
 
         impl $name {
@@ -110,7 +112,7 @@ macro_rules! text_id {
 text_id! {
     /// The *caller's* name for a task, `task_id` in bodies: unique per caller, and an idempotency key
     /// for [`NAME_LIFETIME`](crate::limits::NAME_LIFETIME).
-    TaskName, "task_id", "1 to 128 characters of A-Z a-z 0-9 . _ : -", |text| {
+    TaskName, "task_id", "1 to 128 characters of A-Z a-z 0-9 . _ : -", "^[A-Za-z0-9._:-]{1,128}$", |text| {
         (1..=128).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
     }
@@ -125,12 +127,12 @@ impl From<TaskId> for TaskName {
 
 text_id! {
     /// An enrolled computer.
-    DeviceId, "device id", "4 to 32 characters of a-z 0-9", is_short_id
+    DeviceId, "device id", "4 to 32 characters of a-z 0-9", "^[a-z0-9]{4,32}$", is_short_id
 }
 
 text_id! {
     /// A caller key; the part of the key that is no secret.
-    KeyId, "key id", "4 to 32 characters of a-z 0-9", is_short_id
+    KeyId, "key id", "4 to 32 characters of a-z 0-9", "^[a-z0-9]{4,32}$", is_short_id
 }
 
 fn is_short_id(text: &str) -> bool {
@@ -148,6 +150,7 @@ macro_rules! number {
         )]
         #[serde(transparent)]
         #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "number"))]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = u64))]
         pub struct $name(pub u64);
 
         impl $name {

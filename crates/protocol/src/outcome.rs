@@ -8,6 +8,7 @@ use crate::{ErrorCode, TaskStatus, git::GitReport};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EndStatus {
     /// Ran to its end, whatever its exit code.
     Completed,
@@ -34,6 +35,7 @@ impl From<EndStatus> for TaskStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Engine {
     /// The native engine, in process.
     Native,
@@ -44,6 +46,7 @@ pub enum Engine {
 /// How an attempt ended, with everything known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Outcome {
     /// The terminal state.
     pub status: EndStatus,
@@ -143,6 +146,7 @@ impl Outcome {
 /// How many bytes an answer leaves out between head and tail.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Truncated {
     /// Bytes of standard output left out.
     pub stdout_bytes: u64,
@@ -155,6 +159,7 @@ pub struct Truncated {
 /// U+FFFD; the exact ones are a range call away.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Excerpt {
     /// Standard output.
     pub stdout: String,
@@ -169,6 +174,7 @@ pub struct Excerpt {
 /// The outcome and the output, as a caller gets them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskResult {
     /// How it ended.
     pub outcome: Outcome,

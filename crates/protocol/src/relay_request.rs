@@ -9,6 +9,7 @@ use crate::{DeviceId, KeyId, Problem, Timestamp, policy::CallerLimits};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum RelayRequest {
     /// How the relay is.
     Status,
@@ -50,6 +51,7 @@ pub enum RelayRequest {
 /// What a caller key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Scope {
     /// See its own tasks.
     #[serde(rename = "tasks:read")]
@@ -99,6 +101,7 @@ impl Scope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum RelayResponse {
     /// How the relay is.
     Status {
@@ -145,6 +148,7 @@ pub enum RelayResponse {
 /// A caller key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyView {
     /// Its id, the part that is no secret.
     pub key_id: KeyId,
@@ -174,6 +178,7 @@ pub struct KeyView {
 /// A code that enrols one computer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PairingCode {
     /// Eight characters without look-alikes, single use.
     pub code: String,
@@ -185,6 +190,7 @@ pub struct PairingCode {
 /// An enrolled computer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceView {
     /// Its id.
     pub device_id: DeviceId,
@@ -210,6 +216,7 @@ pub struct DeviceView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Presence {
     /// Its link is up and it can execute.
     Online,
@@ -225,6 +232,7 @@ pub enum Presence {
 
 /// `POST /api/enrol`: a computer shows its pairing code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrolRequest {
     /// The code.
     pub code: String,
@@ -236,6 +244,7 @@ pub struct EnrolRequest {
 
 /// What an enrolled computer gets; the token is shown once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrolResponse {
     /// Its id.
     pub device_id: DeviceId,
@@ -246,6 +255,7 @@ pub struct EnrolResponse {
 /// `PATCH /api/devices/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RenameDeviceRequest {
     /// The new name.
     pub device_name: String,

@@ -8,6 +8,7 @@ use crate::{TaskName, TaskResult, TaskStatus, Timestamp};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum TaskStreamMessage {
     /// The first message.
     Connected {
@@ -30,6 +31,7 @@ pub enum TaskStreamMessage {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskStreamEvent {
     /// Its place; `?since_event_id=` goes on after it.
     pub event_id: i64,
@@ -49,6 +51,7 @@ pub struct TaskStreamEvent {
 /// Where a task is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskStreamState {
     /// The task.
     pub task_id: TaskName,
@@ -76,6 +79,7 @@ pub struct TaskStreamState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum StreamStatus {
     /// It waits, for its device, its turn or the owner's answer.
     Pending,

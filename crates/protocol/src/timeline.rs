@@ -25,6 +25,20 @@ pub struct Cursor {
     pub seq: u64,
 }
 
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Cursor {}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Cursor {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::schema::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .pattern(Some("^[A-Za-z0-9]{1,32}:[0-9]{1,18}$"))
+            .description(Some("A place in the log of a relay: `<log id>:<number>`."))
+            .into()
+    }
+}
+
 /// A text that is no cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a cursor is `<log id>:<number>`")]
@@ -74,6 +88,7 @@ impl fmt::Display for Cursor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum WatcherToRelay {
     /// Begins to watch, or goes on from a cursor; takes the place of an earlier subscription.
     Subscribe {
@@ -104,6 +119,7 @@ pub enum WatcherToRelay {
 /// Which entries; all conditions hold, and an entry without the filtered field does not match.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TimelineFilters {
     /// Of tasks that came through this door; `websocket` is an older word for `relay`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +149,7 @@ pub struct TimelineFilters {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum TimelineMessage {
     /// The subscription stands; live entries follow.
     Subscribed {
@@ -181,6 +198,7 @@ pub enum TimelineMessage {
 /// One entry of a timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TimelineEntry {
     /// Its place.
     pub cursor: Cursor,
@@ -194,6 +212,7 @@ pub struct TimelineEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum TimelineEvent {
     /// A task waits, for its device or for its turn there.
     TaskQueued {
@@ -420,6 +439,7 @@ pub enum TimelineEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum WaitsFor {
     /// Its device, which has no link or is paused.
     Device,
@@ -432,6 +452,7 @@ pub enum WaitsFor {
 /// One page of a timeline, newest first, or oldest first after a place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TimelinePage {
     /// The device.
     pub bot_id: DeviceId,
@@ -454,6 +475,7 @@ pub struct TimelinePage {
 /// `deskhand.ticket.<ticket>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StreamTicket {
     /// The ticket.
     pub ticket: String,

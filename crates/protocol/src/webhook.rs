@@ -11,6 +11,7 @@ use crate::{
 
 /// An asynchronous task, or an event, was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Received {
     /// Always `received`.
     pub status: ReceivedWord,
@@ -39,6 +40,7 @@ pub struct Received {
 
 /// The word `received`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReceivedWord {
     /// It was taken.
@@ -47,6 +49,7 @@ pub enum ReceivedWord {
 
 /// A task ended while its caller waited, or had ended before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finished {
     /// `completed` or `failed`.
     pub status: FinishedWord,
@@ -88,6 +91,7 @@ pub struct Finished {
 
 /// How a webhook says that a task ended: the promised words know no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FinishedWord {
     /// It ran to its end, whatever its exit code.
@@ -98,6 +102,7 @@ pub enum FinishedWord {
 
 /// What a task printed, and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookOutput {
     /// Whether the exit code is 0.
     pub success: bool,
@@ -114,6 +119,7 @@ pub struct WebhookOutput {
 
 /// The wait ended first; the task runs on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WaitOver {
     /// `timeout` (504), or `awaiting_approval` (202).
     pub status: WaitOverWord,
@@ -138,6 +144,7 @@ pub struct WaitOver {
 
 /// Why there was no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WaitOverWord {
     /// The wait was too short.
@@ -148,6 +155,7 @@ pub enum WaitOverWord {
 
 /// The device has no link, and the caller did not want to queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceOffline {
     /// Always `failed`.
     pub status: FinishedWord,
@@ -173,6 +181,7 @@ pub struct DeviceOffline {
 
 /// Results of a batch, one per task, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchAnswer {
     /// `completed` when every task completed, else `partial`.
     pub status: BatchWord,
@@ -182,6 +191,7 @@ pub struct BatchAnswer {
 
 /// How a batch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BatchWord {
     /// Every task completed.
@@ -193,6 +203,7 @@ pub enum BatchWord {
 /// `GET /` and `GET /health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
     /// `running`.
     pub status: String,

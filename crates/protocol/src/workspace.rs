@@ -7,6 +7,7 @@ use crate::{Timestamp, policy::Level};
 /// A directory tree that is open to tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Workspace {
     /// A short name, unique on the device.
     pub name: String,

@@ -11,6 +11,7 @@ mod events;
 mod github;
 mod health;
 mod instructions;
+mod openapi;
 pub(crate) mod rate;
 mod tasks;
 mod timeline;
@@ -45,6 +46,8 @@ pub(crate) fn router(state: State) -> Router {
         .route("/health", get(health::health))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
         .route("/llm-instructions", get(instructions::show))
         .route("/webhook", post(webhook::receive))
         .route("/api/tasks", get(tasks::list).post(tasks::submit))

@@ -15,6 +15,7 @@ use deskhand_protocol::{
     task::{Action, OnOffline, Priority, ShellAction, TimeoutSeconds},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     auth::Caller,
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// A command for a device.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct BotTask {
     task_id: Option<TaskName>,
     command: Option<Command>,
@@ -40,8 +41,8 @@ pub(super) struct BotTask {
 }
 
 /// The receipt of a command.
-#[derive(Debug, Serialize)]
-struct Queued {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Queued {
     status: &'static str,
     task_id: TaskName,
     message: String,
@@ -116,8 +117,8 @@ pub(super) struct StatusQuery {
 }
 
 /// How a device is, in the promised shape.
-#[derive(Debug, Serialize)]
-struct BotStatus {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BotStatus {
     bot_id: DeviceId,
     status: &'static str,
     /// Of the relay.
@@ -167,8 +168,8 @@ fn word(device: &Device, works: bool) -> &'static str {
 }
 
 /// What became of a pause or resume.
-#[derive(Debug, Serialize)]
-struct Paused {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Paused {
     bot_id: DeviceId,
     status: &'static str,
     timestamp: Timestamp,

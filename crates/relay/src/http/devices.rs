@@ -13,12 +13,13 @@ use deskhand_protocol::{
     relay_request::{DeviceView, EnrolRequest, RenameDeviceRequest, Scope},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{auth::Caller, read_json, respond, watch::watched};
 use crate::{State, devices::Device, submit::reached_devices};
 
-#[derive(Debug, Serialize)]
-struct Devices {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Devices {
     devices: Vec<DeviceView>,
 }
 

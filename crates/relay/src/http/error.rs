@@ -7,10 +7,12 @@ use axum::{
 };
 use deskhand_protocol::{ErrorCode, Problem, TaskName};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Problem details (RFC 9457), with our stable code and a sentence under `error` as well.
-#[derive(Debug, Serialize)]
-struct Details<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProblemDetails)]
+pub(super) struct Details<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,

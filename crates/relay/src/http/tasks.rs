@@ -19,6 +19,7 @@ use deskhand_protocol::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{
     answer::{self, task_url, view},
@@ -146,8 +147,9 @@ pub(super) struct ListQuery {
     cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Page {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TaskPage)]
+pub(super) struct Page {
     tasks: Vec<TaskView>,
     next_cursor: Option<String>,
 }
