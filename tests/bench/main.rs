@@ -19,6 +19,7 @@ mod floor;
 mod idle;
 mod load;
 mod startup;
+mod timeline;
 
 use std::{
     path::{Path, PathBuf},
@@ -55,6 +56,15 @@ enum BenchCommand {
         #[arg(long, default_value_t = 1_000)]
         devices: u32,
     },
+    /// How long watchers of a timeline wait, and how long a page of it takes
+    Timeline {
+        /// How many tasks each figure is of
+        #[arg(long, default_value_t = 200)]
+        tasks: u32,
+        /// How many entries the timeline has when pages are asked for
+        #[arg(long, default_value_t = 100_000)]
+        entries: u32,
+    },
     /// The floor itself, in a process of its own
     #[command(hide = true)]
     Floor,
@@ -69,6 +79,7 @@ async fn main() {
         }
         Some(BenchCommand::Startup) => startup::measure(args.rounds).await,
         Some(BenchCommand::Idle { devices }) => idle::measure(devices).await,
+        Some(BenchCommand::Timeline { tasks, entries }) => timeline::measure(tasks, entries).await,
         Some(BenchCommand::Floor) => floor::serve().await,
     }
 }

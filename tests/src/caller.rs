@@ -110,6 +110,18 @@ impl TestCaller {
         self.call(Method::GET, path, None, &[]).await
     }
 
+    /// Sends any bytes anywhere with the key and returns the status.
+    pub async fn raw(&self, method: &str, path: &str, body: Vec<u8>) -> u16 {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        let request = request.header("X-API-Key", &self.key).body(body);
+        let response = request.send().await.expect("the relay answers");
+        let status = response.status().as_u16();
+        // Read to its end, so that the connection can serve again.
+        response.bytes().await.unwrap();
+        status
+    }
+
     /// Runs a git command and waits.
     pub async fn git(&self, id: &str, command: &[&str], dir: &str) -> Answer {
         self.webhook(&task(

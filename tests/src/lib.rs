@@ -16,6 +16,7 @@ pub mod effects;
 pub mod program;
 mod relay;
 mod repo;
+pub mod soak;
 pub mod watcher;
 
 pub use caller::{Answer, TestCaller, task};

@@ -122,6 +122,20 @@ impl TestWatcher {
         }
     }
 
+    /// Waits for the next message, for as long as given.
+    pub async fn hear_within(&mut self, wait: Duration) -> Value {
+        let heard = timeout(wait, async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+                    Some(Ok(_)) => {}
+                    other => panic!("the socket ended: {other:?}"),
+                }
+            }
+        });
+        heard.await.expect("the relay says something")
+    }
+
     /// Waits for the next message.
     pub async fn hear(&mut self) -> Value {
         self.try_hear().await.expect("the socket is open")

@@ -16,6 +16,7 @@ mod check;
 mod codegen;
 mod mirror;
 mod run;
+mod schemathesis;
 mod tidy;
 mod tools;
 mod ui;
@@ -42,6 +43,19 @@ enum Chore {
     Codegen,
     /// Asks the advisory database about our dependencies; needs a network that reaches it.
     Advisories,
+    /// Sends what its own description allows, and what it does not, to a running relay.
+    Schemathesis {
+        /// Arguments of `schemathesis run`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Restarts a relay under load, sends it malformed messages, lets it be quiet; what follows is
+    /// passed on.
+    Soak {
+        /// Arguments of the run itself.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Measures a real relay and a real agent on loopback; what follows is passed on.
     Bench {
         /// Arguments of the benchmark itself.
@@ -61,6 +75,17 @@ fn main() -> Result<ExitCode> {
         }
         Chore::Advisories => {
             run::run(tools::cargo_deny()?.args(["check", "advisories"]))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Chore::Schemathesis { args } => {
+            schemathesis::run_checks(&args)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Chore::Soak { args } => {
+            run::run(&mut run::cargo(["build", "--bins"]))?;
+            run::run(
+                run::cargo(["run", "-p", "deskhand-tests", "--bin", "soak", "--"]).args(args),
+            )?;
             Ok(ExitCode::SUCCESS)
         }
         Chore::Bench { args } => {

@@ -384,6 +384,10 @@ pub struct Task {
     pub priority: Priority,
     /// What must be on disk before the next step.
     pub durability: Durability,
+    /// The request it came with (`X-Request-ID`), for reading the logs of both sides side by side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub request_id: Option<String>,
     /// When it was asked for.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub created_at: Timestamp,

@@ -155,6 +155,11 @@ impl Broker {
         Ok(self.db.read(tasks::count_open).await?)
     }
 
+    /// Counts the tasks that no device has accepted.
+    pub(crate) async fn count_waiting(&self) -> Result<u64, Fault> {
+        Ok(self.db.read(tasks::count_waiting).await?)
+    }
+
     /// Takes what waits for a device, in order, and notes that this store has it.
     pub(crate) async fn take_mailbox(
         &self,

@@ -80,6 +80,11 @@ impl Feed {
         receiver.await.ok()
     }
 
+    /// Returns how many watch.
+    pub(crate) fn n_watchers(&self) -> usize {
+        self.n_watchers.load(Ordering::Relaxed)
+    }
+
     /// Counts a watcher for as long as the place is kept; none when there are too many.
     pub(crate) fn place(&self, most: usize) -> Option<WatcherPlace> {
         let taken = self.n_watchers.fetch_add(1, Ordering::Relaxed);

@@ -11,8 +11,10 @@ mod events;
 mod github;
 mod health;
 mod instructions;
+mod metrics;
 mod openapi;
 pub(crate) mod rate;
+mod request_id;
 mod tasks;
 mod timeline;
 mod watch;
@@ -23,7 +25,7 @@ use axum::{
     body::Bytes,
     extract::Request,
     http::StatusCode,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
@@ -46,6 +48,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/health", get(health::health))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))
         .route("/llm-instructions", get(instructions::show))
@@ -88,6 +91,7 @@ pub(crate) fn router(state: State) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), rate::limit))
+        .layer(from_fn(request_id::name))
         .with_state(state)
 }
 

@@ -14,6 +14,7 @@ mod feed;
 mod follow;
 mod http;
 mod keys;
+mod metrics;
 mod submit;
 mod subscriber;
 mod task_events;
@@ -49,6 +50,7 @@ use crate::{
     error::Fault,
     feed::Feed,
     keys::{Keys, NewKey},
+    metrics::Metrics,
     tickets::Tickets,
     waiters::Waiters,
 };
@@ -115,6 +117,7 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     pub(crate) feed: Feed,
     pub(crate) tickets: Tickets,
+    pub(crate) metrics: Metrics,
     pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
     public_url: Option<String>,
@@ -159,6 +162,7 @@ impl Relay {
             feed: Feed::start(broker.clone()),
             broker,
             tickets: Tickets::default(),
+            metrics: Metrics::default(),
             registry: Registry::default(),
             waiters: Waiters::default(),
             quotas: http::rate::Quotas::default(),
@@ -422,6 +426,7 @@ async fn sweep_once(state: &State, n_sweeps: u64) -> Result<(), Fault> {
     }
     for (task, _) in swept.ended {
         if let Some(record) = state.broker.get(task).await? {
+            state.metrics.task_ended(&record);
             state
                 .waiters
                 .resolve(task, &waiters::Ended::Finished(Arc::new(record)));

@@ -29,6 +29,8 @@ use crate::{
 pub(crate) struct Submission {
     pub(crate) key: Arc<Key>,
     pub(crate) source: Source,
+    /// The `X-Request-ID` it came with.
+    pub(crate) request_id: Option<String>,
     pub(crate) request: TaskRequest,
     /// How long the caller waits for the result; none takes the receipt.
     pub(crate) wait: Option<Duration>,
@@ -93,6 +95,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
     let Submission {
         key,
         source,
+        request_id,
         request,
         wait,
     } = submission;
@@ -128,7 +131,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         }
         (Presence::Online(_), _) | (_, OnOffline::Queue) => None,
     };
-    let new = new_task(
+    let mut new = new_task(
         &key,
         source,
         &device,
@@ -137,6 +140,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         withdraw_at,
         &presence,
     );
+    new.task.request_id = request_id;
     let mut task = new.task.clone();
     let given_to = new.given_to;
     let began = Instant::now();
@@ -180,15 +184,16 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
             replayed: is_replayed,
         });
     };
-    match wait_for(
+    let waited = wait_for(
         &state,
         waiter,
         task.task_id,
         replayed.is_some(),
         began + wait,
     )
-    .await?
-    {
+    .await?;
+    state.metrics.waited(began.elapsed());
+    match waited {
         Waited::Ended(record, replayed) => Ok(Submitted::Finished { record, replayed }),
         Waited::Withdrawn => Err(refusal(away(&device))),
         Waited::ShuttingDown => Err(refusal(
@@ -322,6 +327,7 @@ fn new_task(
             title: request.title,
             priority: request.priority,
             durability,
+            request_id: None,
             created_at,
             expires_at: created_at + expiry,
         },

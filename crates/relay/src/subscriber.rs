@@ -205,6 +205,7 @@ impl Watch<'_> {
     }
 
     async fn tell_gap(&mut self, from: Cursor, to: Cursor, lost: bool) -> Result<(), End> {
+        self.state.metrics.gaps.inc();
         let cursor = match lost {
             true => to.clone(),
             false => from.clone(),

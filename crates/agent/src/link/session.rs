@@ -171,6 +171,8 @@ impl Listener<'_> {
         match frame {
             RelayToDevice::Attendance { .. } => {}
             RelayToDevice::Task { task, .. } => {
+                let request = task.request_id.as_deref();
+                tracing::info!(task = %task.task_id, request, "task received");
                 let session = self.answers.clone();
                 self.dispatcher.deliver(Box::new(task), session).await;
             }

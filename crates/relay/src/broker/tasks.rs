@@ -407,6 +407,15 @@ pub(super) fn count_open(c: &Connection) -> rusqlite::Result<u64> {
     )
 }
 
+pub(super) fn count_waiting(c: &Connection) -> rusqlite::Result<u64> {
+    c.query_row(
+        "SELECT count(*) FROM tasks WHERE accepted_at IS NULL
+         AND status IN ('pending', 'awaiting_approval', 'in_progress')",
+        [],
+        |row| row.get::<_, i64>(0).map(i64::cast_unsigned),
+    )
+}
+
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let status: String = row.get(2)?;
     Ok(Record {

@@ -108,6 +108,7 @@ async fn begin(
     let text = serde_json::to_string(&welcome).expect("a welcome has only string keys");
     // A socket that is gone shows in the session's first read.
     let _ = socket.send(Message::Text(text.into())).await;
+    state.metrics.sessions.inc();
     tracing::info!(device = %device.name, %epoch, version = %hello.agent_version, "device connected");
     let key = SessionKey {
         device: device_id,

@@ -301,6 +301,7 @@ impl Session {
                 self.n_missed_pongs = 0;
                 if let Some(at) = self.pinged_at.take() {
                     self.handle.set_latency(at.elapsed());
+                    self.state.metrics.beat(at.elapsed());
                 }
             }
             DeviceToRelay::Hello(_) => return ControlFlow::Break("said hello twice"),
@@ -349,6 +350,9 @@ impl Session {
     fn tell_waiters(&mut self, ended: Vec<Record>) {
         for record in ended {
             let task = record.task.task_id;
+            self.state.metrics.task_ended(&record);
+            let request = record.task.request_id.as_deref();
+            tracing::info!(%task, request, status = %record.status, "task ended");
             self.durability.remove(&task);
             self.sent.remove(&task);
             self.state

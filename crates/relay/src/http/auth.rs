@@ -11,7 +11,7 @@ use deskhand_protocol::{
     ErrorCode, Problem, Source, relay_request::Scope, timeline::TICKET_SUBPROTOCOL,
 };
 
-use super::error::problem;
+use super::{error::problem, request_id};
 use crate::{State, keys::Key};
 
 /// The caller behind a request.
@@ -20,6 +20,8 @@ pub(crate) struct Caller {
     pub(crate) key: Arc<Key>,
     /// The door a first-party client names.
     pub(crate) source: Source,
+    /// The `X-Request-ID` of the request, its own or ours.
+    pub(crate) request_id: Option<String>,
 }
 
 impl Caller {
@@ -31,6 +33,7 @@ impl Caller {
         Ok(Self {
             key,
             source: source(headers),
+            request_id: request_id::of(headers),
         })
     }
 
@@ -50,8 +53,12 @@ impl Caller {
             )
             .with_hint("ask for another: POST /api/stream-tickets")
         })?;
-        let source = source(headers);
-        Ok((Self { key, source }, Some(subprotocol.to_owned())))
+        let caller = Self {
+            key,
+            source: source(headers),
+            request_id: request_id::of(headers),
+        };
+        Ok((caller, Some(subprotocol.to_owned())))
     }
 
     /// Refuses a caller whose key lacks a scope.

@@ -80,6 +80,7 @@ pub(super) async fn submit(
         Ok(Submission {
             key: caller.key.clone(),
             source: caller.source,
+            request_id: caller.request_id.clone(),
             request,
             wait: None,
         })

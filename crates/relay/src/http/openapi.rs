@@ -14,7 +14,7 @@ use deskhand_protocol::{
     Event, TaskRequest,
     approval::ApprovalRequest,
     device_request::{DeviceRequest, DeviceResponse},
-    limits::{MAX_RANGE_BYTES, TIMELINE_ENTRIES},
+    limits::TIMELINE_ENTRIES,
     relay_request::{DeviceView, EnrolRequest, EnrolResponse, PairingCode, RenameDeviceRequest},
     task::TaskView,
     timeline::{StreamTicket, TimelineEntry, TimelinePage},
@@ -69,6 +69,57 @@ impl Schemas {
             self.0.insert(name, schema);
         }
         json!({"$ref": format!("#/components/schemas/{}", T::name())})
+    }
+
+    fn merged(&self) -> BTreeMap<String, Value> {
+        let mut all = self.0.clone();
+        all.values_mut()
+            .for_each(|schema| merge_within(schema, &self.0));
+        all
+    }
+}
+
+/// Returns the one object that a list of objects, or references to some, amounts to.
+fn merged(parts: &[Value], schemas: &BTreeMap<String, Value>) -> Option<Value> {
+    let mut whole = json!({"type": "object", "properties": {}, "required": []});
+    for part in parts {
+        let part = match part["$ref"].as_str() {
+            Some(path) => schemas.get(path.rsplit('/').next()?)?,
+            None => part,
+        };
+        let properties = part["properties"].as_object()?;
+        whole["properties"]
+            .as_object_mut()?
+            .extend(properties.clone());
+        let required = part["required"].as_array().cloned().unwrap_or_default();
+        whole["required"].as_array_mut()?.extend(required);
+        for name in ["additionalProperties", "description"] {
+            if let Some(value) = part.get(name) {
+                whole[name] = value.clone();
+            }
+        }
+    }
+    Some(whole)
+}
+
+/// Merges every `allOf` of objects into one: each of them may allow no other fields than its own.
+fn merge_within(value: &mut Value, schemas: &BTreeMap<String, Value>) {
+    let whole = value["allOf"]
+        .as_array()
+        .and_then(|parts| merged(parts, schemas));
+    if let Some(whole) = whole {
+        *value = whole;
+    }
+    match value {
+        Value::Object(fields) => {
+            fields
+                .values_mut()
+                .for_each(|value| merge_within(value, schemas));
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|value| merge_within(value, schemas)),
+        _ => {}
     }
 }
 
@@ -203,7 +254,7 @@ fn describe() -> Value {
         "security": [{"key": []}, {"bearer": []}],
         "paths": paths,
         "components": {
-            "schemas": schemas.0,
+            "schemas": schemas.merged(),
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -222,6 +273,10 @@ fn one_of(words: &[&str]) -> Value {
 
 fn number(least: u64, most: impl Into<Value>) -> Value {
     json!({"type": "integer", "minimum": least, "maximum": most.into()})
+}
+
+fn at_least(least: u64) -> Value {
+    json!({"type": "integer", "minimum": least, "maximum": u32::MAX})
 }
 
 fn statuses() -> Value {
@@ -251,7 +306,7 @@ fn task_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
             text(),
             "Only with this in the name, the title or the command.",
         )
-        .query("limit", number(1, 100), "How many on a page.")
+        .query("limit", at_least(0), "How many on a page; at most 100 are.")
         .query(
             "cursor",
             json!({"type": "string", "format": "uuid"}),
@@ -342,11 +397,7 @@ fn task_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
             json!({"type": "integer", "minimum": 0}),
             "Where to begin.",
         )
-        .query(
-            "limit",
-            number(1, MAX_RANGE_BYTES),
-            "How many bytes at most.",
-        )
+        .query("limit", at_least(0), "How many bytes at most; 512 KiB are.")
         .answers_as(
             200,
             "The bytes; `Content-Range` says which.",
@@ -675,11 +726,15 @@ fn open_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
             "text/plain",
             text(),
         ),
-        plain(
+        operation(
+            "get",
             "/llm-instructions",
             "getInstructions",
             "Says to an assistant how to use this.",
-        ),
+        )
+        .open()
+        .answers_as(200, "How.", "text/markdown", text())
+        .problems(&[429], problem),
     ]
 }
 

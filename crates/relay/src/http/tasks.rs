@@ -58,6 +58,7 @@ pub(super) async fn submit(
         Ok(Submission {
             key: caller.key.clone(),
             source: caller.source,
+            request_id: caller.request_id.clone(),
             request,
             wait,
         })
@@ -256,6 +257,7 @@ pub(super) async fn cancel(
         let task_id = record.task.task_id;
         match state.broker.cancel(task_id).await.map_err(Problem::from)? {
             Cancelled::Now(record) => {
+                state.metrics.task_ended(&record);
                 state
                     .waiters
                     .resolve(task_id, &Ended::Finished(std::sync::Arc::new(*record)));

@@ -87,6 +87,7 @@ async fn submit_one(
     let submission = Submission {
         key: caller.key.clone(),
         source: caller.source,
+        request_id: caller.request_id.clone(),
         request,
         wait,
     };
