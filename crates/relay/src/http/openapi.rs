@@ -380,7 +380,7 @@ fn task_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
         .body(schemas.of::<ApprovalRequest>())
         .answers(200, "The task as it is now.", view)
         .problems(&KEYED, problem)
-        .problems(&[409, 413, 503], problem),
+        .problems(&[409, 413, 422, 503], problem),
         operation(
             "get",
             "/api/tasks/{task}/output",
@@ -397,7 +397,11 @@ fn task_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
             json!({"type": "integer", "minimum": 0}),
             "Where to begin.",
         )
-        .query("limit", at_least(0), "How many bytes at most; 512 KiB are.")
+        .query(
+            "limit",
+            json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
+            "How many bytes at most; 512 KiB are.",
+        )
         .answers_as(
             200,
             "The bytes; `Content-Range` says which.",
