@@ -31,6 +31,10 @@ pub struct Config {
     pub git_environment: Vec<(OsString, OsString)>,
     /// How many tasks run at the same time; git reads and echoes run beside them.
     pub max_tasks: usize,
+    /// The owner's rules; the file need not exist.
+    pub rules: PathBuf,
+    /// Texts that must never be kept: keys, tokens and whatever else is known to be secret here.
+    pub secrets: Vec<Secret>,
     /// Our own files, which no task may see and no workspace may hold; the places where people keep
     /// secrets are added to them.
     pub hidden: Vec<PathBuf>,

@@ -13,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod approvals;
 mod attempt;
 mod config;
 mod device;
@@ -21,14 +22,16 @@ mod excerpt;
 mod executor;
 mod judge;
 mod link;
+mod mask;
 mod progress;
 mod reconcile;
 mod recorder;
 mod repositories;
 mod requests;
+mod rules;
 mod store;
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use deskhand_protocol::{
     Event, Timestamp,
@@ -40,6 +43,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use approvals::Attending;
 pub use config::{Config, TaskEnvironment};
 pub use deskhand_sandbox::Tier;
 pub use device::{SandboxSupport, support};
@@ -87,6 +91,9 @@ impl Agent {
     pub async fn start(mut config: Config) -> Result<AgentHandle, StartError> {
         let secrets = deskhand_sandbox::default_hidden(&config.task_environment.home);
         config.hidden.extend(secrets);
+        // What judges tasks, wherever it lies.
+        let own = [&config.store, &config.rules].map(PathBuf::clone);
+        config.hidden.extend(own);
         let (store, scratch) = (config.store.clone(), config.scratch.clone());
         let db = tokio::task::spawn_blocking(move || store::open(&store)).await??;
         tokio::task::spawn_blocking(move || make_scratch(&scratch))
@@ -95,16 +102,21 @@ impl Agent {
         let sandbox_path = config.sandbox_path.clone();
         let sandbox = tokio::task::spawn_blocking(move || support(&sandbox_path)).await?;
 
-        reconcile::settle(&db).await?;
+        let mut secrets = config.secrets.clone();
+        secrets.push(config.device_token.clone());
+        let mask = || mask::Mask::new(&secrets);
+        reconcile::settle(&db, Arc::new(mask())).await?;
         let store_id = db
             .write(deskhand_sqlite::Sync::Full, store::meta::store_id)
             .await?;
-        let recorder = Recorder::start(db.clone()).await?;
+        let recorder = Recorder::start(db.clone(), mask()).await?;
         let workspaces = db.read(store::workspaces::all).await?;
         let unfinished = db.read(unfinished).await?;
         let device = Arc::new(Device {
             git_environment: config.git_environment.iter().cloned().collect(),
             repositories: Arc::default(),
+            rules: rules::RuleBook::new(config.rules.clone(), config.task_environment.path.clone()),
+            attendance: approvals::Attendance::default(),
             config,
             db,
             recorder,
@@ -199,6 +211,12 @@ impl AgentHandle {
             bus: self.0.device.recorder.subscribe(),
             batch: Vec::new().into_iter(),
         }
+    }
+
+    /// Says that questions are seen in a window or a desktop session, until the returned value is
+    /// dropped. While nobody says so, and nobody attends from afar, what would ask is denied at once.
+    pub fn attend(&self) -> Attending {
+        Attending::new(self.0.device.clone())
     }
 
     /// Follows where the link is.

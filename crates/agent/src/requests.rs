@@ -5,25 +5,28 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use deskhand_policy::workspace;
 use deskhand_protocol::{
-    ErrorCode, Problem, Seq, TaskId, Timestamp,
+    Action, Command, ErrorCode, Problem, Seq, TaskId, Timestamp,
     device_request::{DeviceRequest, DeviceResponse, DeviceStatus, OutputRange},
     event::Stream,
     limits::{ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES, MAX_RANGE_BYTES, MAX_TEXT_BYTES},
-    outcome::Excerpt,
-    task::TaskView,
+    outcome::{Engine, Excerpt},
+    policy::{CallerLimits, Explanation, Level, TestedCommand},
+    task::{GitAction, ShellAction, TaskView},
 };
 use deskhand_sqlite::Sync;
 use rusqlite::Connection;
 
 use crate::{
+    approvals,
     device::Device,
     dispatcher::Dispatcher,
     excerpt::{self, Ends},
+    judge,
     store::{
-        events,
+        audit, events,
         ledger::{self, Entry},
         output::{self, Read},
         workspaces,
@@ -42,6 +45,9 @@ pub enum Door {
 /// The longest a cancelled task may take to end gently.
 const LONGEST_GRACE: Duration = Duration::from_secs(60);
 
+/// Most rows of the audit trail in one answer.
+const AUDIT_ROWS: u32 = 1_000;
+
 /// Most events in one answer.
 const EVENTS: u32 = 1_000;
 
@@ -52,7 +58,7 @@ pub(crate) fn grace(seconds: u32) -> Duration {
 
 /// Answers one request.
 pub(crate) async fn answer(
-    device: &Device,
+    device: &Arc<Device>,
     dispatcher: &Dispatcher,
     request: DeviceRequest,
     door: Door,
@@ -63,15 +69,16 @@ pub(crate) async fn answer(
             ErrorCode::LocalOnly,
             "only this computer's window and command line may do this",
         )),
-        false => try_answer(device, dispatcher, request).await,
+        false => try_answer(device, dispatcher, request, door).await,
     };
     answered.unwrap_or_else(|problem| DeviceResponse::Problem { problem })
 }
 
 async fn try_answer(
-    device: &Device,
+    device: &Arc<Device>,
     dispatcher: &Dispatcher,
     request: DeviceRequest,
+    door: Door,
 ) -> Result<DeviceResponse, Problem> {
     match request {
         DeviceRequest::Status => Ok(DeviceResponse::Status(status(device, dispatcher).await)),
@@ -121,31 +128,132 @@ async fn try_answer(
             Ok(DeviceResponse::Cleared { n_tasks })
         }
         DeviceRequest::ListWorkspaces => Ok(open_workspaces(device)),
-        DeviceRequest::AddWorkspace { path, name, .. } => add_workspace(device, path, name).await,
-        DeviceRequest::ListApprovals
-        | DeviceRequest::Attend { .. }
-        | DeviceRequest::AnswerApproval { .. }
-        | DeviceRequest::ListRules
-        | DeviceRequest::AddRule { .. }
-        | DeviceRequest::RemoveRule { .. }
-        | DeviceRequest::TestRules(_)
-        | DeviceRequest::VerifyAudit
-        | DeviceRequest::ListAudit { .. } => Err(Problem::new(
-            ErrorCode::UnsupportedAction,
-            "this version cannot do this yet",
-        )),
+        DeviceRequest::AddWorkspace { path, name, level } => {
+            add_workspace(device, path, name, level).await
+        }
         DeviceRequest::RemoveWorkspace { workspace } => {
+            let how = format!("closed `{workspace}`");
             let removed =
                 change_workspaces(device, move |conn| workspaces::remove(conn, &workspace));
             match removed.await? {
-                true => Ok(open_workspaces(device)),
+                true => {
+                    device.note_change("workspaces", how);
+                    Ok(open_workspaces(device))
+                }
                 false => Err(Problem::new(
                     ErrorCode::NotFound,
                     "there is no such workspace",
                 )),
             }
         }
+        DeviceRequest::ListApprovals => Ok(DeviceResponse::Approvals {
+            questions: approvals::list(device, door).await?,
+        }),
+        DeviceRequest::Attend { seconds } => {
+            let by = Duration::from_secs(seconds.into());
+            device.attendance.extend(by);
+            Ok(DeviceResponse::Attending {
+                n_approvers: device.attendance.n_approvers(),
+            })
+        }
+        DeviceRequest::AnswerApproval {
+            task_id,
+            digest,
+            answer,
+            by,
+        } => approvals::answer(device, dispatcher, door, task_id, digest, answer, by).await,
+        DeviceRequest::ListRules => listed_rules(device).await,
+        DeviceRequest::AddRule { rule } => {
+            device.add_rules(vec![rule]).await?;
+            listed_rules(device).await
+        }
+        DeviceRequest::RemoveRule { id } => {
+            blocking(device, move |device| {
+                let workspaces = device.workspaces.borrow().clone();
+                device.rules.remove(&id, &workspaces)?;
+                device.note_change("rules", format!("removed {id}"));
+                Ok(())
+            })
+            .await?;
+            listed_rules(device).await
+        }
+        DeviceRequest::TestRules(tested) => Ok(DeviceResponse::Explanation(
+            explained(device, tested).await?,
+        )),
+        DeviceRequest::VerifyAudit => {
+            let (n_rows, fault) = read(device, audit::verify).await?;
+            Ok(DeviceResponse::AuditVerified { n_rows, fault })
+        }
+        DeviceRequest::ListAudit { after, limit } => {
+            let limit = match limit {
+                0 => AUDIT_ROWS,
+                limit => limit.min(AUDIT_ROWS),
+            };
+            let (rows, has_more) =
+                read(device, move |conn| audit::after(conn, after, limit)).await?;
+            Ok(DeviceResponse::Audit { rows, has_more })
+        }
     }
+}
+
+async fn listed_rules(device: &Arc<Device>) -> Result<DeviceResponse, Problem> {
+    blocking(device, |device| {
+        let standing = device.rules();
+        Ok(DeviceResponse::Rules {
+            rules: standing.rules.views(),
+            path: device.rules.path().display().to_string(),
+            problem: standing.problem,
+        })
+    })
+    .await
+}
+
+/// Explains what would be decided about a command: words that begin with `git` are a git action, and
+/// everything else a shell action, as `run` sends them.
+async fn explained(device: &Arc<Device>, tested: TestedCommand) -> Result<Explanation, Problem> {
+    let TestedCommand {
+        command,
+        working_dir,
+    } = tested;
+    let is_git =
+        matches!(&command, Command::Argv(words) if words.first().is_some_and(|w| w == "git"));
+    let action = match is_git {
+        true => Action::Git(GitAction {
+            command,
+            working_dir,
+            timeout: Default::default(),
+        }),
+        false => Action::Shell(ShellAction {
+            command,
+            working_dir,
+            timeout: Default::default(),
+            stdin: None,
+            network: Vec::new(),
+            git_writes: false,
+            read_only: false,
+        }),
+    };
+    if !matches!(&action, Action::Shell(_)) {
+        action.check()?;
+    }
+    let limits = CallerLimits::default();
+    Ok(judge::judge(device, action, Engine::Native, limits)
+        .await
+        .explanation)
+}
+
+async fn blocking<T: Send + 'static>(
+    device: &Arc<Device>,
+    f: impl FnOnce(&Device) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let device = device.clone();
+    let done = tokio::task::spawn_blocking(move || f(&device));
+    done.await.unwrap_or_else(|_| {
+        Err(Problem::new(
+            ErrorCode::Internal,
+            "a part of the agent broke",
+        ))
+    })
 }
 
 async fn read<T: Send + 'static>(
@@ -155,7 +263,7 @@ async fn read<T: Send + 'static>(
     device.db.read(f).await.map_err(unreadable)
 }
 
-fn unreadable(error: deskhand_sqlite::Error) -> Problem {
+pub(crate) fn unreadable(error: deskhand_sqlite::Error) -> Problem {
     tracing::error!(%error, "the store failed");
     Problem::new(
         ErrorCode::Internal,
@@ -181,7 +289,7 @@ async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
         reason: health.reason,
         n_running: counts.n_running,
         n_waiting: counts.n_waiting,
-        n_asking: 0,
+        n_asking: counts.n_asking,
         n_unsent_events: last.0.saturating_sub(stored.0),
         started_at: device.started_at,
         sandbox_tier: device.sandbox.tier.to_string(),
@@ -194,6 +302,7 @@ async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
 fn view(entry: Entry, device: &Device) -> TaskView {
     let Entry {
         task,
+        limits: _,
         status,
         attempt: _,
         started_at,
@@ -328,6 +437,7 @@ async fn add_workspace(
     device: &Device,
     path: String,
     name: Option<String>,
+    level: Option<Level>,
 ) -> Result<DeviceResponse, Problem> {
     let wrong = |text: &str| Problem::new(ErrorCode::InvalidRequest, text.to_owned());
     if path.len() > MAX_TEXT_BYTES || !Path::new(&path).is_absolute() {
@@ -361,12 +471,19 @@ async fn add_workspace(
     if !is_dir {
         return Err(wrong("a workspace is a directory, and this is none"));
     }
-    workspace::may_be_opened(
-        &dir,
-        &device.config.task_environment.home,
-        &device.config.hidden,
-    )
-    .map_err(|error| wrong(&error.to_string()))?;
+    // The helper confines tasks: none may write where it lies.
+    let mut private = device.config.hidden.clone();
+    private.push(device.config.sandbox_path.clone());
+    workspace::may_be_opened(&dir, &device.config.task_environment.home, &private)
+        .map_err(|error| wrong(&error.to_string()))?;
+    let open = device.workspaces.borrow().clone();
+    if let Some(other) = workspace::at_odds(&open, &dir, level) {
+        let error = format!(
+            "it and workspace `{}` lie in one another, and their levels differ",
+            other.name
+        );
+        return Err(wrong(&error));
+    }
     let Some(path) = dir.to_str().map(str::to_owned) else {
         return Err(wrong("the directory's path is not UTF-8"));
     };
@@ -377,10 +494,15 @@ async fn add_workspace(
         own.filter(|own| is_name(own))
             .unwrap_or_else(|| "workspace".to_owned())
     });
+    let how = match level {
+        Some(level) => format!("opened `{path}` at level {}", level.as_str()),
+        None => format!("opened `{path}`"),
+    };
     change_workspaces(device, move |conn| {
-        workspaces::add(conn, &name, &path, Timestamp::now())
+        workspaces::add(conn, &name, &path, level, Timestamp::now())
     })
     .await?;
+    device.note_change("workspaces", how);
     Ok(open_workspaces(device))
 }
 

@@ -1,9 +1,11 @@
-//! The device's SQLite database: which tasks it ever accepted, what happened, what they printed, and
-//! which directories are open to them.
+//! The device's SQLite database: which tasks it ever accepted, what happened, what they printed, which
+//! directories are open to them, what was asked and answered, and the audit trail.
 //!
 //! One file per table: migration, rows and queries together. Everything here runs on a connection
 //! the database hands out and blocks its thread; nothing here decides anything.
 
+pub(crate) mod approvals;
+pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod ledger;
 pub(crate) mod meta;
@@ -23,6 +25,10 @@ const MIGRATIONS: &[Migration] = &[
     events::MIGRATION,
     output::MIGRATION,
     workspaces::MIGRATION,
+    workspaces::LEVELS_MIGRATION,
+    ledger::LIMITS_MIGRATION,
+    approvals::MIGRATION,
+    audit::MIGRATION,
 ];
 
 /// Opens the store, or makes it. Blocks.

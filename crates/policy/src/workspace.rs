@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use deskhand_protocol::workspace::Workspace;
+use deskhand_protocol::{policy::Level, workspace::Workspace};
 
 /// Returns the workspace a canonical directory lies beneath, the innermost when they are nested.
 pub fn containing<'a>(workspaces: &'a [Workspace], dir: &Path) -> Option<&'a Workspace> {
@@ -12,6 +12,20 @@ pub fn containing<'a>(workspaces: &'a [Workspace], dir: &Path) -> Option<&'a Wor
         .iter()
         .filter(|workspace| dir.starts_with(&workspace.path))
         .max_by_key(|workspace| workspace.path.len())
+}
+
+/// Returns an open workspace that lies in a directory, or in which the directory lies, at another level:
+/// a task in the outer one would do in the inner one what is not to be done there.
+pub fn at_odds<'a>(
+    workspaces: &'a [Workspace],
+    dir: &Path,
+    level: Option<Level>,
+) -> Option<&'a Workspace> {
+    workspaces.iter().find(|other| {
+        let path = Path::new(&other.path);
+        let nested = path != dir && (path.starts_with(dir) || dir.starts_with(path));
+        nested && other.level != level.unwrap_or_default()
+    })
 }
 
 /// Why a directory cannot be a workspace.

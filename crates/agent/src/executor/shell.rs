@@ -40,6 +40,10 @@ const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) workspace: PathBuf,
+    pub(crate) writable: bool,
+    pub(crate) git_writes: bool,
+    /// Hosts that may be reached; `*` is any.
+    pub(crate) network: Vec<String>,
 }
 
 /// What runs there.
@@ -103,12 +107,16 @@ fn prepare(
     config: &Config,
     private_tmp: &Path,
 ) -> (Profile, deskhand_sandbox::Command) {
+    let network = match &*place.network {
+        [] => Network::Off,
+        hosts if hosts.iter().any(|host| host == "*") => Network::On,
+        hosts => Network::Allow(hosts.to_vec()),
+    };
     let profile = Profile {
         workspace: place.workspace,
-        writable: true,
-        // Both are granted by rules and questions only, which come later.
-        git_writes: false,
-        network: Network::Off,
+        writable: place.writable,
+        git_writes: place.git_writes,
+        network,
         require: config.sandbox_require,
         limits: Limits::default(),
         hidden: config.hidden.clone(),
@@ -312,6 +320,7 @@ impl<'a> Run<'a> {
         outcome.duration_ms = duration.as_millis() as u64;
         outcome.n_stdout_bytes = self.stdout.ends.n_bytes();
         outcome.n_stderr_bytes = self.stderr.ends.n_bytes();
+        outcome.sandbox_tier = Some(self.child.tier().to_string());
         outcome.sandbox_layers = self.child.applied().to_vec();
         outcome.limits_hit = exit.limits_hit.iter().map(ToString::to_string).collect();
         outcome.created_executable_config = exit

@@ -5,6 +5,7 @@
 
 use deskhand_protocol::{
     Seq, Source, Task, TaskId, TaskResult, TaskStatus, Timestamp, device_request::TaskFilter,
+    policy::CallerLimits,
 };
 use deskhand_sqlite::Migration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -31,10 +32,18 @@ CREATE INDEX tasks_unfinished ON tasks (task_id)
 ",
 };
 
+/// Added once callers could be held to less than their devices.
+pub(super) const LIMITS_MIGRATION: Migration = Migration {
+    name: "task limits",
+    sql: "ALTER TABLE tasks ADD COLUMN limits TEXT;  -- JSON; null where there are none",
+};
+
 /// One task as the ledger knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) task: Task,
+    /// What its caller's key was held to when it came.
+    pub(crate) limits: CallerLimits,
     pub(crate) status: TaskStatus,
     pub(crate) attempt: u32,
     pub(crate) started_at: Option<Timestamp>,
@@ -43,11 +52,18 @@ pub(crate) struct Entry {
 }
 
 /// Enters a task as pending. Returns whether it is new: a known id changes nothing.
-pub(crate) fn insert(conn: &Connection, task: &Task) -> rusqlite::Result<bool> {
+pub(crate) fn insert(
+    conn: &Connection,
+    task: &Task,
+    limits: &CallerLimits,
+) -> rusqlite::Result<bool> {
+    let is_held = *limits != CallerLimits::default();
+    let limits = is_held.then(|| to_json(limits)).transpose()?;
     let n = conn
         .prepare_cached(
-            "INSERT INTO tasks (task_id, task, status, source, action, created_at, attempt)
-             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO tasks (task_id, task, status, source, action, created_at, attempt,
+                                limits)
+             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, 0, ?6) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             id_bytes(task.task_id),
@@ -55,6 +71,7 @@ pub(crate) fn insert(conn: &Connection, task: &Task) -> rusqlite::Result<bool> {
             task.source.as_str(),
             task.action.kind(),
             task.created_at.as_microsecond(),
+            limits,
         ])?;
     Ok(n == 1)
 }
@@ -73,6 +90,15 @@ pub(crate) fn set_started(
     Ok(())
 }
 
+/// Notes that the task waits for the owner's answer.
+pub(crate) fn set_asking(conn: &Connection, task_id: TaskId) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE tasks SET status = 'awaiting_approval' WHERE task_id = ?1",
+        [id_bytes(task_id)],
+    )?;
+    Ok(())
+}
+
 /// Notes that the task waits again, because its attempt was lost.
 pub(crate) fn set_pending(conn: &Connection, task_id: TaskId) -> rusqlite::Result<()> {
     conn.execute(
@@ -82,37 +108,43 @@ pub(crate) fn set_pending(conn: &Connection, task_id: TaskId) -> rusqlite::Resul
     Ok(())
 }
 
-/// Notes how the task ended and returns how long the result is as JSON. Returns nothing, and changes
-/// nothing, when it had ended before.
+/// Notes how the task ended and returns how long the result is as JSON, and the kind of its action.
+/// Returns nothing, and changes nothing, when it had ended before.
 pub(crate) fn set_finished(
     conn: &Connection,
     task_id: TaskId,
     result: &TaskResult,
     at: Timestamp,
-) -> rusqlite::Result<Option<usize>> {
+) -> rusqlite::Result<Option<(usize, String)>> {
     let json = to_json(result)?;
-    let n = conn
+    let kind = conn
         .prepare_cached(
             "UPDATE tasks SET status = ?2, result = ?3, finished_at = ?4
-             WHERE task_id = ?1 AND finished_at IS NULL",
+             WHERE task_id = ?1 AND finished_at IS NULL RETURNING action",
         )?
-        .execute(params![
-            id_bytes(task_id),
-            TaskStatus::from(result.outcome.status).as_str(),
-            json,
-            at.as_microsecond(),
-        ])?;
-    Ok((n == 1).then_some(json.len()))
+        .query_row(
+            params![
+                id_bytes(task_id),
+                TaskStatus::from(result.outcome.status).as_str(),
+                json,
+                at.as_microsecond(),
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(kind.map(|kind| (json.len(), kind)))
 }
 
-const COLUMNS: &str = "task, status, attempt, started_at, finished_at, result";
+const COLUMNS: &str = "task, status, attempt, started_at, finished_at, result, limits";
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let status: String = row.get(1)?;
     let started_at: Option<i64> = row.get(3)?;
     let finished_at: Option<i64> = row.get(4)?;
     let result: Option<String> = row.get(5)?;
+    let limits: Option<String> = row.get(6)?;
     Ok(Entry {
+        limits: limits.map_or(Ok(CallerLimits::default()), |json| from_json(&json))?,
         task: from_json(row.get_ref(0)?.as_str()?)?,
         status: TaskStatus::parse(&status).ok_or(rusqlite::Error::InvalidQuery)?,
         attempt: row.get(2)?,

@@ -80,6 +80,8 @@ impl TestDevice {
             },
             git_environment: Vec::new(),
             max_tasks: self.max_tasks,
+            rules: self.path("own").join("rules.toml"),
+            secrets: vec![Secret::new("known-secret-value")],
             hidden: vec![self.path("own")],
         }
     }
