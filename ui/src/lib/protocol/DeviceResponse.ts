@@ -4,6 +4,8 @@ import type { Event } from "./Event";
 import type { Excerpt } from "./Excerpt";
 import type { OutputRange } from "./OutputRange";
 import type { Problem } from "./Problem";
+import type { TaskHit } from "./TaskHit";
+import type { TaskStatistics } from "./TaskStatistics";
 import type { TaskStatus } from "./TaskStatus";
 import type { TaskView } from "./TaskView";
 import type { Workspace } from "./Workspace";
@@ -13,9 +15,21 @@ import type { Workspace } from "./Workspace";
  */
 export type DeviceResponse = { "type": "status" } & DeviceStatus | { "type": "tasks", 
 /**
- * The tasks, without their output.
+ * The tasks, without their results.
  */
-tasks: Array<TaskView>, } | { "type": "task", 
+tasks: Array<TaskView>, 
+/**
+ * How many match in all, when that was asked.
+ */
+n_total?: number, } | { "type": "found", 
+/**
+ * The tasks, and where the text is in them.
+ */
+hits: Array<TaskHit>, 
+/**
+ * Whether there are more.
+ */
+has_more: boolean, } | { "type": "statistics" } & TaskStatistics | { "type": "task", 
 /**
  * The task.
  */

@@ -24,4 +24,8 @@ expires_at?: string, } | { "type": "list_keys" } | { "type": "revoke_key",
 /**
  * Which key.
  */
-key: string, } | { "type": "create_pairing_code" } | { "type": "list_devices" };
+key: string, } | { "type": "create_pairing_code" } | { "type": "create_sign_in_link", 
+/**
+ * Which key, by id or name.
+ */
+key: string, } | { "type": "list_devices" };
