@@ -9,6 +9,7 @@ mod events;
 mod github;
 mod health;
 mod instructions;
+pub(crate) mod rate;
 mod session;
 mod tasks;
 mod viewer;
@@ -19,6 +20,7 @@ use axum::{
     body::Bytes,
     extract::Request,
     http::StatusCode,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{any, get, patch, post},
 };
@@ -66,6 +68,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/link", any(device::link))
         .fallback(viewer::file)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), rate::limit))
         .with_state(state)
 }
 

@@ -37,8 +37,13 @@ use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    broker::Broker, device::Registry, devices::Devices, error::Fault, keys::Keys,
-    sessions::Sessions, waiters::Waiters,
+    broker::Broker,
+    device::Registry,
+    devices::Devices,
+    error::Fault,
+    keys::{Keys, NewKey},
+    sessions::Sessions,
+    waiters::Waiters,
 };
 
 /// How often overdue tasks are looked for.
@@ -111,6 +116,7 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) registry: Registry,
     pub(crate) waiters: Waiters,
+    pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
     pub(crate) sessions: Sessions,
     pub(crate) viewer: &'static [ViewerFile],
@@ -139,6 +145,7 @@ impl Relay {
             devices::MIGRATION,
             broker::MIGRATION,
             sessions::MIGRATION,
+            keys::LIMITS_MIGRATION,
         ];
         let db = Database::open(&options.store, &migrations)?;
         let read = |fault| match fault {
@@ -153,6 +160,7 @@ impl Relay {
             broker: Broker::new(db),
             registry: Registry::default(),
             waiters: Waiters::default(),
+            quotas: http::rate::Quotas::default(),
             github: options.github,
             public_url: options.public_url,
             listens_at: OnceCell::new(),
@@ -239,11 +247,23 @@ impl Relay {
                 scopes,
                 devices,
                 expires_at,
+                limits,
+                requests_per_minute,
             } => {
                 let devices = devices
                     .map(|devices| state.device_ids(&devices))
                     .transpose()?;
-                let (key, secret) = state.keys.create(name, scopes, devices, expires_at).await?;
+                let (key, secret) = state
+                    .keys
+                    .create(NewKey {
+                        name,
+                        scopes,
+                        devices,
+                        expires_at,
+                        limits,
+                        requests_per_minute,
+                    })
+                    .await?;
                 RelayResponse::KeyCreated {
                     key,
                     secret: secret.expose().to_owned(),
@@ -252,9 +272,11 @@ impl Relay {
             RelayRequest::ListKeys => RelayResponse::Keys {
                 keys: state.keys.list(),
             },
-            RelayRequest::RevokeKey { key } => RelayResponse::KeyRevoked {
-                key_id: state.keys.revoke(&key).await?,
-            },
+            RelayRequest::RevokeKey { key } => {
+                let key_id = state.keys.revoke(&key).await?;
+                state.quotas.forget(&key_id);
+                RelayResponse::KeyRevoked { key_id }
+            }
             RelayRequest::CreatePairingCode => {
                 RelayResponse::PairingCode(state.devices.create_code().await?)
             }

@@ -153,6 +153,7 @@ mod tests {
             reason: None,
             n_running: 0,
             n_waiting: 0,
+            n_asking: 0,
             n_unsent_events: 0,
             started_at: Timestamp::UNIX_EPOCH,
             sandbox_tier: "none".into(),
@@ -163,6 +164,7 @@ mod tests {
                 .map(|path| Workspace {
                     name: "w".into(),
                     path: (*path).into(),
+                    level: Default::default(),
                     added_at: Timestamp::UNIX_EPOCH,
                 })
                 .collect(),

@@ -7,7 +7,7 @@
 //! foreign name that was made to point here is taken for it. A key in a header needs none of this: no
 //! foreign page has it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
@@ -88,10 +88,14 @@ fn view(state: &State, key: &Key) -> SessionView {
 }
 
 /// Returns the key behind the cookie of a request; nothing when it has no cookie of ours.
-pub(super) fn key(state: &State, parts: &Parts) -> Option<Result<std::sync::Arc<Key>, Problem>> {
-    let secret = presented(&parts.headers)?;
-    let key = state.keys.get(&state.sessions.check(secret)?)?;
+pub(super) fn key(state: &State, parts: &Parts) -> Option<Result<Arc<Key>, Problem>> {
+    let key = key_of(state, &parts.headers)?;
     Some(from_own_page(state, parts).map(|()| key))
+}
+
+/// Returns the key behind a cookie, whoever sent it: enough to count, not to act.
+pub(super) fn key_of(state: &State, headers: &HeaderMap) -> Option<Arc<Key>> {
+    state.keys.get(&state.sessions.check(presented(headers)?)?)
 }
 
 /// Refuses what a foreign page asks for in the name of the browser's owner.
