@@ -19,6 +19,7 @@ mod device;
 mod dispatcher;
 mod excerpt;
 mod executor;
+mod indexer;
 mod judge;
 mod link;
 mod progress;
@@ -121,6 +122,7 @@ impl Agent {
         });
         let dispatcher = Dispatcher::start(device.clone(), unfinished);
         tokio::spawn(mend(device.clone()));
+        tokio::spawn(indexer::run(device.clone()));
         let stop_link = watch::Sender::new(false);
         let link = tokio::spawn(link::run(
             device.clone(),

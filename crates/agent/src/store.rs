@@ -5,9 +5,11 @@
 //! the database hands out and blocks its thread; nothing here decides anything.
 
 pub(crate) mod events;
+pub(crate) mod history;
 pub(crate) mod ledger;
 pub(crate) mod meta;
 pub(crate) mod output;
+pub(crate) mod search;
 pub(crate) mod workspaces;
 
 use std::path::Path;
@@ -23,6 +25,8 @@ const MIGRATIONS: &[Migration] = &[
     events::MIGRATION,
     output::MIGRATION,
     workspaces::MIGRATION,
+    ledger::LISTING,
+    search::MIGRATION,
 ];
 
 /// Opens the store, or makes it. Blocks.
