@@ -156,7 +156,7 @@ async fn cancel_all(desk: &Desk) {
         status: Some(TaskStatus::InProgress),
         ..TaskFilter::default()
     });
-    let DeviceResponse::Tasks { tasks } = desk.local.device(running).await else {
+    let DeviceResponse::Tasks { tasks, .. } = desk.local.device(running).await else {
         return;
     };
     let ids: Vec<TaskId> = tasks.into_iter().map(|task| task.uid).collect();
