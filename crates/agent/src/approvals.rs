@@ -40,35 +40,15 @@ const NAME_BYTES: usize = 128;
 pub(crate) struct Attendance {
     /// Somebody on this computer is there at least until then.
     until: Mutex<Option<Instant>>,
-    n_windows: AtomicU32,
     /// How many may answer from afar, as the relay says; none without a link.
     n_approvers: AtomicU32,
-}
-
-/// A window or a desktop session in which questions are seen, until this is dropped.
-#[derive(Debug)]
-pub struct Attending(Arc<Device>);
-
-impl Attending {
-    pub(crate) fn new(device: Arc<Device>) -> Self {
-        device.attendance.n_windows.fetch_add(1, Ordering::Relaxed);
-        Self(device)
-    }
-}
-
-impl Drop for Attending {
-    fn drop(&mut self) {
-        self.0.attendance.n_windows.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Attendance {
     /// Tells whether anybody is there to answer.
     pub(crate) fn is_anybody_there(&self) -> bool {
         let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        self.n_windows.load(Ordering::Relaxed) > 0
-            || self.n_approvers() > 0
-            || until.is_some_and(|until| Instant::now() < until)
+        self.n_approvers() > 0 || until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Notes that somebody on this computer is there for a while; none at all ends that.

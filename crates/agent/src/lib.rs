@@ -20,6 +20,7 @@ mod device;
 mod dispatcher;
 mod excerpt;
 mod executor;
+mod indexer;
 mod judge;
 mod link;
 mod mask;
@@ -43,7 +44,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use approvals::Attending;
 pub use config::{Config, TaskEnvironment};
 pub use deskhand_sandbox::Tier;
 pub use device::{SandboxSupport, support};
@@ -133,6 +133,7 @@ impl Agent {
         });
         let dispatcher = Dispatcher::start(device.clone(), unfinished);
         tokio::spawn(mend(device.clone()));
+        tokio::spawn(indexer::run(device.clone()));
         let stop_link = watch::Sender::new(false);
         let link = tokio::spawn(link::run(
             device.clone(),
@@ -211,12 +212,6 @@ impl AgentHandle {
             bus: self.0.device.recorder.subscribe(),
             batch: Vec::new().into_iter(),
         }
-    }
-
-    /// Says that questions are seen in a window or a desktop session, until the returned value is
-    /// dropped. While nobody says so, and nobody attends from afar, what would ask is denied at once.
-    pub fn attend(&self) -> Attending {
-        Attending::new(self.0.device.clone())
     }
 
     /// Follows where the link is.

@@ -7,9 +7,11 @@
 pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod events;
+pub(crate) mod history;
 pub(crate) mod ledger;
 pub(crate) mod meta;
 pub(crate) mod output;
+pub(crate) mod search;
 pub(crate) mod workspaces;
 
 use std::path::Path;
@@ -29,6 +31,8 @@ const MIGRATIONS: &[Migration] = &[
     ledger::LIMITS_MIGRATION,
     approvals::MIGRATION,
     audit::MIGRATION,
+    ledger::LISTING,
+    search::MIGRATION,
 ];
 
 /// Opens the store, or makes it. Blocks.

@@ -4,8 +4,7 @@
 //! cleared; the id stays.
 
 use deskhand_protocol::{
-    Seq, Source, Task, TaskId, TaskResult, TaskStatus, Timestamp, device_request::TaskFilter,
-    policy::CallerLimits,
+    Seq, Task, TaskId, TaskResult, TaskStatus, Timestamp, policy::CallerLimits,
 };
 use deskhand_sqlite::Migration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -38,6 +37,20 @@ pub(super) const LIMITS_MIGRATION: Migration = Migration {
     sql: "ALTER TABLE tasks ADD COLUMN limits TEXT;  -- JSON; null where there are none",
 };
 
+/// What lists and statistics filter by, in an index that holds all of it: they never read the rows of
+/// tasks they do not show.
+pub(super) const LISTING: Migration = Migration {
+    name: "ledger listing",
+    sql: "
+ALTER TABLE tasks ADD COLUMN caller TEXT;
+ALTER TABLE tasks ADD COLUMN returncode INTEGER;
+UPDATE tasks SET caller = task ->> '$.caller.name', returncode = result ->> '$.outcome.returncode';
+CREATE INDEX tasks_listed ON tasks (
+    task_id, status, source, action, caller, returncode, created_at, started_at, finished_at
+) WHERE task IS NOT NULL;
+",
+};
+
 /// One task as the ledger knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -61,9 +74,9 @@ pub(crate) fn insert(
     let limits = is_held.then(|| to_json(limits)).transpose()?;
     let n = conn
         .prepare_cached(
-            "INSERT INTO tasks (task_id, task, status, source, action, created_at, attempt,
+            "INSERT INTO tasks (task_id, task, status, source, action, created_at, caller, attempt,
                                 limits)
-             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, 0, ?6) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, 0, ?7) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             id_bytes(task.task_id),
@@ -71,6 +84,7 @@ pub(crate) fn insert(
             task.source.as_str(),
             task.action.kind(),
             task.created_at.as_microsecond(),
+            task.caller.name,
             limits,
         ])?;
     Ok(n == 1)
@@ -119,7 +133,7 @@ pub(crate) fn set_finished(
     let json = to_json(result)?;
     let kind = conn
         .prepare_cached(
-            "UPDATE tasks SET status = ?2, result = ?3, finished_at = ?4
+            "UPDATE tasks SET status = ?2, result = ?3, finished_at = ?4, returncode = ?5
              WHERE task_id = ?1 AND finished_at IS NULL RETURNING action",
         )?
         .query_row(
@@ -128,6 +142,7 @@ pub(crate) fn set_finished(
                 TaskStatus::from(result.outcome.status).as_str(),
                 json,
                 at.as_microsecond(),
+                result.outcome.returncode,
             ],
             |row| row.get(0),
         )
@@ -182,44 +197,6 @@ pub(crate) fn unfinished(conn: &Connection) -> rusqlite::Result<Vec<TaskId>> {
     .collect()
 }
 
-/// Most bytes of rows one list holds, so that the answer fits a frame.
-const LIST_BYTES: usize = 512 * 1024;
-
-/// Returns tasks, newest first, without their results' output: at most 100, and fewer when they are
-/// large; the next page begins before the last one.
-pub(crate) fn list(conn: &Connection, filter: &TaskFilter) -> rusqlite::Result<Vec<Entry>> {
-    let limit = match filter.limit {
-        0 => 100,
-        n => n.min(100),
-    };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM tasks
-         WHERE task IS NOT NULL
-           AND (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR source = ?2)
-           AND (?3 IS NULL OR action = ?3) AND (?4 IS NULL OR created_at >= ?4)
-           AND (?5 IS NULL OR task_id < ?5)
-         ORDER BY task_id DESC LIMIT ?6"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![
-        filter.status.map(TaskStatus::as_str),
-        filter.source.map(Source::as_str),
-        filter.action,
-        filter.since.map(Timestamp::as_microsecond),
-        filter.before.map(id_bytes),
-        limit,
-    ])?;
-    let (mut entries, mut n_bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        n_bytes += row.get_ref(0)?.as_str()?.len();
-        if n_bytes > LIST_BYTES && !entries.is_empty() {
-            break;
-        }
-        entries.push(entry(row)?);
-    }
-    Ok(entries)
-}
-
 /// Returns the result of a task and the attempt that made it, as they go before its last event.
 pub(crate) fn result(
     conn: &Connection,
@@ -250,6 +227,7 @@ pub(crate) fn clear(conn: &Connection, stored_through: Seq) -> rusqlite::Result<
             .execute([task_id])?;
         super::events::delete(conn, id_from(*task_id))?;
         super::output::delete(conn, id_from(*task_id))?;
+        super::search::delete(conn, id_from(*task_id))?;
     }
     Ok(finished.len() as u64)
 }

@@ -70,7 +70,12 @@ pub(crate) struct RulesTestArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<PathBuf>,
     /// A line for a shell
-    #[arg(long, value_name = "LINE", conflicts_with = "argv", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "LINE",
+        conflicts_with = "argv",
+        allow_hyphen_values = true
+    )]
     pub(crate) line: Option<String>,
     /// The program and its arguments
     #[arg(

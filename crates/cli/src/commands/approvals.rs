@@ -89,7 +89,11 @@ pub(crate) async fn run(context: &Context, command: ApprovalsCommand) -> anyhow:
 }
 
 async fn open(context: &Context) -> anyhow::Result<Vec<QuestionView>> {
-    match context.control().device(DeviceRequest::ListApprovals).await? {
+    match context
+        .control()
+        .device(DeviceRequest::ListApprovals)
+        .await?
+    {
         DeviceResponse::Approvals { questions } => Ok(questions),
         _ => bail!("understand the agent's answer: it is to another request"),
     }

@@ -15,9 +15,30 @@ use crate::{
 
 /// The columns of the comma-separated form: every field of every kind of row.
 const COLUMNS: &[&str] = &[
-    "type", "task_id", "caller", "key_id", "source", "action", "command", "working_dir", "verdict",
-    "by", "reason", "answer", "door", "digest", "status", "returncode", "code", "ran_on", "layers",
-    "duration_ms", "stdout", "stderr", "what", "how",
+    "type",
+    "task_id",
+    "caller",
+    "key_id",
+    "source",
+    "action",
+    "command",
+    "working_dir",
+    "verdict",
+    "by",
+    "reason",
+    "answer",
+    "door",
+    "digest",
+    "status",
+    "returncode",
+    "code",
+    "ran_on",
+    "layers",
+    "duration_ms",
+    "stdout",
+    "stderr",
+    "what",
+    "how",
 ];
 
 pub(crate) async fn run(context: &Context, command: AuditCommand) -> anyhow::Result<u8> {
@@ -42,7 +63,11 @@ async fn verify(context: &Context) -> anyhow::Result<u8> {
             Some(fault) => format!("{n_rows} rows: {fault}"),
         })?;
     }
-    Ok(if fault.is_some() { exit::FAILED } else { exit::OK })
+    Ok(if fault.is_some() {
+        exit::FAILED
+    } else {
+        exit::OK
+    })
 }
 
 async fn export(context: &Context, format: Format) -> anyhow::Result<u8> {
@@ -111,8 +136,14 @@ mod tests {
         )
         .unwrap();
         let line = csv(&row).unwrap();
-        assert!(line.starts_with("1,2026-01-01T00:00:00Z,changed,"), "{line}");
-        assert!(line.ends_with(",rules,\"say \"\"x\"\", =1\ny\",ab"), "{line}");
+        assert!(
+            line.starts_with("1,2026-01-01T00:00:00Z,changed,"),
+            "{line}"
+        );
+        assert!(
+            line.ends_with(",rules,\"say \"\"x\"\", =1\ny\",ab"),
+            "{line}"
+        );
         assert_eq!(quoted("=1+2"), "'=1+2");
     }
 }

@@ -29,7 +29,9 @@ pub(crate) async fn run(context: &Context, command: RulesCommand) -> anyhow::Res
             problem,
         } => {
             if let Some(problem) = &problem {
-                out.talk(format!("The file has a fault, the rules from before stay in force: {problem}"));
+                out.talk(format!(
+                    "The file has a fault, the rules from before stay in force: {problem}"
+                ));
             }
             if out.is_json() {
                 out.json(&serde_json::json!({"rules": rules, "path": path, "problem": problem}))?;
@@ -39,7 +41,11 @@ pub(crate) async fn run(context: &Context, command: RulesCommand) -> anyhow::Res
                 let rows: Vec<Vec<Cell>> = rules.iter().map(row).collect();
                 out.table(&["ID", "VERDICT", "PROGRAM", "WHERE", "REASON"], &rows)?;
             }
-            Ok(if problem.is_some() { exit::FAILED } else { exit::OK })
+            Ok(if problem.is_some() {
+                exit::FAILED
+            } else {
+                exit::OK
+            })
         }
         DeviceResponse::Explanation(explanation) => {
             if out.is_json() {
@@ -103,14 +109,19 @@ async fn tested(context: &Context, args: RulesTestArgs) -> anyhow::Result<Tested
 
 /// Returns the current directory when it lies in a workspace; else the default one is meant.
 async fn current_workspace_dir(context: &Context) -> anyhow::Result<Option<String>> {
-    let response = context.control().device(DeviceRequest::ListWorkspaces).await?;
+    let response = context
+        .control()
+        .device(DeviceRequest::ListWorkspaces)
+        .await?;
     let DeviceResponse::Workspaces { workspaces } = response else {
         bail!("understand the agent's answer: it is to another request");
     };
     let Ok(here) = std::env::current_dir().and_then(|dir| dir.canonicalize()) else {
         return Ok(None);
     };
-    let is_open = workspaces.iter().any(|workspace| here.starts_with(&workspace.path));
+    let is_open = workspaces
+        .iter()
+        .any(|workspace| here.starts_with(&workspace.path));
     Ok(here.to_str().filter(|_| is_open).map(str::to_owned))
 }
 
