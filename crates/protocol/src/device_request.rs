@@ -7,8 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DeviceId, Event, Problem, Seq, Source, TaskId, TaskStatus, Timestamp, event::Stream,
-    outcome::Excerpt, task::TaskView, workspace::Workspace,
+    DeviceId, Event, Problem, Seq, Source, TaskId, TaskRequest, TaskStatus, Timestamp,
+    event::Stream,
+    outcome::Excerpt,
+    schedule::{NewSchedule, ScheduleView, ScheduledRun},
+    task::TaskView,
+    workspace::Workspace,
 };
 
 /// One question to an agent.
@@ -75,6 +79,46 @@ pub enum DeviceRequest {
         /// Its name or path.
         workspace: String,
     },
+    /// Takes no more tasks until it is resumed; what runs goes on. Stored: a restart changes nothing.
+    Pause,
+    /// Takes tasks again.
+    Resume,
+    /// Opens a task here, without a relay, which hears of it when there is one.
+    OpenTask {
+        /// The task. It names no other device.
+        request: TaskRequest,
+        /// The door: `cli` or `viewer`.
+        source: Source,
+    },
+    /// The schedules, by name.
+    ListSchedules,
+    /// One schedule, with its next and its last runs.
+    GetSchedule {
+        /// Its name.
+        name: String,
+    },
+    /// Adds a schedule.
+    AddSchedule {
+        /// The schedule.
+        schedule: NewSchedule,
+    },
+    /// Starts a run of a schedule now, beside its planned ones.
+    RunSchedule {
+        /// Its name.
+        name: String,
+    },
+    /// Has a schedule run, or not. What was due while it was disabled was not planned.
+    EnableSchedule {
+        /// Its name.
+        name: String,
+        /// Whether it is to run.
+        enabled: bool,
+    },
+    /// Removes a schedule; the tasks it made stay.
+    RemoveSchedule {
+        /// Its name.
+        name: String,
+    },
 }
 
 fn default_grace_seconds() -> u32 {
@@ -87,7 +131,12 @@ impl DeviceRequest {
         match self {
             DeviceRequest::ClearTasks
             | DeviceRequest::AddWorkspace { .. }
-            | DeviceRequest::RemoveWorkspace { .. } => true,
+            | DeviceRequest::RemoveWorkspace { .. }
+            | DeviceRequest::OpenTask { .. }
+            | DeviceRequest::AddSchedule { .. }
+            | DeviceRequest::RunSchedule { .. }
+            | DeviceRequest::EnableSchedule { .. }
+            | DeviceRequest::RemoveSchedule { .. } => true,
             DeviceRequest::Status
             | DeviceRequest::ListTasks(_)
             | DeviceRequest::GetTask { .. }
@@ -95,7 +144,11 @@ impl DeviceRequest {
             | DeviceRequest::Output { .. }
             | DeviceRequest::Events { .. }
             | DeviceRequest::Cancel { .. }
-            | DeviceRequest::ListWorkspaces => false,
+            | DeviceRequest::ListWorkspaces
+            | DeviceRequest::Pause
+            | DeviceRequest::Resume
+            | DeviceRequest::ListSchedules
+            | DeviceRequest::GetSchedule { .. } => false,
         }
     }
 }
@@ -175,6 +228,31 @@ pub enum DeviceResponse {
         /// The workspaces.
         workspaces: Vec<Workspace>,
     },
+    /// Whether the device is paused now.
+    Paused {
+        /// Whether it is.
+        paused: bool,
+    },
+    /// A task was opened here.
+    TaskOpened {
+        /// The task.
+        task: Box<TaskView>,
+    },
+    /// The schedules, by name.
+    Schedules {
+        /// The schedules.
+        schedules: Vec<ScheduleView>,
+    },
+    /// One schedule.
+    Schedule {
+        /// The schedule.
+        schedule: Box<ScheduleView>,
+        /// Its next runs, at most five.
+        #[cfg_attr(feature = "ts", ts(type = "string[]"))]
+        upcoming: Vec<Timestamp>,
+        /// Its last runs, newest first, at most twenty.
+        runs: Vec<ScheduledRun>,
+    },
     /// It cannot be done.
     Problem {
         /// Why.
@@ -198,6 +276,9 @@ pub struct DeviceStatus {
     pub can_execute: bool,
     /// Why not.
     pub reason: Option<String>,
+    /// Whether the owner paused it.
+    #[serde(default)]
+    pub paused: bool,
     /// Tasks that run.
     pub n_running: u32,
     /// Tasks that wait for their turn.

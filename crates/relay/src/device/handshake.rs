@@ -17,7 +17,7 @@ use deskhand_protocol::{
 };
 use tokio::time::timeout;
 
-use super::session::Session;
+use super::{registry::Health, session::Session};
 use crate::{State, broker::SessionKey, devices::Device, error::Fault, http};
 
 /// How long a device may take to say hello.
@@ -101,10 +101,14 @@ async fn begin(
         n_approvers: 0,
     });
     // Active before it is welcomed: what is asked from then on goes to this session.
-    let (handle, queue) =
-        state
-            .registry
-            .activate(&device_id, epoch, hello.store_id, hello.can_execute);
+    let health = Health {
+        can_execute: hello.can_execute,
+        reason: None,
+        paused: hello.paused,
+    };
+    let (handle, queue) = state
+        .registry
+        .activate(&device_id, epoch, hello.store_id, health);
     let text = serde_json::to_string(&welcome).expect("a welcome has only string keys");
     // A socket that is gone shows in the session's first read.
     let _ = socket.send(Message::Text(text.into())).await;
