@@ -382,6 +382,13 @@ pub struct Task {
     pub expires_at: Timestamp,
 }
 
+impl Task {
+    /// Tells whether the task was born on its device, not asked for by a caller of a relay.
+    pub fn is_born_on_device(&self) -> bool {
+        self.caller.key_id.is_none() && self.source != Source::Relay
+    }
+}
+
 /// Where a task is. Terminal states never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,4 +1,4 @@
-//! Facts about the store itself: its id, and how far the relay has its events.
+//! Single facts: the store's id, how far the relay has its events, whether the owner paused the device.
 
 use deskhand_protocol::{Seq, StoreId};
 use deskhand_sqlite::Migration;
@@ -44,4 +44,22 @@ pub(crate) fn set_stored_through(conn: &Connection, through: Seq) -> rusqlite::R
         params![through.0.cast_signed()],
     )?;
     Ok(())
+}
+
+/// Tells whether the owner paused the device.
+pub(crate) fn is_paused(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row(
+        "SELECT count(*) FROM meta WHERE name = 'paused'",
+        [],
+        |row| row.get::<_, i64>(0).map(|n| n > 0),
+    )
+}
+
+/// Remembers whether the owner paused the device.
+pub(crate) fn set_paused(conn: &Connection, paused: bool) -> rusqlite::Result<()> {
+    let sql = match paused {
+        true => "INSERT INTO meta (name, value) VALUES ('paused', 1) ON CONFLICT DO NOTHING",
+        false => "DELETE FROM meta WHERE name = 'paused'",
+    };
+    conn.execute(sql, []).map(drop)
 }
