@@ -213,6 +213,7 @@ fn advance(
     let next = match &event.kind {
         EventKind::AttemptStarted { .. } => TaskStatus::InProgress,
         EventKind::AttemptLost { .. } => TaskStatus::Pending,
+        EventKind::ApprovalRequested { .. } => TaskStatus::AwaitingApproval,
         EventKind::AttemptFinished { outcome, .. }
         | EventKind::TaskCancelled { outcome }
         | EventKind::TaskExpired { outcome } => {
@@ -229,6 +230,7 @@ fn advance(
             return Ok(());
         }
         EventKind::TaskAccepted { .. }
+        | EventKind::ApprovalAnswered { .. }
         | EventKind::OutputAppended { .. }
         | EventKind::ProgressMade { .. } => return Ok(()),
     };
