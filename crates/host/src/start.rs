@@ -280,6 +280,8 @@ async fn start_agent(
             extra: machine::locale(environment),
         },
         git_environment,
+        time_zone: machine::time_zone(),
+        inbox: dirs.inbox(),
         max_tasks: config.agent_max_tasks.value.get(),
         hidden: dirs.all().map(PathBuf::from).to_vec(),
     })
