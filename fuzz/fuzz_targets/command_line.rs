@@ -16,11 +16,11 @@ fuzz_target!(|text: &str| {
             assert_eq!(again.commands, script.commands);
             assert_eq!(again.operators, script.operators);
         }
-        if quoted.len() <= command_line::MAX_BYTES {
+        let is_readable = !matches!(reading.shape, Shape::Unreadable(_));
+        if quoted.len() <= command_line::MAX_BYTES && is_readable {
             let outline = grammar::read(&quoted).expect("the grammar reads what the lexer writes");
             assert!(outline.found.len() >= script.commands.len());
         }
-        assert!(!matches!(reading.shape, Shape::Unreadable("it is longer than 16 KiB")));
     }
     assert!(!reading.canonical.is_empty());
 });

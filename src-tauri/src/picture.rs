@@ -145,7 +145,7 @@ fn state(status: &DeviceStatus, n_questions: usize) -> (State, String) {
         };
         return (State::NeedsYou, detail);
     }
-    if false && status.can_execute {
+    if status.paused {
         return (State::Paused, "paused: no task is taken".to_owned());
     }
     if !status.can_execute {

@@ -64,6 +64,7 @@ pub(crate) struct Counts {
 
 enum Message {
     Deliver(Box<Delivery>, mpsc::Sender<DeviceToRelay>),
+    Enter(Vec<Ticket>),
     Cancel(TaskId, Duration),
     Answered(TaskId, Option<Outcome>),
     Count(oneshot::Sender<Counts>),
@@ -94,6 +95,11 @@ impl Dispatcher {
     /// ends at once when it was refused.
     pub(crate) async fn answered(&self, task_id: TaskId, refused: Option<Outcome>) {
         self.send(Message::Answered(task_id, refused)).await;
+    }
+
+    /// Takes tasks that were just put into the ledger, to run as places become free.
+    pub(crate) async fn enter(&self, tickets: Vec<Ticket>) {
+        self.send(Message::Enter(tickets)).await;
     }
 
     /// Ends a task: at once when it waits, gently and after `grace` by force when it runs. A task that
@@ -241,11 +247,7 @@ impl Loop {
             stopping: None,
         };
         for ticket in unfinished {
-            let task_id = ticket.task_id;
-            let live = Live::new(ticket, None);
-            live.in_ledger.store(true, Ordering::Release);
-            this.live.insert(task_id, live);
-            this.wait(task_id);
+            this.adopt(ticket);
         }
         this
     }
@@ -253,6 +255,7 @@ impl Loop {
     async fn run(mut self, mut queue: mpsc::Receiver<Message>) {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut health = self.device.health.subscribe();
         self.fill();
         loop {
             // Ends first: they free places. Then whoever asks.
@@ -263,6 +266,8 @@ impl Loop {
                     Some(message) => self.take(message),
                     None => break,
                 },
+                // It may have been resumed.
+                Ok(()) = health.changed() => self.fill(),
                 _ = look.tick(), if self.n_waiting() > 0 || !self.asking.is_empty() => {
                     self.expire();
                     self.fill();
@@ -281,6 +286,7 @@ impl Loop {
         match message {
             Message::Deliver(delivery, session) => self.deliver(delivery, session),
             Message::Answered(task_id, refused) => self.answered(task_id, refused),
+            Message::Enter(tickets) => self.enter(tickets),
             Message::Cancel(task_id, grace) => self.cancel(task_id, grace),
             Message::Count(answer) => {
                 let counts = Counts {
@@ -310,7 +316,8 @@ impl Loop {
             }
             return;
         }
-        if self.stopping.is_some() || self.live.len() >= MAX_UNFINISHED_TASKS {
+        // What is not acknowledged is delivered again.
+        if self.stopping.is_some() || self.is_paused() || self.live.len() >= MAX_UNFINISHED_TASKS {
             return;
         }
         let live = Live::new(Ticket::from(&delivery.task), Some(session));
@@ -325,6 +332,26 @@ impl Loop {
                 async move { attempt::accept(&device, delivery).await },
             );
         }
+    }
+
+    fn enter(&mut self, tickets: Vec<Ticket>) {
+        if self.stopping.is_some() {
+            // The ledger has them: the next agent goes on.
+            return;
+        }
+        for ticket in tickets {
+            self.adopt(ticket);
+        }
+        self.fill();
+    }
+
+    /// Has a task wait that is in the ledger.
+    fn adopt(&mut self, ticket: Ticket) {
+        let task_id = ticket.task_id;
+        let live = Live::new(ticket, None);
+        live.in_ledger.store(true, Ordering::Release);
+        self.live.insert(task_id, live);
+        self.wait(task_id);
     }
 
     fn cancel(&mut self, task_id: TaskId, grace: Duration) {
@@ -463,7 +490,7 @@ impl Loop {
 
     /// Gives free places to those that have waited.
     fn fill(&mut self) {
-        if self.stopping.is_some() {
+        if self.stopping.is_some() || self.is_paused() {
             return;
         }
         for lane in Lane::ALL {
@@ -527,6 +554,10 @@ impl Loop {
 
     fn place(&mut self, lane: Lane) -> &mut Places {
         &mut self.lanes[lane as usize]
+    }
+
+    fn is_paused(&self) -> bool {
+        self.device.health.borrow().paused
     }
 
     fn n_waiting(&self) -> usize {

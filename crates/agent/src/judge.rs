@@ -28,12 +28,7 @@ pub(crate) async fn judge(
     limits: CallerLimits,
 ) -> Judged {
     if let Action::Echo(_) = action {
-        let facts = Facts {
-            limits,
-            ..Facts::new(Timestamp::now(), WorkingDir::NotNeeded)
-        };
-        let reading = deskhand_policy::read(&action);
-        return deskhand_policy::decide(action, reading, &facts, &Default::default());
+        return judge_echo(action, limits);
     }
     let device = device.clone();
     let judged = tokio::task::spawn_blocking(move || {
@@ -42,7 +37,7 @@ pub(crate) async fn judge(
         let reading = deskhand_policy::read(&action);
         let facts = Facts {
             limits,
-            unconfinable: device.unconfinable(),
+            unconfinable: device.can_confine().err(),
             blind: standing.problem.filter(|_| standing.is_blind),
             ..facts(&action, engine, &workspaces)
         };
@@ -65,6 +60,16 @@ pub(crate) async fn judge(
             }),
         }
     })
+}
+
+/// Judges an echo, which needs nothing of this computer to be judged by.
+pub(crate) fn judge_echo(action: Action, limits: CallerLimits) -> Judged {
+    let facts = Facts {
+        limits,
+        ..Facts::new(Timestamp::now(), WorkingDir::NotNeeded)
+    };
+    let reading = deskhand_policy::read(&action);
+    deskhand_policy::decide(action, reading, &facts, &Default::default())
 }
 
 fn with_programs(

@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use deskhand_policy::workspace;
 use deskhand_protocol::{
-    Action, Command, ErrorCode, Problem, Seq, TaskId, Timestamp,
+    Action, Command, ErrorCode, Problem, Seq, Source, TaskId, TaskRequest, Timestamp,
     device_request::{DeviceRequest, DeviceResponse, DeviceStatus, OutputRange, TaskFilter},
     event::Stream,
     history::TaskHit,
@@ -21,11 +21,11 @@ use deskhand_sqlite::Sync;
 use rusqlite::Connection;
 
 use crate::{
-    approvals,
+    approvals, born,
     device::Device,
     dispatcher::Dispatcher,
     excerpt::{self, Ends},
-    judge,
+    health, judge, schedules,
     store::{
         audit, events,
         history::{self, Listed},
@@ -205,7 +205,67 @@ async fn try_answer(
                 read(device, move |conn| audit::after(conn, after, limit)).await?;
             Ok(DeviceResponse::Audit { rows, has_more })
         }
+        DeviceRequest::Pause => pause(device, true).await,
+        DeviceRequest::Resume => pause(device, false).await,
+        DeviceRequest::OpenTask { request, source } => {
+            open_task(device, dispatcher, request, source).await
+        }
+        DeviceRequest::ListSchedules => schedules::list(device).await,
+        DeviceRequest::GetSchedule { name } => schedules::show(device, name).await,
+        DeviceRequest::AddSchedule { schedule } => schedules::add(device, schedule).await,
+        DeviceRequest::RunSchedule { name } => schedules::run(device, dispatcher, name).await,
+        DeviceRequest::EnableSchedule { name, enabled } => {
+            schedules::enable(device, name, enabled).await
+        }
+        DeviceRequest::RemoveSchedule { name } => schedules::remove(device, name).await,
     }
+}
+
+async fn pause(device: &Device, paused: bool) -> Result<DeviceResponse, Problem> {
+    health::set_paused(device, paused).await?;
+    Ok(DeviceResponse::Paused { paused })
+}
+
+/// Opens a task that the owner asks for on this computer.
+async fn open_task(
+    device: &Arc<Device>,
+    dispatcher: &Dispatcher,
+    request: TaskRequest,
+    source: Source,
+) -> Result<DeviceResponse, Problem> {
+    if !matches!(source, Source::Cli | Source::Viewer) {
+        let error = "only the command line and the viewer open tasks here";
+        return Err(Problem::new(ErrorCode::InvalidRequest, error));
+    }
+    born::check(device, &request)?;
+    not_paused(device)?;
+    if !born::has_room(dispatcher).await {
+        let error = "1000 tasks have not ended yet";
+        return Err(Problem::new(ErrorCode::MailboxFull, error));
+    }
+    let task = born::task(request, source, "owner", None, Timestamp::now());
+    let task_id = task.task_id;
+    let entered = born::open(device, dispatcher, task, |_| Ok(true));
+    entered.await.map_err(unreadable)?;
+    opened(device, task_id).await
+}
+
+/// Refuses a task while the device is paused.
+pub(crate) fn not_paused(device: &Device) -> Result<(), Problem> {
+    match device.health.borrow().paused {
+        false => Ok(()),
+        true => Err(
+            Problem::new(ErrorCode::DevicePaused, "this computer is paused")
+                .with_hint("deskhand devices resume"),
+        ),
+    }
+}
+
+/// Returns a task that was just opened.
+pub(crate) async fn opened(device: &Device, task_id: TaskId) -> Result<DeviceResponse, Problem> {
+    let entry = read(device, move |conn| ledger::get(conn, task_id)).await?;
+    let task = Box::new(view(entry.ok_or_else(unknown_task)?, device));
+    Ok(DeviceResponse::TaskOpened { task })
 }
 
 async fn listed_rules(device: &Arc<Device>) -> Result<DeviceResponse, Problem> {
@@ -288,8 +348,8 @@ fn unknown_task() -> Problem {
 }
 
 async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
-    let fault = device.recorder.fault().borrow().clone();
-    let health = device.health(fault.as_deref());
+    let health = device.health.borrow().clone();
+    let sandbox = device.sandbox.borrow().clone();
     let counts = dispatcher.counts().await;
     let (last, stored) = (device.recorder.last_seq(), device.recorder.stored_through());
     DeviceStatus {
@@ -299,19 +359,20 @@ async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
         link: device.link.borrow().clone(),
         can_execute: health.can_execute,
         reason: health.reason,
+        paused: health.paused,
         n_running: counts.n_running,
         n_waiting: counts.n_waiting,
         n_asking: counts.n_asking,
         n_unsent_events: last.0.saturating_sub(stored.0),
         started_at: device.started_at,
-        sandbox_tier: device.sandbox.tier.to_string(),
+        sandbox_tier: sandbox.tier.to_string(),
         sandbox_require: device.config.sandbox_require.to_string(),
-        sandbox_layers: device.sandbox.layers.clone(),
+        sandbox_layers: sandbox.layers,
         workspaces: device.workspaces.borrow().to_vec(),
     }
 }
 
-fn view(entry: Entry, device: &Device) -> TaskView {
+pub(crate) fn view(entry: Entry, device: &Device) -> TaskView {
     let Entry {
         task,
         limits: _,

@@ -291,6 +291,8 @@ async fn start_agent(
             extra: machine::locale(environment),
         },
         git_environment,
+        time_zone: machine::time_zone(),
+        inbox: dirs.inbox(),
         max_tasks: config.agent_max_tasks.value.get(),
         rules: dirs.rules_file(),
         secrets,

@@ -431,6 +431,7 @@ fn a_forbidden_program_is_found_wherever_it_hides() {
         "a=$(curl x)",
         "[[ $(curl x) ]]",
         "! curl x",
+        "xargs sh -c 'ls; curl x'",
         "curl x &",
         "time curl x",
     ] {
@@ -553,6 +554,8 @@ fn what_is_too_long_or_too_much_is_asked() {
     let long = |n: usize| format!("echo {}", "x".repeat(n - 5));
     assert_eq!(of_line(&long(16 * 1024), Level::Work, ""), Verdict::Allow);
     assert_eq!(of_line(&long(16 * 1024 + 1), Level::Work, ""), Verdict::Ask);
+    let hidden = format!("xargs {} curl", "a ".repeat(300));
+    assert_eq!(of_line(&hidden, Level::Work, NO_CURL), Verdict::Ask);
     for deep in ["$(", "(", "((", "{ ", "if ", "\"$(", "${x:-"] {
         assert_eq!(
             of_line(&deep.repeat(2_000), Level::Work, ""),

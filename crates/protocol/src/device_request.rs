@@ -7,13 +7,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DeviceId, Event, Problem, Seq, Source, TaskId, TaskStatus, Timestamp,
+    DeviceId, Event, Problem, Seq, Source, TaskId, TaskRequest, TaskStatus, Timestamp,
     approval::{Answer, Approver, QuestionView},
     audit::AuditRow,
     event::Stream,
     history::{TaskHit, TaskStatistics},
     outcome::Excerpt,
     policy::{Explanation, Level, NewRule, RuleView, TestedCommand},
+    schedule::{NewSchedule, ScheduleView, ScheduledRun},
     task::TaskView,
     workspace::Workspace,
 };
@@ -101,6 +102,46 @@ pub enum DeviceRequest {
         /// Its name or path.
         workspace: String,
     },
+    /// Takes no more tasks until it is resumed; what runs goes on. Stored: a restart changes nothing.
+    Pause,
+    /// Takes tasks again.
+    Resume,
+    /// Opens a task here, without a relay, which hears of it when there is one.
+    OpenTask {
+        /// The task. It names no other device.
+        request: TaskRequest,
+        /// The door: `cli` or `viewer`.
+        source: Source,
+    },
+    /// The schedules, by name.
+    ListSchedules,
+    /// One schedule, with its next and its last runs.
+    GetSchedule {
+        /// Its name.
+        name: String,
+    },
+    /// Adds a schedule.
+    AddSchedule {
+        /// The schedule.
+        schedule: NewSchedule,
+    },
+    /// Starts a run of a schedule now, beside its planned ones.
+    RunSchedule {
+        /// Its name.
+        name: String,
+    },
+    /// Has a schedule run, or not. What was due while it was disabled was not planned.
+    EnableSchedule {
+        /// Its name.
+        name: String,
+        /// Whether it is to run.
+        enabled: bool,
+    },
+    /// Removes a schedule; the tasks it made stay.
+    RemoveSchedule {
+        /// Its name.
+        name: String,
+    },
     /// The questions that wait for an answer. Asked from this computer it counts as a sign of life for
     /// a minute: somebody looks.
     ListApprovals,
@@ -160,6 +201,11 @@ impl DeviceRequest {
             DeviceRequest::ClearTasks
             | DeviceRequest::AddWorkspace { .. }
             | DeviceRequest::RemoveWorkspace { .. }
+            | DeviceRequest::OpenTask { .. }
+            | DeviceRequest::AddSchedule { .. }
+            | DeviceRequest::RunSchedule { .. }
+            | DeviceRequest::EnableSchedule { .. }
+            | DeviceRequest::RemoveSchedule { .. }
             | DeviceRequest::Attend { .. }
             | DeviceRequest::AnswerApproval {
                 answer: Answer::AlwaysHere,
@@ -181,6 +227,10 @@ impl DeviceRequest {
             | DeviceRequest::Events { .. }
             | DeviceRequest::Cancel { .. }
             | DeviceRequest::ListWorkspaces
+            | DeviceRequest::Pause
+            | DeviceRequest::Resume
+            | DeviceRequest::ListSchedules
+            | DeviceRequest::GetSchedule { .. }
             | DeviceRequest::ListApprovals
             | DeviceRequest::AnswerApproval {
                 answer: Answer::Once | Answer::No,
@@ -304,6 +354,31 @@ pub enum DeviceResponse {
         /// The workspaces.
         workspaces: Vec<Workspace>,
     },
+    /// Whether the device is paused now.
+    Paused {
+        /// Whether it is.
+        paused: bool,
+    },
+    /// A task was opened here.
+    TaskOpened {
+        /// The task.
+        task: Box<TaskView>,
+    },
+    /// The schedules, by name.
+    Schedules {
+        /// The schedules.
+        schedules: Vec<ScheduleView>,
+    },
+    /// One schedule.
+    Schedule {
+        /// The schedule.
+        schedule: Box<ScheduleView>,
+        /// Its next runs, at most five.
+        #[cfg_attr(feature = "ts", ts(type = "string[]"))]
+        upcoming: Vec<Timestamp>,
+        /// Its last runs, newest first, at most twenty.
+        runs: Vec<ScheduledRun>,
+    },
     /// The open questions, oldest first.
     Approvals {
         /// The questions.
@@ -373,6 +448,9 @@ pub struct DeviceStatus {
     pub can_execute: bool,
     /// Why not.
     pub reason: Option<String>,
+    /// Whether the owner paused it.
+    #[serde(default)]
+    pub paused: bool,
     /// Tasks that run.
     pub n_running: u32,
     /// Tasks that wait for their turn.

@@ -26,6 +26,7 @@ pub mod link;
 pub mod outcome;
 pub mod policy;
 pub mod relay_request;
+pub mod schedule;
 pub mod secret;
 pub mod task;
 pub mod webhook;

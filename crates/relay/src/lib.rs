@@ -30,7 +30,7 @@ use std::{
 use axum::serve::ListenerExt;
 use deskhand_protocol::{
     ErrorCode, Problem, Secret,
-    relay_request::{DeviceView, EnrolResponse, RelayRequest, RelayResponse, SignInLink},
+    relay_request::{DeviceView, EnrolResponse, Presence, RelayRequest, RelayResponse, SignInLink},
 };
 use deskhand_sqlite::Database;
 use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
@@ -327,8 +327,8 @@ impl Shared {
             reason,
             enrolled_at: device.enrolled_at,
             last_seen_at: match status {
-                deskhand_protocol::relay_request::Presence::Online => Some(clock::now()),
-                _ => device.last_seen_at,
+                Presence::Online | Presence::CannotExecute | Presence::Paused => Some(clock::now()),
+                Presence::Reconnecting | Presence::Offline => device.last_seen_at,
             },
             latency_ms,
         }

@@ -1,5 +1,5 @@
-//! Facts about the store itself: its id, and how far the relay and the search have
-//! its events.
+//! Single facts: the store's id, how far the relay and the search have its events, whether the owner
+//! paused the device.
 
 use deskhand_protocol::{Seq, StoreId};
 use deskhand_sqlite::Migration;
@@ -60,4 +60,22 @@ fn set_seq(conn: &Connection, name: &str, seq: Seq) -> rusqlite::Result<()> {
     )?
     .execute(params![name, seq.0.cast_signed()])?;
     Ok(())
+}
+
+/// Tells whether the owner paused the device.
+pub(crate) fn is_paused(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row(
+        "SELECT count(*) FROM meta WHERE name = 'paused'",
+        [],
+        |row| row.get::<_, i64>(0).map(|n| n > 0),
+    )
+}
+
+/// Remembers whether the owner paused the device.
+pub(crate) fn set_paused(conn: &Connection, paused: bool) -> rusqlite::Result<()> {
+    let sql = match paused {
+        true => "INSERT INTO meta (name, value) VALUES ('paused', 1) ON CONFLICT DO NOTHING",
+        false => "DELETE FROM meta WHERE name = 'paused'",
+    };
+    conn.execute(sql, []).map(drop)
 }

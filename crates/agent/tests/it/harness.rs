@@ -79,6 +79,8 @@ impl TestDevice {
                 extra: Vec::new(),
             },
             git_environment: Vec::new(),
+            time_zone: "UTC".into(),
+            inbox: self.path("own").join("inbox"),
             max_tasks: self.max_tasks,
             rules: self.path("own").join("rules.toml"),
             secrets: vec![Secret::new("known-secret-value")],

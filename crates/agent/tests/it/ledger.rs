@@ -183,6 +183,7 @@ async fn a_store_that_cannot_be_written_is_said_and_mended() {
         DeviceToRelay::Health {
             can_execute,
             reason,
+            ..
         } => Some((can_execute, reason)),
         _ => None,
     };

@@ -150,6 +150,7 @@ mod tests {
             agent_version: "1".into(),
             link: LinkStatus::Refused { error: "no".into() },
             can_execute: true,
+            paused: false,
             reason: None,
             n_running: 0,
             n_waiting: 0,

@@ -321,16 +321,16 @@ pub(super) fn look_into(
     }
     match name.as_str() {
         "eval" => {
-            candidates_in_text(&joined(&args), depth, found);
+            let _ = candidates_in_text(&joined(&args), depth, found);
             Shape::Undecided("`eval` runs text")
         }
         "." | "source" => Shape::Undecided("a file is read as a script"),
         "trap" => {
-            candidates_in_text(&joined(&args), depth, found);
+            let _ = candidates_in_text(&joined(&args), depth, found);
             Shape::Undecided("`trap` runs text later")
         }
         "alias" | "enable" | "hash" | "bind" | "complete" => {
-            candidates_in_text(&joined(&args), depth, found);
+            let _ = candidates_in_text(&joined(&args), depth, found);
             Shape::Undecided("it changes what a name means")
         }
         "export" | "readonly" | "declare" | "typeset" | "local" | "unset" | "read" | "mapfile"
@@ -342,14 +342,8 @@ pub(super) fn look_into(
         "git" if args.iter().any(configures_git) => {
             Shape::Undecided("git is told what programs to use")
         }
-        "find" => {
-            find_exec(&args, depth, found);
-            Shape::Simple
-        }
-        name if LAUNCHERS.contains(&name) => {
-            launched(&args, depth, found);
-            Shape::Simple
-        }
+        "find" => find_exec(&args, depth, found),
+        name if LAUNCHERS.contains(&name) => launched(&args, depth, found),
         _ => Shape::Simple,
     }
 }
@@ -520,29 +514,33 @@ fn nested(script: &str, depth: usize, found: &mut Vec<Found>) -> Shape {
 }
 
 /// Finds what `find` is told to start.
-fn find_exec(args: &[Option<String>], depth: usize, found: &mut Vec<Found>) {
+fn find_exec(args: &[Option<String>], depth: usize, found: &mut Vec<Found>) -> Shape {
+    let mut shape = Shape::Simple;
     for (i, arg) in args.iter().enumerate() {
         let starts = ["-exec", "-execdir", "-ok", "-okdir"];
         if arg.as_deref().is_some_and(|arg| starts.contains(&arg)) {
-            launched(&args[i + 1..], depth, found);
+            shape = shape.or(launched(&args[i + 1..], depth, found));
         }
     }
+    shape
 }
 
 /// Finds what a launcher may start: any of its words.
-fn launched(args: &[Option<String>], depth: usize, found: &mut Vec<Found>) {
+fn launched(args: &[Option<String>], depth: usize, found: &mut Vec<Found>) -> Shape {
+    let mut shape = Shape::Simple;
     for (i, arg) in args.iter().enumerate() {
         let Some(arg) = arg else { continue };
         if found.len() >= MAX_FOUND {
-            return;
+            // What is not looked at could be what is forbidden.
+            return Shape::Unreadable("it names more programs than are looked at");
         }
         if arg.contains([' ', '\t', '\n', ';', '|', '&']) {
-            candidates_in_text(arg, depth, found);
+            shape = shape.or(candidates_in_text(arg, depth, found));
         } else if !arg.is_empty() && !arg.starts_with('-') {
             let rest = args[i + 1..].to_vec();
             if SHELLS.contains(&base_name(arg)) {
                 let before = found.len();
-                shell_script(&rest, depth + 1, found);
+                shape = shape.or(shell_script(&rest, depth + 1, found));
                 as_candidates(&mut found[before..]);
             }
             found.push(Found {
@@ -552,13 +550,22 @@ fn launched(args: &[Option<String>], depth: usize, found: &mut Vec<Found>) {
             });
         }
     }
+    shape
 }
 
-fn candidates_in_text(text: &str, depth: usize, found: &mut Vec<Found>) {
-    if let Ok(outline) = grammar::read_at(text, depth + 1) {
-        let before = found.len();
-        found.extend(outline.found);
-        as_candidates(&mut found[before..]);
+fn candidates_in_text(text: &str, depth: usize, found: &mut Vec<Found>) -> Shape {
+    match grammar::read_at(text, depth + 1) {
+        Ok(outline) => {
+            let before = found.len();
+            let shape = outline.shape();
+            found.extend(outline.found);
+            as_candidates(&mut found[before..]);
+            match shape {
+                Shape::Complex => Shape::Simple,
+                other => other,
+            }
+        }
+        Err(_) => Shape::Undecided("it holds a text that cannot be read"),
     }
 }
 

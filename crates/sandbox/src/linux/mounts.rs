@@ -261,7 +261,7 @@ fn mount_proc(limits: &Limits) -> Result<(), Failure> {
     // the kernel ignores RLIMIT_NPROC. 300 numbers are reserved, and reusing one at once confuses shells, hence the room.
     let _ = std::fs::write(
         "/proc/sys/kernel/pid_max",
-        (300 + 4 * limits.n_processes.max(64)).to_string(),
+        (300 + 2 * limits.n_processes.max(64)).to_string(),
     );
     // System V shared memory that nobody has attached counts for no process either.
     let pages = limits.private_tmp_bytes / rustix::param::page_size() as u64;

@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Signal};
 
+use super::asked::Large;
 use super::landlock::{self, Rights, Ruleset};
 use super::report::{self, Report};
 use super::seccomp::{self, Sockets};
 use super::{Failure, Received, Step, Without, capabilities, mounts, program, sys};
 use crate::plan::Plan;
-use crate::profile::{Network, PROXY_PORT, Profile};
+use crate::profile::{Limits, Network, PROXY_PORT, Profile};
 use crate::protected::{self, Protected};
 
 /// Forks the first process and returns its process id. What becomes of it is told through `report`.
@@ -183,7 +184,7 @@ pub(super) fn confine(
         } else {
             Sockets::Internet
         };
-        filter(sockets, plan.profile.limits.memory_bytes, report)?;
+        filter(sockets, &plan.profile.limits, report)?;
     }
     Ok(())
 }
@@ -259,12 +260,12 @@ fn govern(abi: u32, writable: &[PathBuf]) -> Result<(), Failure> {
     rules.restrict_self()
 }
 
-/// Installs the filter, and hands the supervisor the descriptor on which the kernel asks about large mappings.
-pub(super) fn filter(sockets: Sockets, memory_bytes: u64, report: &OwnedFd) -> Result<(), Failure> {
-    // What no limit on resident memory ever sees, because the limit on address space refuses it at once.
-    let large_mapping = program::data_limit(memory_bytes);
-    if let Some(listener) = seccomp::install(sockets, Some(large_mapping))? {
-        report::send(report, &Report::Mappings(listener));
-    }
+/// Installs the filter, and hands the supervisor the descriptor on which the kernel asks about what is large.
+pub(super) fn filter(sockets: Sockets, limits: &Limits, report: &OwnedFd) -> Result<(), Failure> {
+    let large = Large {
+        mapping_bytes: program::data_limit(limits.memory_bytes),
+        file_bytes: limits.file_size_bytes.saturating_add(1),
+    };
+    report::send(report, &Report::Asks(seccomp::install(sockets, large)?));
     Ok(())
 }

@@ -47,7 +47,7 @@ pub(super) fn start(
             } else {
                 Sockets::Refused
             };
-            namespaces::filter(sockets, profile.limits.memory_bytes, report)?;
+            namespaces::filter(sockets, &profile.limits, report)?;
         }
         received.cwd.try_clone().step("working directory")
     })?;

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_JSET, BPF_K, BPF_LD,
-    BPF_RET, BPF_W,
+    BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W,
 };
 use libc::{c_long, sock_filter};
 
+use super::asked::{self, Large};
 use super::{Failure, Step, sys};
 
 /// Which sockets may be made.
@@ -26,13 +26,9 @@ pub(super) enum Sockets {
     InternetAndUnix,
 }
 
-/// Installs the filter. With `large_mapping` the kernel asks on the returned descriptor before it maps that much at once.
-pub(super) fn install(
-    sockets: Sockets,
-    large_mapping: Option<u64>,
-) -> Result<Option<OwnedFd>, Failure> {
-    sys::install_filter(&filter(sockets, large_mapping), large_mapping.is_some())
-        .step("seccomp/install")
+/// Installs the filter, and returns the descriptor on which the kernel asks about what is [`Large`].
+pub(super) fn install(sockets: Sockets, large: Large) -> Result<OwnedFd, Failure> {
+    sys::install_filter(&filter(sockets, large)).step("seccomp/install")
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -130,14 +126,14 @@ const SEGMENT_BYTES: u32 = 1 << 20;
 const SYSTEM_CALL: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 /// Where the low and the high half of argument `n` are in what the filter sees, on a little-endian machine.
-const fn low(n: u32) -> u32 {
+pub(super) const fn low(n: u32) -> u32 {
     16 + 8 * n
 }
-const fn high(n: u32) -> u32 {
+pub(super) const fn high(n: u32) -> u32 {
     low(n) + 4
 }
 
-const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+pub(super) const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const ENOSPC: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSPC as u32;
 const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
@@ -153,7 +149,7 @@ struct Rule {
 ///
 /// The calls stand in a search tree: the kernel runs the filter for every number there is when it is installed, and then
 /// for the calls it could not decide by number alone.
-fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
+fn filter(sockets: Sockets, large: Large) -> Vec<sock_filter> {
     let mut program = vec![
         load(ARCHITECTURE_AT),
         jump(BPF_JEQ, ARCHITECTURE, 1, 0),
@@ -163,11 +159,11 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
     if cfg!(target_arch = "x86_64") {
         program.extend([jump(BPF_JGE, X32_BIT, 0, 1), ret(ENOSYS)]);
     }
-    search(&rules(sockets, large_mapping), &mut program);
+    search(&rules(sockets, large), &mut program);
     program
 }
 
-fn rules(sockets: Sockets, large_mapping: Option<u64>) -> Vec<Rule> {
+fn rules(sockets: Sockets, large: Large) -> Vec<Rule> {
     let mut rules: BTreeMap<u32, Vec<sock_filter>> = BTreeMap::new();
     let mut rule = |call: c_long, decide: &[sock_filter]| {
         rules.insert(call as u32, decide.into());
@@ -219,8 +215,8 @@ fn rules(sockets: Sockets, large_mapping: Option<u64>) -> Vec<Rule> {
     ];
     rule(libc::SYS_shmget, &segment);
     rule(libc::SYS_socket, &socket(sockets));
-    if let Some(bytes) = large_mapping {
-        rule(libc::SYS_mmap, &mapping(bytes));
+    for (call, decide) in asked::rules(large) {
+        rule(call, &decide);
     }
     let mut joined: Vec<Rule> = Vec::new();
     for (call, decide) in rules {
@@ -296,39 +292,19 @@ fn socket(sockets: Sockets) -> Vec<sock_filter> {
     rule
 }
 
-/// Asks about anonymous writable memory of `bytes` or more, unless it is only reserved.
-fn mapping(bytes: u64) -> Vec<sock_filter> {
-    let (high_half, low_half) = ((bytes >> 32) as u32, bytes as u32);
-    let kind = (libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as u32;
-    vec![
-        load(high(1)),
-        jump(BPF_JGT, high_half, 3, 0),
-        jump(BPF_JEQ, high_half, 0, 8),
-        load(low(1)),
-        jump(BPF_JGE, low_half, 0, 6),
-        load(low(2)),
-        jump(BPF_JSET, libc::PROT_WRITE as u32, 0, 4),
-        load(low(3)),
-        instruction(BPF_ALU | BPF_AND | BPF_K, kind, 0, 0),
-        jump(BPF_JEQ, libc::MAP_ANONYMOUS as u32, 0, 1),
-        ret(libc::SECCOMP_RET_USER_NOTIF),
-        ret(ALLOW),
-    ]
-}
-
-fn load(at: u32) -> sock_filter {
+pub(super) fn load(at: u32) -> sock_filter {
     instruction(BPF_LD | BPF_W | BPF_ABS, at, 0, 0)
 }
 
-fn jump(test: u32, against: u32, when_true: u8, when_false: u8) -> sock_filter {
+pub(super) fn jump(test: u32, against: u32, when_true: u8, when_false: u8) -> sock_filter {
     instruction(BPF_JMP | test | BPF_K, against, when_true, when_false)
 }
 
-fn ret(action: u32) -> sock_filter {
+pub(super) fn ret(action: u32) -> sock_filter {
     instruction(BPF_RET | BPF_K, action, 0, 0)
 }
 
-fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+pub(super) fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter {
         code: code as u16,
         jt,
@@ -339,7 +315,15 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
 
 #[cfg(test)]
 mod tests {
+    use libc::{BPF_ALU, BPF_AND};
+
     use super::*;
+
+    const LARGE: Large = Large {
+        mapping_bytes: 1 << 32,
+        file_bytes: 1 << 30,
+    };
+    const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
 
     /// What the kernel would see of a call.
     struct Call {
@@ -394,7 +378,7 @@ mod tests {
 
     #[test]
     fn ordinary_calls_pass() {
-        let program = filter(Sockets::Internet, Some(1 << 32));
+        let program = filter(Sockets::Internet, LARGE);
         for number in [
             libc::SYS_read,
             libc::SYS_openat,
@@ -424,7 +408,7 @@ mod tests {
 
     #[test]
     fn what_leads_around_is_refused() {
-        let program = filter(Sockets::Internet, None);
+        let program = filter(Sockets::Internet, LARGE);
         for number in REFUSED {
             assert_eq!(judge(&program, &call(*number, &[])), EPERM, "{number}");
         }
@@ -456,7 +440,7 @@ mod tests {
 
     #[test]
     fn the_other_system_call_tables_are_closed() {
-        let program = filter(Sockets::Internet, None);
+        let program = filter(Sockets::Internet, LARGE);
         if cfg!(target_arch = "x86_64") {
             assert_eq!(
                 judge(&program, &call(X32_BIT as c_long | libc::SYS_ptrace, &[])),
@@ -474,7 +458,7 @@ mod tests {
     fn sockets_follow_the_mode() {
         let verdict = |sockets, family: i32, protocol: i32| {
             judge(
-                &filter(sockets, None),
+                &filter(sockets, LARGE),
                 &call(libc::SYS_socket, &[family as u64, 1, protocol as u64]),
             ) == ALLOW
         };
@@ -504,7 +488,7 @@ mod tests {
 
     #[test]
     fn segments_of_shared_memory_are_small() {
-        let program = filter(Sockets::Internet, None);
+        let program = filter(Sockets::Internet, LARGE);
         let verdict = |bytes: u64| judge(&program, &call(libc::SYS_shmget, &[0, bytes, 0]));
         assert_eq!(verdict(0), ALLOW);
         assert_eq!(verdict(1 << 20), ALLOW);
@@ -513,23 +497,47 @@ mod tests {
     }
 
     #[test]
-    fn only_large_writable_anonymous_memory_is_asked_about() {
+    fn only_large_writable_memory_is_asked_about() {
         let limit = (5 << 32) + 10;
-        let program = filter(Sockets::Internet, Some(limit));
+        let program = filter(
+            Sockets::Internet,
+            Large {
+                mapping_bytes: limit,
+                ..LARGE
+            },
+        );
         let (write, anonymous) = (
             libc::PROT_WRITE as u64,
             (libc::MAP_ANONYMOUS | libc::MAP_PRIVATE) as u64,
         );
         let asked = |len, prot, flags| {
-            judge(&program, &call(libc::SYS_mmap, &[0, len, prot, flags]))
-                == libc::SECCOMP_RET_USER_NOTIF
+            judge(&program, &call(libc::SYS_mmap, &[0, len, prot, flags])) == ASK
         };
         assert!(asked(limit, write, anonymous));
         assert!(asked(6 << 32, write, anonymous));
+        assert!(asked(limit, write, anonymous | libc::MAP_NORESERVE as u64));
         assert!(!asked(limit - 1, write, anonymous));
         assert!(!asked(1 << 20, write, anonymous));
         assert!(!asked(limit, libc::PROT_READ as u64, anonymous));
         assert!(!asked(limit, write, libc::MAP_PRIVATE as u64));
-        assert!(!asked(limit, write, anonymous | libc::MAP_NORESERVE as u64));
+        let reserved = (libc::MAP_ANONYMOUS | libc::MAP_SHARED | libc::MAP_NORESERVE) as u64;
+        assert!(!asked(limit, write, reserved));
+        let made = |len, prot| judge(&program, &call(libc::SYS_mprotect, &[0, len, prot])) == ASK;
+        assert!(made(limit, write) && !made(limit, 0) && !made(limit - 1, write));
+    }
+
+    #[test]
+    fn files_are_asked_about_beyond_their_limit() {
+        let program = filter(Sockets::Internet, LARGE);
+        let bytes = LARGE.file_bytes;
+        let asked = |number, arguments: &[u64]| judge(&program, &call(number, arguments)) == ASK;
+        assert!(asked(libc::SYS_ftruncate, &[3, bytes]));
+        assert!(!asked(libc::SYS_ftruncate, &[3, bytes - 1]));
+        assert!(!asked(libc::SYS_ftruncate, &[3, u64::MAX]));
+        assert!(asked(libc::SYS_fallocate, &[3, 0, 0, bytes]));
+        assert!(asked(libc::SYS_pwrite64, &[3, 0, 1, bytes]));
+        assert!(asked(libc::SYS_lseek, &[3, bytes, libc::SEEK_SET as u64]));
+        assert!(!asked(libc::SYS_lseek, &[3, bytes, libc::SEEK_CUR as u64]));
+        assert!(!asked(libc::SYS_lseek, &[3, 0, libc::SEEK_SET as u64]));
     }
 }

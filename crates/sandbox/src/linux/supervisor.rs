@@ -15,7 +15,7 @@ use rustix::process::DumpableBehavior;
 use super::report::{self, Report};
 use super::watch::Watch;
 use super::{
-    Failure, Received, Step, Without, bubblewrap, namespaces, program, reduced, sys, tell,
+    Failure, Received, Step, Without, asked, bubblewrap, namespaces, program, reduced, sys, tell,
 };
 use crate::plan::Record;
 use crate::profile::Network;
@@ -129,8 +129,8 @@ pub(super) struct Running {
     /// Our child: the program itself, or the process with whose end all in its namespace end.
     child: i32,
     report: OwnedFd,
-    /// The kernel asks here before it maps a lot of memory at once.
-    mappings: Option<OwnedFd>,
+    /// The kernel asks here before a call that wants a lot at once.
+    asks: Option<OwnedFd>,
     /// Listens inside, for the proxy.
     proxy: Option<OwnedFd>,
 }
@@ -207,15 +207,15 @@ pub(super) fn attempt(
         layers,
         child,
         report,
-        mappings: None,
+        asks: None,
         proxy: None,
     };
     match way.tier() {
         Tier::Full => wait_for_start(&mut running)?,
         // Sent before the program was executed, if at all.
         Tier::Reduced => {
-            if let Some(Report::Mappings(descriptor)) = report::receive(&running.report, false) {
-                running.mappings = Some(descriptor);
+            if let Some(Report::Asks(descriptor)) = report::receive(&running.report, false) {
+                running.asks = Some(descriptor);
             }
         }
         Tier::None => {}
@@ -228,7 +228,7 @@ fn wait_for_start(running: &mut Running) -> Result<(), Failure> {
     let failure = loop {
         match report::receive(&running.report, true) {
             Some(Report::Started) => return Ok(()),
-            Some(Report::Mappings(descriptor)) => running.mappings = Some(descriptor),
+            Some(Report::Asks(descriptor)) => running.asks = Some(descriptor),
             Some(Report::Proxy(descriptor)) => running.proxy = Some(descriptor),
             Some(Report::Failed(failure)) => break failure,
             Some(Report::Ended { .. }) | None if running.layers.contains(&"bubblewrap") => {
@@ -326,7 +326,7 @@ impl Supervisor {
                     self.stop(Duration::ZERO);
                 }
             }
-            self.answer_mappings();
+            self.answer();
             self.obey();
             if self.watch.is_due(&self.received.plan.profile) {
                 self.look();
@@ -375,7 +375,7 @@ impl Supervisor {
         let (control, report) = (&self.control, &self.running.report);
         let heard = [control, &self.signals]
             .into_iter()
-            .chain(self.running.mappings.as_ref());
+            .chain(self.running.asks.as_ref());
         let mut waiting: Vec<PollFd<'_>> = heard
             .map(|descriptor| PollFd::new(descriptor, PollFlags::IN))
             .collect();
@@ -424,9 +424,9 @@ impl Supervisor {
         nothing_left
     }
 
-    /// Lets large mappings go on to be refused by the kernel's own limit; that one was asked for is what we want to know.
-    fn answer_mappings(&mut self) {
-        let Some(listener) = &self.running.mappings else {
+    /// Lets a call that wants a lot go on, to be refused by the kernel's own limit; that it was made is what we want to know.
+    fn answer(&mut self) {
+        let Some(listener) = &self.running.asks else {
             return;
         };
         let mut waiting = [PollFd::new(listener, PollFlags::IN)];
@@ -438,12 +438,19 @@ impl Supervisor {
             return;
         }
         let heard = waiting[0].revents();
-        let asked = heard.contains(PollFlags::IN) && sys::let_call_go_on(listener);
-        if heard.contains(PollFlags::HUP) {
-            self.running.mappings = None;
+        let question = heard
+            .contains(PollFlags::IN)
+            .then(|| sys::next_question(listener));
+        let question = question.flatten();
+        let limit = question.as_ref().and_then(asked::limit_of);
+        if let Some(question) = question {
+            sys::let_call_go_on(listener, &question);
         }
-        if asked {
-            self.hit(Limit::MemoryLimit);
+        if heard.contains(PollFlags::HUP) {
+            self.running.asks = None;
+        }
+        if let Some(limit) = limit {
+            self.hit(limit);
         }
     }
 
