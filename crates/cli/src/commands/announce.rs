@@ -137,6 +137,7 @@ mod tests {
             link: LinkStatus::Refused { error: "no".into() },
             can_execute: true,
             reason: None,
+            paused: false,
             n_running: 0,
             n_waiting: 0,
             n_asking: 0,
