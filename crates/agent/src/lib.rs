@@ -23,6 +23,7 @@ mod excerpt;
 mod executor;
 mod health;
 mod inbox;
+mod indexer;
 mod judge;
 mod link;
 mod progress;
@@ -130,6 +131,7 @@ impl Agent {
             .health
             .send_modify(|health| *health = Health::of(executors.fault(), paused));
         let dispatcher = Dispatcher::start(device.clone(), unfinished);
+        tokio::spawn(indexer::run(device.clone()));
         tokio::spawn(health::keep(device.clone(), executors));
         tokio::spawn(schedules::keep(device.clone(), dispatcher.clone()));
         tokio::spawn(inbox::keep(device.clone(), dispatcher.clone()));

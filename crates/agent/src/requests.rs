@@ -9,8 +9,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use deskhand_policy::workspace;
 use deskhand_protocol::{
     ErrorCode, Problem, Seq, Source, TaskId, TaskRequest, Timestamp,
-    device_request::{DeviceRequest, DeviceResponse, DeviceStatus, OutputRange},
+    device_request::{DeviceRequest, DeviceResponse, DeviceStatus, OutputRange, TaskFilter},
     event::Stream,
+    history::TaskHit,
     limits::{ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES, MAX_RANGE_BYTES, MAX_TEXT_BYTES},
     outcome::Excerpt,
     task::TaskView,
@@ -26,8 +27,10 @@ use crate::{
     health, schedules,
     store::{
         events,
+        history::{self, Listed},
         ledger::{self, Entry},
         output::{self, Read},
+        search::{self, TEXT_BYTES, Words},
         workspaces,
     },
 };
@@ -78,13 +81,22 @@ async fn try_answer(
     match request {
         DeviceRequest::Status => Ok(DeviceResponse::Status(status(device, dispatcher).await)),
         DeviceRequest::ListTasks(filter) => {
-            let entries = read(device, move |conn| ledger::list(conn, &filter)).await?;
-            let view = |entry| TaskView {
-                result: None,
-                ..view(entry, device)
-            };
-            let tasks = entries.into_iter().map(view).collect();
-            Ok(DeviceResponse::Tasks { tasks })
+            let listed = read(device, move |conn| {
+                let n_total = filter.count.then(|| history::count(conn, &filter));
+                Ok((history::list(conn, &filter)?, n_total.transpose()?))
+            });
+            let (listed, n_total) = listed.await?;
+            let tasks = listed
+                .into_iter()
+                .map(|task| listed_view(task, device))
+                .collect();
+            Ok(DeviceResponse::Tasks { tasks, n_total })
+        }
+        DeviceRequest::SearchTasks { text, filter } => search(device, text, filter).await,
+        DeviceRequest::Statistics { hours } => {
+            let now = Timestamp::now();
+            let read = read(device, move |conn| history::statistics(conn, now, hours));
+            Ok(DeviceResponse::Statistics(read.await?))
         }
         DeviceRequest::GetTask { task_id } => {
             let entry = read(device, move |conn| ledger::get(conn, task_id)).await?;
@@ -276,10 +288,93 @@ pub(crate) fn view(entry: Entry, device: &Device) -> TaskView {
         created_at: task.created_at,
         started_at,
         completed_at: finished_at,
+        returncode: outcome.and_then(|outcome| outcome.returncode),
         code: outcome.and_then(|outcome| outcome.code),
         error: outcome.and_then(|outcome| outcome.error.clone()),
         result,
     }
+}
+
+fn listed_view(listed: Listed, device: &Device) -> TaskView {
+    let Listed {
+        task,
+        status,
+        started_at,
+        finished_at,
+        returncode,
+        code,
+        error,
+    } = listed;
+    TaskView {
+        task_id: task.name,
+        uid: task.task_id,
+        status,
+        action: task.action,
+        source: task.source,
+        caller: task.caller.name,
+        device: device.config.device_name.clone(),
+        title: task.title,
+        created_at: task.created_at,
+        started_at,
+        completed_at: finished_at,
+        returncode,
+        code,
+        error,
+        result: None,
+    }
+}
+
+/// Most bytes of hits in one answer, as they are in memory: they fit a frame as JSON.
+const HIT_BYTES: usize = 384 * 1024;
+
+async fn search(
+    device: &Device,
+    text: String,
+    filter: TaskFilter,
+) -> Result<DeviceResponse, Problem> {
+    if text.len() > TEXT_BYTES {
+        let error = format!("a text to search for is at most {TEXT_BYTES} bytes long");
+        return Err(Problem::new(ErrorCode::InvalidRequest, error));
+    }
+    let words = Words::of(&text);
+    if words.is_empty() {
+        return Ok(DeviceResponse::Found {
+            hits: Vec::new(),
+            has_more: false,
+        });
+    }
+    let found = read(device, move |conn| {
+        let mut found = Vec::new();
+        if filter.before.is_none() {
+            let open = search::open(conn, &words, &filter)?;
+            found.extend(open.into_iter().map(|task| (task, None)));
+        }
+        let ended = search::ended(conn, &words, &filter)?;
+        let page = history::page(filter.limit) as usize;
+        let mut has_more = ended.len() > page;
+        let mut n_bytes = 0;
+        for task_id in ended.into_iter().take(page) {
+            let Some(hit) = search::hit(conn, &words, task_id)? else {
+                continue;
+            };
+            n_bytes += hit.0.task.action.to_string().len();
+            if n_bytes > HIT_BYTES && !found.is_empty() {
+                has_more = true;
+                break;
+            }
+            found.push(hit);
+        }
+        Ok((found, has_more))
+    });
+    let (found, has_more) = found.await?;
+    let hits = found
+        .into_iter()
+        .map(|(listed, found_in)| TaskHit {
+            task: listed_view(listed, device),
+            found_in,
+        })
+        .collect();
+    Ok(DeviceResponse::Found { hits, has_more })
 }
 
 /// Returns what a task has printed so far; nothing when it is unknown or forgotten.

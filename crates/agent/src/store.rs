@@ -5,11 +5,13 @@
 //! the database hands out and blocks its thread; nothing here decides anything.
 
 pub(crate) mod events;
+pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod ledger;
 pub(crate) mod meta;
 pub(crate) mod output;
 pub(crate) mod schedules;
+pub(crate) mod search;
 pub(crate) mod workspaces;
 
 use std::path::Path;
@@ -25,6 +27,8 @@ const MIGRATIONS: &[Migration] = &[
     events::MIGRATION,
     output::MIGRATION,
     workspaces::MIGRATION,
+    ledger::LISTING,
+    search::MIGRATION,
     schedules::MIGRATION,
     inbox::MIGRATION,
 ];

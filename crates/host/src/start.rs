@@ -24,9 +24,12 @@ use crate::{
     Config, Credentials, Dirs, DirsError, Environment, Instance, InstanceError, Ready, Vault,
     config::Require,
     control::{ControlRequest, ControlResponse, Here, Server},
-    enrolment::{Enrolment, EnrolmentError},
+    enrolment::{self, Enrolment, EnrolmentError},
     machine,
 };
+
+/// The viewer, as it was built when this program was.
+const VIEWER: &[deskhand_relay::ViewerFile] = include!(concat!(env!("OUT_DIR"), "/viewer.rs"));
 
 /// How often it is looked whether the agent can execute now.
 const LOOK: Duration = Duration::from_millis(250);
@@ -216,6 +219,7 @@ async fn start_relay(options: &Options) -> Result<(OwnRelay, String), StartError
             secret: Secret::new(secret),
             devices: Some(config.github_devices.value.clone()).filter(|names| !names.is_empty()),
         }),
+        viewer: VIEWER,
     })
     .await
     .map_err(StartError::Relay)?;
@@ -406,15 +410,25 @@ impl Running {
         }
     }
 
-    /// Returns where everything is.
-    pub fn ready(&self) -> Ready {
+    /// Returns where everything is. Each call makes another link to the viewer.
+    pub async fn ready(&self) -> Ready {
         Ready {
             relay_url: self.here.relay_url.clone().unwrap_or_default(),
             api_key: self.relay.as_ref().and(self.owner_key.clone()),
             device_id: self.here.device_id.clone(),
             device_name: self.here.device_name.clone(),
             pid: self.here.pid,
-            viewer_url: None,
+            viewer_url: self.viewer_url().await,
+        }
+    }
+
+    /// Makes a link that opens the viewer, signed in as the owner; none where no relay runs.
+    async fn viewer_url(&self) -> Option<String> {
+        let relay = &self.relay.as_ref()?.relay;
+        let key = enrolment::key_id(self.owner_key.as_ref()?)?.to_owned();
+        match relay.request(RelayRequest::CreateSignInLink { key }).await {
+            RelayResponse::SignInLink(link) => Some(link.url),
+            _ => None,
         }
     }
 

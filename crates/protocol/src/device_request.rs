@@ -11,6 +11,7 @@ use crate::{
     approval::{Answer, Approver, QuestionView},
     audit::AuditRow,
     event::Stream,
+    history::{TaskHit, TaskStatistics},
     outcome::Excerpt,
     policy::{Explanation, Level, NewRule, RuleView, TestedCommand},
     schedule::{NewSchedule, ScheduleView, ScheduledRun},
@@ -27,6 +28,21 @@ pub enum DeviceRequest {
     Status,
     /// Tasks, newest first.
     ListTasks(TaskFilter),
+    /// Tasks whose command or output holds every word of a text, or words that begin so: open ones
+    /// first (by their command alone), then those that ended last. The filter's `before` is the last
+    /// hit of the page before; `skip` and `count` are not heard.
+    SearchTasks {
+        /// The words; 256 bytes at most.
+        text: String,
+        /// Only among these.
+        #[serde(default)]
+        filter: TaskFilter,
+    },
+    /// How tasks went lately.
+    Statistics {
+        /// How many hours back; 720 at most.
+        hours: u32,
+    },
     /// One task.
     GetTask {
         /// Which one.
@@ -203,6 +219,8 @@ impl DeviceRequest {
             | DeviceRequest::ListAudit { .. } => true,
             DeviceRequest::Status
             | DeviceRequest::ListTasks(_)
+            | DeviceRequest::SearchTasks { .. }
+            | DeviceRequest::Statistics { .. }
             | DeviceRequest::GetTask { .. }
             | DeviceRequest::Excerpt { .. }
             | DeviceRequest::Output { .. }
@@ -238,10 +256,30 @@ pub struct TaskFilter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub action: Option<String>,
+    /// Only from callers of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub caller: Option<String>,
+    /// Only those that have not ended (true), or have (false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub is_open: Option<bool>,
+    /// Only those that ended with exit code 0 (true), or in any other way (false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub success: Option<bool>,
     /// Only those asked for since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional, type = "string"))]
     pub since: Option<Timestamp>,
+    /// Only those asked for before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional, type = "string"))]
+    pub until: Option<Timestamp>,
+    /// Only this one and older ones: holds a list still while new tasks arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub newest: Option<TaskId>,
     /// Only older than this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
@@ -249,6 +287,12 @@ pub struct TaskFilter {
     /// How many at most; 100 is the ceiling, and what 0 means.
     #[serde(default)]
     pub limit: u32,
+    /// How many of the newest to leave out: a place in a long list, without the pages before it.
+    #[serde(default)]
+    pub skip: u32,
+    /// Whether to say how many there are in all.
+    #[serde(default)]
+    pub count: bool,
 }
 
 /// An answer of an agent.
@@ -260,9 +304,22 @@ pub enum DeviceResponse {
     Status(DeviceStatus),
     /// Tasks, newest first.
     Tasks {
-        /// The tasks, without their output.
+        /// The tasks, without their results.
         tasks: Vec<TaskView>,
+        /// How many match in all, when that was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        n_total: Option<u64>,
     },
+    /// What a search found.
+    Found {
+        /// The tasks, and where the text is in them.
+        hits: Vec<TaskHit>,
+        /// Whether there are more.
+        has_more: bool,
+    },
+    /// How tasks went lately.
+    Statistics(TaskStatistics),
     /// One task, with its result once it has one.
     Task {
         /// The task.

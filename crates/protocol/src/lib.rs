@@ -19,6 +19,7 @@ pub mod device_request;
 pub mod error;
 pub mod event;
 pub mod git;
+pub mod history;
 pub mod ids;
 pub mod limits;
 pub mod link;

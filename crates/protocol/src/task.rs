@@ -548,6 +548,9 @@ pub struct TaskView {
     /// When it reached its terminal state.
     #[cfg_attr(feature = "ts", ts(type = "string | null"))]
     pub completed_at: Option<Timestamp>,
+    /// Its exit code, once it ran to its end; here because lists leave out results.
+    #[serde(default)]
+    pub returncode: Option<i32>,
     /// How it ended, once it has.
     pub result: Option<crate::TaskResult>,
     /// Why it failed, in one word.

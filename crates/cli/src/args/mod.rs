@@ -11,6 +11,7 @@ mod run;
 mod schedules;
 mod tasks;
 mod up;
+mod viewer;
 mod workspaces;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub(crate) use run::RunArgs;
 pub(crate) use schedules::{SchedulesAddArgs, SchedulesCommand};
 pub(crate) use tasks::{TasksArgs, TasksCommand, TasksListArgs, TasksOutputArgs};
 pub(crate) use up::{DownArgs, UpArgs};
+pub(crate) use viewer::ViewerArgs;
 pub(crate) use workspaces::WorkspacesCommand;
 
 /// Lets an assistant, a script or a phone use this computer, under your rules.
@@ -81,6 +83,7 @@ pub(crate) enum Command {
     Down(DownArgs),
     /// Show what is connected, what runs, what waits, and what this machine can enforce
     Status,
+    Viewer(ViewerArgs),
     Run(RunArgs),
     Tasks(TasksArgs),
     Devices(DevicesArgs),
