@@ -8,6 +8,7 @@ mod parts;
 #[cfg(test)]
 mod reference;
 mod run;
+mod schedules;
 mod tasks;
 mod up;
 mod viewer;
@@ -23,6 +24,7 @@ pub(crate) use git_exec::GitExecArgs;
 pub(crate) use keys::{KeysCommand, KeysCreateArgs};
 pub(crate) use parts::{AgentCommand, AgentRunArgs, RelayCommand, RelayServeArgs};
 pub(crate) use run::RunArgs;
+pub(crate) use schedules::{SchedulesAddArgs, SchedulesCommand};
 pub(crate) use tasks::{TasksArgs, TasksCommand, TasksListArgs, TasksOutputArgs};
 pub(crate) use up::{DownArgs, UpArgs};
 pub(crate) use viewer::ViewerArgs;
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     Enrol(EnrolArgs),
     #[command(subcommand)]
     Workspaces(WorkspacesCommand),
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     #[command(subcommand)]
     Keys(KeysCommand),
     #[command(subcommand)]

@@ -13,6 +13,7 @@ mod keys;
 mod output;
 mod parts;
 mod run;
+mod schedules;
 mod status;
 mod stay;
 mod tasks;
@@ -44,6 +45,7 @@ pub(crate) async fn run(context: Context, command: Command) -> anyhow::Result<u8
         Command::Devices(args) => devices::run(&context, args).await,
         Command::Enrol(args) => enrol::run(&context, args).await,
         Command::Workspaces(command) => workspaces::run(&context, command).await,
+        Command::Schedules(command) => schedules::run(&context, command).await,
         Command::Keys(command) => keys::run(&context, command).await,
         Command::Relay(command) => parts::relay(&context, command).await,
         Command::Agent(command) => parts::agent(&context, command).await,
