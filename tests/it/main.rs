@@ -11,6 +11,7 @@ mod duplicates;
 mod enrolment;
 mod events;
 mod github;
+mod handed_over;
 mod keys;
 mod link;
 mod offline;

@@ -286,7 +286,7 @@ impl Globals {
                 b"-C" => globals.directories.push(next),
                 b"--git-dir" => globals.git_dir = Some(next),
                 b"--work-tree" => globals.work_tree = Some(next),
-                b"-c" | b"--namespace" => {}
+                b"-c" | b"--namespace" | b"--config-env" => {}
                 _ => {
                     if let Some(dir) = arg.strip_prefix(b"--git-dir=") {
                         globals.git_dir = Some(dir.to_vec());

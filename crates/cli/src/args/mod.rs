@@ -10,6 +10,7 @@ mod reference;
 mod run;
 mod tasks;
 mod up;
+mod viewer;
 mod workspaces;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use parts::{AgentCommand, AgentRunArgs, RelayCommand, RelayServeArgs}
 pub(crate) use run::RunArgs;
 pub(crate) use tasks::{TasksArgs, TasksCommand, TasksListArgs, TasksOutputArgs};
 pub(crate) use up::{DownArgs, UpArgs};
+pub(crate) use viewer::ViewerArgs;
 pub(crate) use workspaces::WorkspacesCommand;
 
 /// Lets an assistant, a script or a phone use this computer, under your rules.
@@ -79,6 +81,7 @@ pub(crate) enum Command {
     Down(DownArgs),
     /// Show what is connected, what runs, what waits, and what this machine can enforce
     Status,
+    Viewer(ViewerArgs),
     Run(RunArgs),
     Tasks(TasksArgs),
     Devices(DevicesArgs),

@@ -18,6 +18,7 @@ mod stay;
 mod tasks;
 mod up;
 mod version;
+mod viewer;
 mod workspaces;
 
 use crate::{
@@ -37,6 +38,7 @@ pub(crate) async fn run(context: Context, command: Command) -> anyhow::Result<u8
         Command::Up(args) => up::run(&context, args).await,
         Command::Down(args) => down::run(&context, &args).await,
         Command::Status => status::run(&context).await,
+        Command::Viewer(args) => viewer::run(&context, args).await,
         Command::Run(args) => run::run(&context, args).await,
         Command::Tasks(args) => tasks::run(&context, args).await,
         Command::Devices(args) => devices::run(&context, args).await,
