@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::bytes::Bytes;
 use crate::diff_options::DiffOptions;
+use crate::diff_print::{self, Found};
 use crate::id::Id;
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
 use crate::patch::{listed_id, short_id};
 use crate::pathspec::Pathspec;
-use crate::diff_print::{self, Found};
 use crate::{quote, tree_diff, userdiff, xdiff};
 
 /// A file that differs from every parent.
@@ -111,7 +111,10 @@ pub(crate) fn print_name(
             line.push(' ');
             line.push_str(&listed_id(contents, side.id, options)?);
         }
-        line.push_str(&format!(" {} ", listed_id(contents, file.result.id, options)?));
+        line.push_str(&format!(
+            " {} ",
+            listed_id(contents, file.result.id, options)?
+        ));
         out.put(line);
     }
     if forms.raw || forms.name_status {

@@ -277,11 +277,13 @@ impl Sides {
             ([a, b], false) if a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
             ([a, b], false) if !a.exclude && b.exclude => Ok(Sides::Trees(tree(b)?, tree(a)?)),
             ([a, b], false) if !a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
-            _ if revs.len() > 2 && revs.iter().all(|r| r.is_parent) => Err(Stop::fatal(
-                "no merge given, only parents.",
-            )),
+            _ if revs.len() > 2 && revs.iter().all(|r| r.is_parent) => {
+                Err(Stop::fatal("no merge given, only parents."))
+            }
             ([result, parents @ ..], false)
-                if parents.len() > 1 && !result.is_parent && revs.iter().all(|r| !r.exclude && !r.symmetric) =>
+                if parents.len() > 1
+                    && !result.is_parent
+                    && revs.iter().all(|r| !r.exclude && !r.symmetric) =>
             {
                 let parents: Res<Vec<Id>> = parents.iter().map(tree).collect();
                 Ok(Sides::Combined(parents?, tree(result)?))

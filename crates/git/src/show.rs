@@ -36,8 +36,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let spec = selection.walk.paths.clone();
     let mut revs = selection.named.clone();
     // What walks history makes a log of it.
-    let walks = revs.iter().any(|r| r.exclude || r.symmetric)
-        || parsed.has("do-walk");
+    let walks = revs.iter().any(|r| r.exclude || r.symmetric) || parsed.has("do-walk");
     let groups = ["all", "branches", "tags", "remotes", "glob"];
     if !walks && groups.iter().any(|g| parsed.last(g).is_some()) {
         return Err(Stop::not_native("a show of all references"));
