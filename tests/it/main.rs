@@ -6,6 +6,7 @@
 mod approvals;
 mod bad_input;
 mod bursts;
+mod by_itself;
 mod cancel;
 mod crashes;
 mod duplicates;

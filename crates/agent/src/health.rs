@@ -151,8 +151,9 @@ pub(crate) struct Executors {
     n_looks_since: u32,
 }
 
-/// Tells a file from another one, or from itself after a change.
-type Signature = (u64, u64, u64, u32, u32, Option<SystemTime>);
+/// Tells the helper from another one, or from itself after a change: the file, and who may write its
+/// directory.
+type Signature = ([u64; 3], [u32; 4], Option<SystemTime>);
 
 impl Executors {
     /// Tries every executor for the first time.
@@ -187,15 +188,12 @@ impl Executors {
 }
 
 fn signature(path: &Path) -> Option<Signature> {
-    let found = std::fs::metadata(path).ok()?;
-    let changed_at = found.modified().ok();
+    let file = std::fs::metadata(path).ok()?;
+    let dir = std::fs::metadata(path.parent()?).ok()?;
     Some((
-        found.dev(),
-        found.ino(),
-        found.len(),
-        found.mode(),
-        found.uid(),
-        changed_at,
+        [file.dev(), file.ino(), file.len()],
+        [file.mode(), file.uid(), dir.mode(), dir.uid()],
+        file.modified().ok(),
     ))
 }
 

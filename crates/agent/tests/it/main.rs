@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod approvals;
+mod born;
 mod harness;
+mod health;
 mod ledger;
 mod link;
 mod output;

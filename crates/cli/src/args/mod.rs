@@ -11,6 +11,7 @@ mod parts;
 mod reference;
 mod rules;
 mod run;
+mod schedules;
 mod tasks;
 mod up;
 mod viewer;
@@ -29,6 +30,7 @@ pub(crate) use keys::{KeysCommand, KeysCreateArgs};
 pub(crate) use parts::{AgentCommand, AgentRunArgs, RelayCommand, RelayServeArgs};
 pub(crate) use rules::{RulesAddArgs, RulesCommand, RulesTestArgs};
 pub(crate) use run::RunArgs;
+pub(crate) use schedules::{SchedulesAddArgs, SchedulesCommand};
 pub(crate) use tasks::{TasksArgs, TasksCommand, TasksListArgs, TasksOutputArgs};
 pub(crate) use up::{DownArgs, UpArgs};
 pub(crate) use viewer::ViewerArgs;
@@ -100,6 +102,8 @@ pub(crate) enum Command {
     Approvals(ApprovalsCommand),
     #[command(subcommand)]
     Audit(AuditCommand),
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     #[command(subcommand)]
     Keys(KeysCommand),
     #[command(subcommand)]

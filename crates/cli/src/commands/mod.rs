@@ -16,6 +16,7 @@ mod output;
 mod parts;
 mod rules;
 mod run;
+mod schedules;
 mod status;
 mod stay;
 mod tasks;
@@ -50,6 +51,7 @@ pub(crate) async fn run(context: Context, command: Command) -> anyhow::Result<u8
         Command::Rules(command) => rules::run(&context, command).await,
         Command::Approvals(command) => approvals::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,
+        Command::Schedules(command) => schedules::run(&context, command).await,
         Command::Keys(command) => keys::run(&context, command).await,
         Command::Relay(command) => parts::relay(&context, command).await,
         Command::Agent(command) => parts::agent(&context, command).await,
