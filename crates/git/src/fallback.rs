@@ -386,6 +386,7 @@ fn configuration(request: &Request) -> Res<Config> {
     let call = Call {
         env: &request.env,
         cwd,
+        started_in: Bytes::new(),
         within: None,
         globals,
         stdin: b"",

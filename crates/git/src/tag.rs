@@ -3,7 +3,6 @@
 use deskhand_protocol::git::{GitReport, MAX_REPORT_ENTRIES, TagEntry, TagReport};
 use git2::ObjectType;
 
-use crate::branch_edit;
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::exec::{Call, Plan};
 use crate::object::Tag;
@@ -12,6 +11,7 @@ use crate::outcome::{Out, Res, Stop};
 use crate::ref_filter::{self, Sort};
 use crate::refs::Ref;
 use crate::repo::Repo;
+use crate::tag_edit;
 use crate::wildmatch;
 
 const OPTIONS: &[Spec] = &[
@@ -29,12 +29,12 @@ const OPTIONS: &[Spec] = &[
 /// Says what a tag command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
     let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else {
-        return branch_edit::plan_tag(args);
+        return tag_edit::plan(args);
     };
     if is_list(&parsed) {
         Ok(Plan::Read)
     } else {
-        Err(Stop::not_native("changing tags"))
+        tag_edit::plan(args)
     }
 }
 
@@ -49,7 +49,7 @@ fn is_list(parsed: &Parsed) -> bool {
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = match parse(args, OPTIONS, Numbers::No) {
         Ok(parsed) if is_list(&parsed) => parsed,
-        _ => return branch_edit::run_tag(call, args, out),
+        _ => return tag_edit::run(call, args, out),
     };
     let repo = Repo::open(call)?;
     if parsed.has("ignore-case") {
