@@ -30,10 +30,13 @@ async fn question(device: &TestDevice) -> Value {
     eventually("a question is asked", || async { open(device).pop() }).await
 }
 
+/// Answers from afar, as a viewer in a browser does.
 async fn answer(caller: &TestCaller, id: &str, answer: &str) -> (u16, Value) {
-    let path = format!("/api/tasks/{id}/approval");
-    let body = json!({"answer": answer});
-    let answer = caller.call(Method::POST, &path, Some(&body), &[]).await;
+    let uid = &caller.task(id).await["uid"];
+    let body = json!({"type": "answer_approval", "task_id": uid, "answer": answer,
+                      "by": {"name": "somebody else", "door": "cli"}});
+    let path = "/api/device-requests/desk";
+    let answer = caller.call(Method::POST, path, Some(&body), &[]).await;
     (answer.status, answer.body)
 }
 

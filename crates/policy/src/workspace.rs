@@ -97,6 +97,18 @@ mod tests {
     }
 
     #[test]
+    fn workspaces_within_one_another_have_one_level() {
+        let open = [workspace("/w/a"), workspace("/x/y/z")];
+        let odd = |dir: &str, level| at_odds(&open, Path::new(dir), level).is_some();
+        assert!(odd("/w/a/b", Some(Level::Ask)) && odd("/x", Some(Level::Observe)));
+        assert!(
+            !odd("/w/a/b", None)
+                && !odd("/w/a", Some(Level::Ask))
+                && !odd("/w/ab", Some(Level::Ask))
+        );
+    }
+
+    #[test]
     fn some_directories_are_never_opened() {
         let judge = |dir: &str| {
             may_be_opened(

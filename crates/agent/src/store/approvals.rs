@@ -212,6 +212,13 @@ pub(crate) fn close(conn: &Connection, task_id: TaskId, now: Timestamp) -> rusql
     Ok(())
 }
 
+/// Forgets what was asked about a task.
+pub(super) fn delete(conn: &Connection, task_id: TaskId) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM approvals WHERE task_id = ?1")?
+        .execute([id_bytes(task_id)])?;
+    Ok(())
+}
+
 /// Returns the open questions, oldest first.
 pub(crate) fn open(conn: &Connection, now: Timestamp) -> rusqlite::Result<Vec<QuestionView>> {
     conn.prepare(

@@ -228,6 +228,7 @@ pub(crate) fn clear(conn: &Connection, stored_through: Seq) -> rusqlite::Result<
         super::events::delete(conn, id_from(*task_id))?;
         super::output::delete(conn, id_from(*task_id))?;
         super::search::delete(conn, id_from(*task_id))?;
+        super::approvals::delete(conn, id_from(*task_id))?;
     }
     Ok(finished.len() as u64)
 }
