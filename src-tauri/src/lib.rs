@@ -249,7 +249,7 @@ async fn write_ready_file(local: Arc<Local>, file: PathBuf) {
 
 async fn ready(local: &Local) -> Option<Ready> {
     if let Local::Own(running) = local {
-        return Some(running.ready());
+        return Some(running.ready().await);
     }
     let here = local.here().await.ok()?;
     Some(Ready {

@@ -7,6 +7,7 @@ use deskhand_host::Local;
 use deskhand_protocol::{
     EventKind, TaskId, TaskStatus,
     device_request::{DeviceRequest, DeviceResponse, DeviceStatus, LinkStatus, TaskFilter},
+    task::TaskView,
 };
 use tokio::{
     sync::watch,
@@ -29,7 +30,6 @@ pub(crate) struct Picture {
     /// More about the state, as a sentence.
     pub(crate) detail: String,
     pub(crate) n_running: u32,
-    pub(crate) n_waiting: u32,
     /// Newest first.
     pub(crate) recent: Vec<Recent>,
 }
@@ -122,16 +122,17 @@ async fn look(local: &Local) -> Picture {
             ..Picture::default()
         };
     };
-    let recent = match tasks {
-        DeviceResponse::Tasks { tasks } => tasks.into_iter().map(Recent::from).collect(),
-        _ => Vec::new(),
-    };
+    let mut recent = Vec::new();
+    if let DeviceResponse::Tasks { tasks, .. } = tasks {
+        for task in tasks {
+            recent.push(Recent::of(local, task).await);
+        }
+    }
     let (state, detail) = state(&status, n_questions);
     Picture {
         state,
         detail,
         n_running: status.n_running,
-        n_waiting: status.n_waiting,
         recent,
     }
 }
@@ -143,6 +144,9 @@ fn state(status: &DeviceStatus, n_questions: usize) -> (State, String) {
             n => format!("{n} questions wait for you"),
         };
         return (State::NeedsYou, detail);
+    }
+    if status.paused {
+        return (State::Paused, "paused: no task is taken".to_owned());
     }
     if !status.can_execute {
         let reason = status.reason.clone().unwrap_or_default();
@@ -161,16 +165,26 @@ fn state(status: &DeviceStatus, n_questions: usize) -> (State, String) {
     }
 }
 
-impl From<deskhand_protocol::task::TaskView> for Recent {
-    fn from(task: deskhand_protocol::task::TaskView) -> Self {
+impl Recent {
+    async fn of(local: &Local, task: TaskView) -> Self {
+        // A list is without results, and a command may run to its end and fail.
+        let succeeded = match task.status {
+            TaskStatus::Completed => {
+                let asked = local.device(DeviceRequest::GetTask { task_id: task.uid });
+                match asked.await {
+                    DeviceResponse::Task { task } => task
+                        .result
+                        .map(|result| result.outcome.returncode == Some(0)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
         Self {
             task_id: task.uid,
             action: task.action.to_string(),
-            succeeded: task
-                .result
-                .as_ref()
-                .map(|result| result.outcome.returncode == Some(0)),
             status: task.status,
+            succeeded,
         }
     }
 }

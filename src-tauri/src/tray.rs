@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::{
     Desk, icon,
-    picture::{Picture, Recent},
+    picture::{Picture, Recent, State},
     window,
 };
 
@@ -35,6 +35,8 @@ const OPEN: &str = "open";
 const SETTINGS: &str = "settings";
 const CANCEL_ALL: &str = "cancel";
 const AT_LOGIN: &str = "at-login";
+const PAUSE: &str = "pause";
+const RESUME: &str = "resume";
 const QUIT: &str = "quit";
 const TASK: &str = "task:";
 
@@ -111,6 +113,10 @@ fn menu(app: &AppHandle, seen: &Picture) -> tauri::Result<Menu<Wry>> {
         1 => menu = menu.item(&item(CANCEL_ALL, "Cancel the running task")?),
         n => menu = menu.item(&item(CANCEL_ALL, &format!("Cancel the {n} running tasks"))?),
     }
+    menu = match seen.state {
+        State::Paused => menu.item(&item(RESUME, "Resume")?),
+        _ => menu.item(&item(PAUSE, "Pause")?),
+    };
     let at_login = tauri::menu::CheckMenuItemBuilder::with_id(AT_LOGIN, "Start at login")
         .checked(app.autolaunch().is_enabled().unwrap_or(false))
         .build(app)?;
@@ -127,6 +133,8 @@ fn chosen(app: &AppHandle, id: &str) {
         SETTINGS => window::show_at(app, "settings"),
         QUIT => app.exit(0),
         AT_LOGIN => start_at_login(app),
+        PAUSE => ask(app, DeviceRequest::Pause),
+        RESUME => ask(app, DeviceRequest::Resume),
         CANCEL_ALL => {
             let app = app.clone();
             tauri::async_runtime::spawn(async move { cancel_all(&app.state::<Desk>()).await });
@@ -138,6 +146,17 @@ fn chosen(app: &AppHandle, id: &str) {
             }
         }
     }
+}
+
+/// Asks the device for something whose answer the icon shows.
+fn ask(app: &AppHandle, request: DeviceRequest) {
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        let answer = app.state::<Desk>().local.device(request).await;
+        if let DeviceResponse::Problem { problem } = answer {
+            tracing::warn!(%problem, "the device refuses what the tray asked");
+        }
+    });
 }
 
 fn start_at_login(app: &AppHandle) {
@@ -156,7 +175,7 @@ async fn cancel_all(desk: &Desk) {
         status: Some(TaskStatus::InProgress),
         ..TaskFilter::default()
     });
-    let DeviceResponse::Tasks { tasks } = desk.local.device(running).await else {
+    let DeviceResponse::Tasks { tasks, .. } = desk.local.device(running).await else {
         return;
     };
     let ids: Vec<TaskId> = tasks.into_iter().map(|task| task.uid).collect();
@@ -212,7 +231,6 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::State;
 
     #[test]
     fn a_callers_text_stays_one_plain_line() {

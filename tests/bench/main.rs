@@ -14,6 +14,7 @@
     reason = "a benchmark prints its figures and fails loudly"
 )]
 
+mod audit;
 mod figures;
 mod floor;
 mod idle;
@@ -65,6 +66,12 @@ enum BenchCommand {
         #[arg(long, default_value_t = 100_000)]
         entries: u32,
     },
+    /// How long a long audit trail takes to be verified
+    Audit {
+        /// How many rows
+        #[arg(long, default_value_t = 100_000)]
+        rows: u32,
+    },
     /// The floor itself, in a process of its own
     #[command(hide = true)]
     Floor,
@@ -80,6 +87,7 @@ async fn main() {
         Some(BenchCommand::Startup) => startup::measure(args.rounds).await,
         Some(BenchCommand::Idle { devices }) => idle::measure(devices).await,
         Some(BenchCommand::Timeline { tasks, entries }) => timeline::measure(tasks, entries).await,
+        Some(BenchCommand::Audit { rows }) => audit::measure(rows).await,
         Some(BenchCommand::Floor) => floor::serve().await,
     }
 }

@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+mod approvals;
 mod bad_input;
 mod bots;
 mod bursts;
+mod by_itself;
 mod cancel;
 mod crashes;
 mod duplicates;

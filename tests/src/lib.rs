@@ -22,7 +22,7 @@ pub mod watcher;
 pub use caller::{Answer, TestCaller, task};
 pub use device::TestDevice;
 pub use effects::Effects;
-pub use program::Program;
+pub use program::{Program, program};
 pub use relay::TestRelay;
 pub use repo::TestRepo;
 pub use watcher::TestWatcher;

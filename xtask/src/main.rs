@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod codegen;
+mod desktop;
 mod mirror;
 mod run;
 mod schemathesis;
@@ -43,6 +44,12 @@ enum Chore {
     Codegen,
     /// Asks the advisory database about our dependencies; needs a network that reaches it.
     Advisories,
+    /// Tries the desktop application on a real desktop: needs what `script/desktop-test` installs.
+    DesktopTest {
+        /// Arguments of nextest, such as names of tests.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Sends what its own description allows, and what it does not, to a running relay.
     Schemathesis {
         /// Arguments of `schemathesis run`.
@@ -88,6 +95,7 @@ fn main() -> Result<ExitCode> {
             )?;
             Ok(ExitCode::SUCCESS)
         }
+        Chore::DesktopTest { args } => desktop::test(&args),
         Chore::Bench { args } => {
             let programs = [
                 "build",

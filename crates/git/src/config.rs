@@ -185,6 +185,25 @@ impl Config {
         Some(entry.value.as_deref().unwrap_or(b"true"))
     }
 
+    /// Returns the last value of a key in the repository's own file: what says what the repository is counts only there.
+    pub(crate) fn own(&self, key: &str) -> Option<&[u8]> {
+        let mut own = self.entries.iter().rev();
+        let entry = own.find(|e| {
+            matches!(e.scope, Scope::Local | Scope::Worktree) && e.key == key.as_bytes()
+        })?;
+        Some(entry.value.as_deref().unwrap_or(b"true"))
+    }
+
+    /// Returns a boolean of the repository's own file, or hands over when the value is not one.
+    pub(crate) fn own_bool(&self, key: &str) -> Res<Option<bool>> {
+        match self.own(key) {
+            None => Ok(None),
+            Some(v) => parse_bool(v)
+                .map(Some)
+                .ok_or_else(|| Stop::NotNative(format!("a bad value of {key}"))),
+        }
+    }
+
     /// Returns the last value of a key given as bytes.
     pub(crate) fn get_bytes(&self, key: &[u8]) -> Option<&[u8]> {
         let entry = self.entries.iter().rev().find(|e| e.key == key)?;
@@ -397,6 +416,33 @@ fn parse(text: &[u8], out: &mut Vec<(Bytes, Option<Bytes>)>) -> Result<(), usize
         }
     }
     Ok(())
+}
+
+/// Reads a header from behind its bracket; returns the beginning of its keys, with the dot, and where it ends.
+pub(crate) fn section_at(text: &[u8], at: usize) -> Option<(Bytes, usize)> {
+    let mut reader = Reader {
+        bytes: text,
+        at,
+        line: 1,
+    };
+    let name = parse_section(&mut reader)?;
+    Some((name, reader.at))
+}
+
+/// Reads a variable; returns its name in lower case, its value, and where it ends: before the line break.
+pub(crate) fn variable_at(text: &[u8], at: usize) -> Option<(Bytes, Option<Bytes>, usize)> {
+    let mut reader = Reader {
+        bytes: text,
+        at,
+        line: 1,
+    };
+    let mut name = Bytes::new();
+    let value = parse_variable(&mut reader, &mut name)?;
+    let mut end = reader.at;
+    if end > at && text.get(end - 1) == Some(&b'\n') {
+        end -= 1;
+    }
+    Some((name, value, end))
 }
 
 struct Reader<'a> {

@@ -112,6 +112,11 @@ impl Dirs {
         self.config.join("config.toml")
     }
 
+    /// Returns the owner's rules, which need not exist.
+    pub fn rules_file(&self) -> PathBuf {
+        self.config.join("rules.toml")
+    }
+
     /// Returns the device's store.
     pub fn agent_store(&self) -> PathBuf {
         self.data.join("agent.db")
@@ -130,6 +135,11 @@ impl Dirs {
     /// Returns where tasks get private directories.
     pub fn scratch(&self) -> PathBuf {
         self.data.join("scratch")
+    }
+
+    /// Returns the directory whose files become tasks.
+    pub fn inbox(&self) -> PathBuf {
+        self.data.join("inbox")
     }
 
     /// Returns the file with the secrets, where there is no keyring.

@@ -24,9 +24,12 @@ use crate::{
     Config, Credentials, Dirs, DirsError, Environment, Instance, InstanceError, Ready, Vault,
     config::Require,
     control::{ControlRequest, ControlResponse, Here, Server},
-    enrolment::{Enrolment, EnrolmentError},
+    enrolment::{self, Enrolment, EnrolmentError},
     machine,
 };
+
+/// The viewer, as it was built when this program was.
+const VIEWER: &[deskhand_relay::ViewerFile] = include!(concat!(env!("OUT_DIR"), "/viewer.rs"));
 
 /// How often it is looked whether the agent can execute now.
 const LOOK: Duration = Duration::from_millis(250);
@@ -189,7 +192,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         here.device_id = Some(credentials.device_id.clone());
         here.device_name = Some(device_name(&options.config));
         here.relay_url = Some(url.clone());
-        agent = Some(start_agent(&options, url, credentials).await?);
+        let secrets = known_secrets(&options, enrolment.owner_key());
+        agent = Some(start_agent(&options, url, credentials, secrets).await?);
     }
     let relay = relay.map(|(relay, _)| relay);
     let control = open_control(&options.dirs, &here, relay.as_ref(), agent.as_ref())?;
@@ -216,6 +220,7 @@ async fn start_relay(options: &Options) -> Result<(OwnRelay, String), StartError
             secret: Secret::new(secret),
             devices: Some(config.github_devices.value.clone()).filter(|names| !names.is_empty()),
         }),
+        viewer: VIEWER,
     })
     .await
     .map_err(StartError::Relay)?;
@@ -240,10 +245,20 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// Returns what must never be kept: the owner's key, the secret of the forge, and whatever our own
+/// environment calls a secret.
+fn known_secrets(options: &Options, owner_key: Option<&Secret>) -> Vec<Secret> {
+    let mut secrets: Vec<Secret> = owner_key.cloned().into_iter().collect();
+    secrets.push(Secret::new(options.config.github_secret.value.clone()));
+    secrets.extend(options.environment.secrets());
+    secrets
+}
+
 async fn start_agent(
     options: &Options,
     relay_url: String,
     credentials: Credentials,
+    secrets: Vec<Secret>,
 ) -> Result<AgentHandle, StartError> {
     let (config, environment, dirs) = (&options.config, &options.environment, &options.dirs);
     let sandbox_path = machine::sandbox_helper(config).map_err(StartError::Helper)?;
@@ -276,7 +291,11 @@ async fn start_agent(
             extra: machine::locale(environment),
         },
         git_environment,
+        time_zone: machine::time_zone(),
+        inbox: dirs.inbox(),
         max_tasks: config.agent_max_tasks.value.get(),
+        rules: dirs.rules_file(),
+        secrets,
         hidden: dirs.all().map(PathBuf::from).to_vec(),
     })
     .await
@@ -404,15 +423,25 @@ impl Running {
         }
     }
 
-    /// Returns where everything is.
-    pub fn ready(&self) -> Ready {
+    /// Returns where everything is. Each call makes another link to the viewer.
+    pub async fn ready(&self) -> Ready {
         Ready {
             relay_url: self.here.relay_url.clone().unwrap_or_default(),
             api_key: self.relay.as_ref().and(self.owner_key.clone()),
             device_id: self.here.device_id.clone(),
             device_name: self.here.device_name.clone(),
             pid: self.here.pid,
-            viewer_url: None,
+            viewer_url: self.viewer_url().await,
+        }
+    }
+
+    /// Makes a link that opens the viewer, signed in as the owner; none where no relay runs.
+    async fn viewer_url(&self) -> Option<String> {
+        let relay = &self.relay.as_ref()?.relay;
+        let key = enrolment::key_id(self.owner_key.as_ref()?)?.to_owned();
+        match relay.request(RelayRequest::CreateSignInLink { key }).await {
+            RelayResponse::SignInLink(link) => Some(link.url),
+            _ => None,
         }
     }
 

@@ -206,6 +206,8 @@ pub struct Facts {
     pub limits: CallerLimits,
     /// Why this computer cannot confine a program as required; none when it can.
     pub unconfinable: Option<String>,
+    /// Why the owner's rules could never be read since the start; none when they could.
+    pub blind: Option<String>,
 }
 
 impl Facts {
@@ -218,6 +220,7 @@ impl Facts {
             programs: HashMap::new(),
             limits: CallerLimits::default(),
             unconfinable: None,
+            blind: None,
         }
     }
 }

@@ -15,8 +15,10 @@ mod metrics;
 mod openapi;
 pub(crate) mod rate;
 mod request_id;
+mod session;
 mod tasks;
 mod timeline;
+mod viewer;
 mod watch;
 mod webhook;
 
@@ -44,7 +46,7 @@ const DRAIN_BYTES: usize = 64 * 1024 * 1024;
 /// Every door of the relay.
 pub(crate) fn router(state: State) -> Router {
     Router::new()
-        .route("/", get(health::root))
+        .route("/", get(viewer::root))
         .route("/health", get(health::health))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -75,7 +77,6 @@ pub(crate) fn router(state: State) -> Router {
             "/api/devices/{device}/timeline/events",
             get(timeline::follow),
         )
-        .route("/api/device-requests/{device}", post(device_requests::ask))
         .route("/api/stream-tickets", post(timeline::ticket))
         .route("/api/task", post(bots::submit))
         .route("/api/bot/{device}/timeline", get(timeline::page))
@@ -87,8 +88,16 @@ pub(crate) fn router(state: State) -> Router {
         .route("/ws/tasks/{task}", get(watch::task))
         .route("/api/pairing-codes", post(devices::create_code))
         .route("/api/enrol", post(devices::enrol))
+        .route(
+            "/api/session",
+            get(session::show).post(session::begin).delete(session::end),
+        )
+        .route(
+            "/api/device-requests/{device}",
+            post(device_requests::answer),
+        )
         .route("/link", any(device::link))
-        .fallback(not_found)
+        .fallback(viewer::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), rate::limit))
         .layer(from_fn(request_id::name))

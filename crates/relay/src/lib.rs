@@ -15,6 +15,7 @@ mod follow;
 mod http;
 mod keys;
 mod metrics;
+mod sessions;
 mod submit;
 mod subscriber;
 mod task_events;
@@ -37,7 +38,7 @@ use std::{
 use axum::serve::ListenerExt;
 use deskhand_protocol::{
     Cursor, ErrorCode, Problem, Secret,
-    relay_request::{DeviceView, EnrolResponse, Presence, RelayRequest, RelayResponse},
+    relay_request::{DeviceView, EnrolResponse, Presence, RelayRequest, RelayResponse, SignInLink},
 };
 use deskhand_sqlite::Database;
 use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
@@ -51,6 +52,7 @@ use crate::{
     feed::Feed,
     keys::{Keys, NewKey},
     metrics::Metrics,
+    sessions::Sessions,
     tickets::Tickets,
     waiters::Waiters,
 };
@@ -76,6 +78,19 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Whether and how GitHub may post events.
     pub github: Option<GithubOptions>,
+    /// The files of the viewer; without `index.html` a page says that it was not built.
+    pub viewer: &'static [ViewerFile],
+}
+
+/// A file of the viewer.
+#[derive(Debug, Clone, Copy)]
+pub struct ViewerFile {
+    /// Its path below `/`.
+    pub path: &'static str,
+    /// What is in it.
+    pub content: &'static [u8],
+    /// The same, compressed by gzip; none where that saves nothing.
+    pub gzip: Option<&'static [u8]>,
 }
 
 /// How GitHub may post events.
@@ -120,6 +135,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
+    pub(crate) sessions: Sessions,
+    pub(crate) viewer: &'static [ViewerFile],
     public_url: Option<String>,
     listens_at: OnceCell<SocketAddr>,
     /// The relay ends its links itself: the next one expects its devices back.
@@ -148,6 +165,7 @@ impl Relay {
             broker::MIGRATION,
             broker::TIMELINES,
             devices::PAUSE,
+            sessions::MIGRATION,
             keys::LIMITS_MIGRATION,
         ];
         let db = Database::open(&options.store, &migrations)?;
@@ -158,7 +176,9 @@ impl Relay {
         let broker = Broker::open(db.clone()).await.map_err(read)?;
         let state = State(Arc::new(Shared {
             keys: Keys::load(db.clone()).await.map_err(read)?,
-            devices: Devices::load(db).await.map_err(read)?,
+            devices: Devices::load(db.clone()).await.map_err(read)?,
+            sessions: Sessions::load(db).await.map_err(read)?,
+            viewer: options.viewer,
             feed: Feed::start(broker.clone()),
             broker,
             tickets: Tickets::default(),
@@ -290,6 +310,16 @@ impl Relay {
             RelayRequest::CreatePairingCode => {
                 RelayResponse::PairingCode(state.devices.create_code().await?)
             }
+            RelayRequest::CreateSignInLink { key } => {
+                let key = state.keys.find(&key).ok_or_else(|| {
+                    Problem::new(ErrorCode::NotFound, format!("there is no key `{key}`"))
+                })?;
+                let (code, expires_at) = state.sessions.create_code(key.view.key_id.clone())?;
+                RelayResponse::SignInLink(SignInLink {
+                    url: format!("{}/#sign-in={}", state.url(), code.expose()),
+                    expires_at,
+                })
+            }
             RelayRequest::ListDevices => RelayResponse::Devices {
                 devices: state
                     .devices
@@ -345,6 +375,11 @@ impl Shared {
             log_id: self.broker.log_id().to_string(),
             seq: at.unsigned_abs(),
         }
+    }
+
+    /// Returns the address the owner gave the relay, without a trailing slash.
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        Some(self.public_url.as_deref()?.trim_end_matches('/'))
     }
 
     pub(crate) fn device_view(&self, device: &devices::Device) -> DeviceView {

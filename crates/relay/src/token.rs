@@ -57,6 +57,13 @@ pub(crate) fn mint(kind: Kind, id: &str) -> Result<(Secret, Hash), NoRandomness>
     Ok((Secret::new(format!("{}{id}_{secret}", kind.prefix())), hash))
 }
 
+/// Makes a secret that has no id, and its hash.
+pub(crate) fn mint_secret() -> Result<(Secret, Hash), NoRandomness> {
+    let secret = URL_SAFE_NO_PAD.encode(random::<32>()?);
+    let hash = hash(&secret);
+    Ok((Secret::new(secret), hash))
+}
+
 /// Makes the secret of a stream ticket.
 pub(crate) fn mint_ticket() -> Result<String, NoRandomness> {
     Ok(URL_SAFE_NO_PAD.encode(random::<32>()?))

@@ -64,7 +64,7 @@ impl Stay {
                 return Ok(exit::OK);
             }
         };
-        let ready = running.ready();
+        let ready = running.ready().await;
         let may_show_key = self.announce.may_show_key(running.is_first());
         let announced = self
             .write_ready_file(&ready)

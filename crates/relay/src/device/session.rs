@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::registry::{SessionHandle, ToSession};
+use super::registry::{Health, SessionHandle, ToSession};
 use crate::{
     State,
     broker::{Applied, Record, Report, SessionKey, sync_of},
@@ -130,7 +130,7 @@ impl Session {
     }
 
     async fn run_inner(&mut self, socket: &mut WebSocket) -> Result<&'static str, Fault> {
-        if self.handle.can_execute() {
+        if self.handle.refuses().is_none() {
             self.note_presence(None);
         }
         let mut beat = interval(HEARTBEAT);
@@ -289,12 +289,21 @@ impl Session {
             DeviceToRelay::Health {
                 can_execute,
                 reason,
+                paused,
             } => {
-                let away = reason
-                    .clone()
-                    .unwrap_or_else(|| "it cannot execute".to_owned());
-                if self.handle.set_health(can_execute, reason) != can_execute {
-                    self.note_presence((!can_execute).then_some(away));
+                let takes = can_execute && !paused;
+                let away = match (&reason, paused) {
+                    (_, true) => "its owner paused it".to_owned(),
+                    (Some(reason), false) => reason.clone(),
+                    (None, false) => "it cannot execute".to_owned(),
+                };
+                let health = Health {
+                    can_execute,
+                    reason,
+                    paused,
+                };
+                if self.handle.set_health(health) != takes {
+                    self.note_presence((!takes).then_some(away));
                 }
             }
             DeviceToRelay::Pong => {
@@ -391,9 +400,10 @@ impl Session {
         self.mailbox_read_at = Instant::now();
         let (device, store) = (self.key.device.clone(), self.key.store);
         let known = self.state.devices.get(&device);
-        if known.is_some_and(|device| !device.is_paused) {
-            let broker = &self.state.broker;
-            for record in broker.take_mailbox(device.clone(), store).await? {
+        let may_have = known.is_some_and(|device| !device.is_paused);
+        if may_have && self.handle.refuses().is_none() {
+            let waiting = self.state.broker.take_mailbox(device.clone(), store);
+            for record in waiting.await? {
                 self.deliver(record.task);
             }
         }

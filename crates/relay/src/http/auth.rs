@@ -11,7 +11,7 @@ use deskhand_protocol::{
     ErrorCode, Problem, Source, relay_request::Scope, timeline::TICKET_SUBPROTOCOL,
 };
 
-use super::{error::problem, request_id};
+use super::{error::problem, request_id, session};
 use crate::{State, keys::Key};
 
 /// The caller behind a request.
@@ -75,6 +75,16 @@ impl FromRequestParts<State> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Response> {
+        // A key that is there counts; a browser that signed in has none.
+        if presented(&parts.headers).is_none()
+            && let Some(key) = session::key(state, parts)
+        {
+            let key = key.map_err(problem)?;
+            return Ok(Self {
+                key,
+                source: Source::Viewer,
+            });
+        }
         Caller::of(state, &parts.headers).map_err(problem)
     }
 }

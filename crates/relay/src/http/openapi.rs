@@ -15,7 +15,10 @@ use deskhand_protocol::{
     approval::ApprovalRequest,
     device_request::{DeviceRequest, DeviceResponse},
     limits::TIMELINE_ENTRIES,
-    relay_request::{DeviceView, EnrolRequest, EnrolResponse, PairingCode, RenameDeviceRequest},
+    relay_request::{
+        DeviceView, EnrolRequest, EnrolResponse, PairingCode, RenameDeviceRequest, SessionRequest,
+        SessionView,
+    },
     task::TaskView,
     timeline::{StreamTicket, TimelineEntry, TimelinePage},
     webhook::{BatchAnswer, DeviceOffline, Finished, Health, Received, WaitOver},
@@ -707,6 +710,8 @@ impl Operation {
 
 fn open_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
     let health = schemas.of::<Health>();
+    let session = schemas.of::<SessionView>();
+    let signing_in = schemas.of::<SessionRequest>();
     let plain = |path, id, what| {
         operation("get", path, id, what)
             .open()
@@ -723,6 +728,33 @@ fn open_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
         .open()
         .answers(200, "It runs.", health)
         .problems(&[429], problem),
+        operation(
+            "post",
+            "/api/session",
+            "signIn",
+            "Signs a browser in: the answer sets a cookie.",
+        )
+        .open()
+        .body(signing_in)
+        .answers(201, "Who is signed in.", session.clone())
+        .problems(&[400, 401, 403, 413, 429], problem),
+        operation(
+            "get",
+            "/api/session",
+            "getSession",
+            "Says who is signed in.",
+        )
+        .answers(200, "Who is.", session)
+        .problems(&KEYED, problem),
+        operation(
+            "delete",
+            "/api/session",
+            "signOut",
+            "Signs the browser out.",
+        )
+        .open()
+        .answers_nothing(204, "Nobody is signed in.")
+        .problems(&[403, 429], problem),
         plain("/healthz", "isAlive", "Whether the process answers."),
         plain("/readyz", "isReady", "Whether the store answers.").answers_as(
             503,
