@@ -143,6 +143,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         Sides::Blobs(old, new) if old.id == new.id && old.mode == new.mode => {
             (Vec::new(), (b"a/", b"b/"))
         }
+        Sides::Blobs(old, new) if new.is_in_work_tree() => (
+            vec![Pair::new(old.clone(), new.clone())],
+            (b"o/", b"w/"),
+        ),
         Sides::Blobs(old, new) => (vec![Pair::new(old.clone(), new.clone())], (b"a/", b"b/")),
         Sides::Combined(parents, result) => {
             if options.forms.counts() || options.forms.summary || options.forms.dirstat {

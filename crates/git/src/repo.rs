@@ -701,8 +701,14 @@ fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Byt
         .clone()
         .or_else(|| call.var("GIT_WORK_TREE"))
     {
-        let dir = bytes::join(&call.cwd, &dir);
-        return Ok((Some(real_path(&dir)?), false));
+        let dir = real_path(&bytes::join(&call.cwd, &dir))?;
+        // A work tree that has the git directory among its files, other than as `.git` at its top, is a rare thing.
+        let is_usual = found.git_dir == bytes::join(&dir, b".git")
+            || prefix_below(&found.git_dir, &dir).is_none();
+        if !is_usual || !bytes::to_path(&dir).is_dir() {
+            return Err(Stop::not_native("an unusual work tree"));
+        }
+        return Ok((Some(dir), false));
     }
     if let Some(dir) = config.own("core.worktree") {
         let dir = real_path(&bytes::join(&found.git_dir, dir))?;
