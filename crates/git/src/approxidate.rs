@@ -106,9 +106,8 @@ impl Parts {
     }
 
     fn set_time(&mut self, hour: i64, minute: i64, second: i64) -> bool {
-        let valid = (0..=24).contains(&hour)
-            && (0..60).contains(&minute)
-            && (0..=60).contains(&second);
+        let valid =
+            (0..=24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
         if valid {
             (self.hour, self.minute, self.second) = (hour, minute, second);
         }

@@ -88,12 +88,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         return Ok(());
     }
-    for key in [
-        "color.ui",
-        "color.branch",
-        "column.ui",
-        "column.branch",
-    ] {
+    for key in ["color.ui", "color.branch", "column.ui", "column.branch"] {
         if repo.config.get(key).is_some_and(|v| {
             !matches!(v, b"auto" | b"false" | b"never" | b"true")
                 || (!key.starts_with("color") && v != b"never" && v != b"auto")
@@ -104,9 +99,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     if parsed
         .last("color")
         .is_some_and(|g| g.value.as_deref().is_none_or(|v| v == b"always") && !g.negated)
-        || parsed.last("column").is_some_and(|g| {
-            !g.negated && !matches!(g.value.as_deref(), Some(b"never" | b"auto"))
-        })
+        || parsed
+            .last("column")
+            .is_some_and(|g| !g.negated && !matches!(g.value.as_deref(), Some(b"never" | b"auto")))
     {
         return Err(Stop::not_native("colours and columns"));
     }
@@ -200,7 +195,10 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
     if !sorts.is_empty() {
         // HEAD comes first when it is on no branch, whatever the order.
         let detached = usize::from(lines.first().is_some_and(|l| l.reference.name == b"HEAD"));
-        let mut refs: Vec<Ref> = lines[detached..].iter().map(|l| l.reference.clone()).collect();
+        let mut refs: Vec<Ref> = lines[detached..]
+            .iter()
+            .map(|l| l.reference.clone())
+            .collect();
         ref_filter::sort(repo, &mut refs, &sorts)?;
         let place = |line: &Line| refs.iter().position(|r| r.name == line.reference.name);
         lines[detached..].sort_by_key(place);

@@ -29,7 +29,10 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
     let parsed = parse(args, OPTIONS, Numbers::No)?;
     // After the first argument, options are arguments.
     if parsed.places.iter().any(|at| *at > 0)
-        && !matches!(parsed.args.first().map(Vec::as_slice), Some(b"get" | b"list"))
+        && !matches!(
+            parsed.args.first().map(Vec::as_slice),
+            Some(b"get" | b"list")
+        )
     {
         return Err(Stop::not_native("options after arguments"));
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::bytes::Bytes;
 use crate::id::Id;
-use crate::options::{Parsed, Spec, maybe, value, flag};
+use crate::options::{Parsed, Spec, flag, maybe, value};
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
 use crate::wildmatch;
@@ -224,9 +224,7 @@ impl Decorations {
         for name in names {
             if name == b"HEAD" {
                 parts.push(match current {
-                    Some(branch) => {
-                        [b"HEAD".as_slice(), &style.pointer, &show(branch)].concat()
-                    }
+                    Some(branch) => [b"HEAD".as_slice(), &style.pointer, &show(branch)].concat(),
                     None => b"HEAD".to_vec(),
                 });
             } else if Some(name) != current {

@@ -16,8 +16,8 @@ use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;
-use crate::rev_args::{self, RevArg};
 use crate::request::OutputLimits;
+use crate::rev_args::{self, RevArg};
 use crate::{follow, refresh, tree_diff, tree_index, work_tree};
 
 fn specs() -> Vec<Spec> {
@@ -143,10 +143,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         Sides::Blobs(old, new) if old.id == new.id && old.mode == new.mode => {
             (Vec::new(), (b"a/", b"b/"))
         }
-        Sides::Blobs(old, new) if new.is_in_work_tree() => (
-            vec![Pair::new(old.clone(), new.clone())],
-            (b"o/", b"w/"),
-        ),
+        Sides::Blobs(old, new) if new.is_in_work_tree() => {
+            (vec![Pair::new(old.clone(), new.clone())], (b"o/", b"w/"))
+        }
         Sides::Blobs(old, new) => (vec![Pair::new(old.clone(), new.clone())], (b"a/", b"b/")),
         Sides::Combined(parents, result) => {
             if options.forms.counts() || options.forms.summary || options.forms.dirstat {
@@ -281,11 +280,13 @@ impl Sides {
             ([a, b], false) if a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
             ([a, b], false) if !a.exclude && b.exclude => Ok(Sides::Trees(tree(b)?, tree(a)?)),
             ([a, b], false) if !a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
-            _ if revs.len() > 2 && revs.iter().all(|r| r.is_parent) => Err(Stop::fatal(
-                "no merge given, only parents.",
-            )),
+            _ if revs.len() > 2 && revs.iter().all(|r| r.is_parent) => {
+                Err(Stop::fatal("no merge given, only parents."))
+            }
             ([result, parents @ ..], false)
-                if parents.len() > 1 && !result.is_parent && revs.iter().all(|r| !r.exclude && !r.symmetric) =>
+                if parents.len() > 1
+                    && !result.is_parent
+                    && revs.iter().all(|r| !r.exclude && !r.symmetric) =>
             {
                 let parents: Res<Vec<Id>> = parents.iter().map(tree).collect();
                 Ok(Sides::Combined(parents?, tree(result)?))
@@ -335,9 +336,7 @@ impl Sides {
             dirty: false,
         };
         match (revs, paths) {
-            ([a, b], []) if !cached && a.is_blob && b.is_blob => {
-                Ok(Sides::Blobs(side(a), side(b)))
-            }
+            ([a, b], []) if !cached && a.is_blob && b.is_blob => Ok(Sides::Blobs(side(a), side(b))),
             ([a], [path]) if !cached && a.is_blob => {
                 let Some(path) = crate::pathspec::from_top(repo, path)? else {
                     return Err(Stop::not_native("comparing a blob with something else"));
@@ -425,6 +424,18 @@ fn unmerged_and_changes(
 /// Returns a path as it is in the work tree.
 fn work_tree_side(repo: &Repo<'_>, path: &[u8]) -> Res<Side> {
     let full = bytes::join(repo.need_work_tree()?, path);
+    // What lies behind a symbolic link is not in the work tree.
+    let behind_link = path
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| **c == b'/')
+        .any(|(i, _)| {
+            let dir = bytes::join(repo.work_tree.as_deref().unwrap_or_default(), &path[..i]);
+            std::fs::symlink_metadata(bytes::to_path(&dir)).is_ok_and(|m| m.is_symlink())
+        });
+    if behind_link {
+        return Ok(Side::absent(path));
+    }
     let mode = match std::fs::symlink_metadata(bytes::to_path(&full)) {
         Ok(meta) if meta.is_symlink() => mode::LINK,
         Ok(meta) if meta.is_file() && work_tree::is_executable(&meta) => mode::EXECUTABLE,

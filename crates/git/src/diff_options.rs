@@ -394,7 +394,15 @@ impl DiffOptions {
                     .unwrap_or(2);
                 match value {
                     Some([c]) => self.indicators[at] = *c,
-                    _ => return Err(Stop::error(129, format!("{name} expects a character, got '{}'", lossy(value.unwrap_or_default())))),
+                    _ => {
+                        return Err(Stop::error(
+                            129,
+                            format!(
+                                "{name} expects a character, got '{}'",
+                                lossy(value.unwrap_or_default())
+                            ),
+                        ));
+                    }
                 }
             }
             "skip-to" => self.start_at = Some((value.unwrap_or_default().to_vec(), true)),
@@ -410,7 +418,9 @@ impl DiffOptions {
             "ignore-blank-lines" => self.ignore_blank_lines = true,
             "histogram" => self.set_algorithm(b"histogram")?,
             "anchored" => return Err(Stop::not_native("anchored lines")),
-            "ita-visible-in-index" => return Err(Stop::not_native("option `--ita-visible-in-index`")),
+            "ita-visible-in-index" => {
+                return Err(Stop::not_native("option `--ita-visible-in-index`"));
+            }
             "ext-diff" if !negated => return Err(Stop::not_native("option `--ext-diff`")),
             "ignore-submodules" => return Err(Stop::not_native("option `--ignore-submodules`")),
             "pickaxe-text" => self.pickaxe_mut().text = Some(value.unwrap_or_default().to_vec()),
@@ -578,18 +588,20 @@ impl DiffOptions {
             }
             "order-file" => self.order = order_file(repo, given.text())?,
             "find-object" => {
-                let found = repo.resolve(given.text())?;
+                let found = match repo.resolve(given.text()) {
+                    Err(Stop::Fail { .. }) => None,
+                    other => other?,
+                };
                 let id = found.ok_or_else(|| {
                     Stop::error(129, format!("unable to resolve '{}'", lossy(given.text())))
                 })?;
                 self.pickaxe_mut().objects.push(id);
             }
             "ignore-matching-lines" if given.negated => self.ignore_lines.clear(),
-            "ignore-matching-lines" => self.ignore_lines.push(regexes::compile(
-                given.text(),
-                Dialect::Extended,
-                false,
-            )?),
+            "ignore-matching-lines" => {
+                self.ignore_lines
+                    .push(regexes::compile(given.text(), Dialect::Extended, false)?)
+            }
             _ => {}
         }
         Ok(())

@@ -68,9 +68,9 @@ pub(crate) fn prepare_with(
         pairs.sort_by_key(rank);
     }
     if let Some((first, drops)) = &options.start_at {
-        let at = pairs.iter().position(|p| {
-            p.new.path == *first || !options.start_is_strict && p.new.path > *first
-        });
+        let at = pairs
+            .iter()
+            .position(|p| p.new.path == *first || !options.start_is_strict && p.new.path > *first);
         let Some(at) = at else {
             if pairs.is_empty() || !options.start_is_strict {
                 return Ok(pairs);

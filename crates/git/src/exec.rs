@@ -11,8 +11,8 @@ use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
 use crate::{
     add, branch, branch_edit, cat_file, check_ignore, command_names, commit, config_show, describe,
-    diff, log, ls_files, ref_filter, remote, repo, rev_list, rev_parse, shortlog, show, show_ref, stash,
-    status, tag, worktree_list,
+    diff, log, ls_files, ref_filter, remote, repo, rev_list, rev_parse, shortlog, show, show_ref,
+    stash, status, tag, worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -277,13 +277,8 @@ impl Globals {
                         let usage = include_str!("usage/git.txt");
                         return Err(Stop::Fail {
                             code: 129,
-                            text: [
-                                b"unknown option: ".as_slice(),
-                                arg,
-                                b"\n",
-                                usage.as_bytes(),
-                            ]
-                            .concat(),
+                            text: [b"unknown option: ".as_slice(), arg, b"\n", usage.as_bytes()]
+                                .concat(),
                         });
                     } else {
                         return Err(Stop::NotNative(format!("option `{}`", lossy(arg))));

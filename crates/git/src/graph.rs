@@ -91,7 +91,8 @@ impl Graph {
         let most = 2 * (self.columns.len() + self.parents.len()) + 4;
         self.mapping.clear();
         self.mapping.resize(most, None);
-        self.old_mapping.resize(self.old_mapping.len().max(most), None);
+        self.old_mapping
+            .resize(self.old_mapping.len().max(most), None);
         self.mapping_size = 2 * (self.columns.len() + self.parents.len());
         self.width = 0;
         self.previous_edges_added = self.edges_added;
@@ -260,8 +261,7 @@ impl Graph {
                 row.push(b'|');
                 row.extend(std::iter::repeat_n(b' ', self.expansion_row));
             } else if seen && self.expansion_row == 0 {
-                let came_down =
-                    self.previous == State::PostMerge && self.previous_commit_index < i;
+                let came_down = self.previous == State::PostMerge && self.previous_commit_index < i;
                 row.push(if came_down { b'\\' } else { b'|' });
             } else if seen {
                 row.push(b'\\');

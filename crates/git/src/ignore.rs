@@ -57,11 +57,15 @@ impl Ignore {
         let mut global = Vec::new();
         if let Some(file) = excludes_file {
             let full = bytes::join(repo.work_tree.as_deref().unwrap_or(&repo.git_dir), &file);
-            global.push(Rc::new(read(&full, &file, b"")));
+            if repo.config.may_read(repo.call, "core.excludesfile", &full) {
+                global.push(Rc::new(read(&full, &file, b"")));
+            }
         }
         let info = bytes::join(&repo.common_dir, b"info/exclude");
         let shown = [repo.git_dir_shown.as_slice(), b"/info/exclude"].concat();
-        global.push(Rc::new(read(&info, &shown, b"")));
+        if config::is_within(repo.call, &info) {
+            global.push(Rc::new(read(&info, &shown, b"")));
+        }
         let top = repo.work_tree.clone().unwrap_or_default();
         Ok(Ignore {
             top,

@@ -139,9 +139,7 @@ impl<'p> Printer<'p> {
                     }
                     Ok(())
                 }
-                Merges::Combined | Merges::DenseCombined => {
-                    self.combined(entry, several, out)
-                }
+                Merges::Combined | Merges::DenseCombined => self.combined(entry, several, out),
             },
         }
     }
@@ -154,7 +152,8 @@ impl<'p> Printer<'p> {
         let mut pairs = tree_diff::changes(repo, old, new, &self.spec)?;
         let mut followed = false;
         if options.follow && pairs.iter().any(|p| !p.old.exists()) {
-            followed = follow::rename(self.contents, old, new, &mut pairs, &mut self.spec, options)?;
+            followed =
+                follow::rename(self.contents, old, new, &mut pairs, &mut self.spec, options)?;
         }
         let found = if followed {
             Found::Renames

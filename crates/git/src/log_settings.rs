@@ -163,7 +163,8 @@ impl<'r> Settings<'r> {
             };
         }
         let (pretty, pretty_given, mut abbrev_commit) = format(repo, parsed)?;
-        if pretty == Pretty::Reference && !parsed.options.iter().any(|g| g.name == "abbrev-commit") {
+        if pretty == Pretty::Reference && !parsed.options.iter().any(|g| g.name == "abbrev-commit")
+        {
             abbrev_commit = true;
         }
         let template: &[u8] = match &pretty {
@@ -344,12 +345,7 @@ fn expand_tabs(parsed: &Parsed) -> Res<Option<usize>> {
 }
 
 /// Decides how merges are compared, and whether a diff of them is printed without being asked for.
-fn merges(
-    repo: &Repo<'_>,
-    parsed: &Parsed,
-    is_show: bool,
-    diff: &mut DiffOptions,
-) -> Res<Merges> {
+fn merges(repo: &Repo<'_>, parsed: &Parsed, is_show: bool, diff: &mut DiffOptions) -> Res<Merges> {
     let by_name = |name: &[u8]| -> Res<Merges> {
         Ok(match name {
             b"off" | b"none" => Merges::No,
@@ -404,7 +400,10 @@ fn merges(
 fn decorate_style(repo: &Repo<'_>, parsed: &Parsed) -> Res<Option<bool>> {
     let (text, given) = match parsed.last("decorate") {
         Some(given) if given.negated => return Ok(None),
-        Some(given) => (given.value.clone().unwrap_or_else(|| b"short".to_vec()), true),
+        Some(given) => (
+            given.value.clone().unwrap_or_else(|| b"short".to_vec()),
+            true,
+        ),
         None => match repo.config.get("log.decorate") {
             Some(text) => (text.to_vec(), false),
             None => return Ok(None),

@@ -51,7 +51,9 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::LS_FILES) {
-        Err(stop @ Stop::Fail { .. }) => return Err(exec::refusal_in_repository(call, stop, false)),
+        Err(stop @ Stop::Fail { .. }) => {
+            return Err(exec::refusal_in_repository(call, stop, false));
+        }
         other => other?,
     };
     let repo = Repo::open(call)?;
@@ -121,21 +123,33 @@ fn refuse(parsed: &Parsed, others: bool, cached: bool) -> Res<()> {
         return Err(Stop::fatal("ls-files -i must be used with either -o or -c"));
     }
     if has("ignored")
-        && !["exclude", "exclude-from", "exclude-per-directory", "exclude-standard"]
-            .iter()
-            .any(|o| parsed.last(o).is_some())
+        && ![
+            "exclude",
+            "exclude-from",
+            "exclude-per-directory",
+            "exclude-standard",
+        ]
+        .iter()
+        .any(|o| parsed.last(o).is_some())
     {
         return Err(Stop::fatal("ls-files --ignored needs some exclude pattern"));
     }
     let with_format = [
-        "stage", "others", "unmerged", "tags", "tags-valid", "eol", "deduplicate",
+        "stage",
+        "others",
+        "unmerged",
+        "tags",
+        "tags-valid",
+        "eol",
+        "deduplicate",
     ];
     if parsed.last("format").is_some() && with_format.iter().any(|o| has(o)) {
         return Err(Stop::fatal(
             "ls-files --format cannot be used with -s, -o, -k, -t, --resolve-undo, --deduplicate, --eol",
         ));
     }
-    if has("directory") && (parsed.last("empty-directory").is_none_or(|g| !g.negated) || has("ignored"))
+    if has("directory")
+        && (parsed.last("empty-directory").is_none_or(|g| !g.negated) || has("ignored"))
         || has("tags-monitor")
         || has("ignored") && others && cached && has("cached")
         || parsed
@@ -256,7 +270,9 @@ fn unmatched(repo: &Repo<'_>, parsed: &Parsed, index: &Index) -> Res<()> {
         let one = Pathspec::parse(repo, std::slice::from_ref(arg))?;
         let has = |name: &str| parsed.has(name);
         if has("others") || has("deleted") || has("modified") || has("unmerged") {
-            return Err(Stop::not_native("arguments that have to match in other lists"));
+            return Err(Stop::not_native(
+                "arguments that have to match in other lists",
+            ));
         }
         if !index.entries.iter().any(|e| one.matches(index.path(e))) {
             return Err(Stop::error(
@@ -300,7 +316,11 @@ impl Printer<'_> {
             out.put(self.end());
             return Ok(());
         }
-        self.tag(tag, self.parsed.has("tags-valid") && entry.assume_valid, out);
+        self.tag(
+            tag,
+            self.parsed.has("tags-valid") && entry.assume_valid,
+            out,
+        );
         if self.stages {
             let id = self.repo.abbreviate(entry.id, self.abbrev)?;
             out.put(format!("{:06o} {id} {}\t", entry.mode, entry.stage));
@@ -335,11 +355,26 @@ impl Printer<'_> {
         } else {
             ""
         };
-        Ok(format!("i/{index:<5} w/{work_tree:<5} attr/{attributes:<17}\t"))
+        Ok(format!(
+            "i/{index:<5} w/{work_tree:<5} attr/{attributes:<17}\t"
+        ))
     }
 
     fn eol_in_index(&self, entry: Option<&Entry>) -> Res<&'static str> {
         match entry {
+            // Where there are conflicts, our side is looked at for all of them.
+            Some(entry) if entry.stage > 0 => {
+                let path = self.index.path(entry);
+                let from = self.index.lower_bound(path);
+                let ours = self.index.entries[from..]
+                    .iter()
+                    .take_while(|e| self.index.path(e) == path)
+                    .find(|e| e.stage == 2);
+                match ours {
+                    Some(ours) => Ok(convert::eol_of(&self.repo.blob(ours.id)?)),
+                    None => Ok("none"),
+                }
+            }
             Some(entry) if mode::is_file(entry.mode) => {
                 Ok(convert::eol_of(&self.repo.blob(entry.id)?))
             }

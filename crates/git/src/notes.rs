@@ -102,7 +102,11 @@ impl Notes {
                     out.extend_from_slice(&[b"\nNotes (".as_slice(), short, b"):\n"].concat());
                 }
             }
-            for line in text.strip_suffix(b"\n").unwrap_or(&text).split(|b| *b == b'\n') {
+            for line in text
+                .strip_suffix(b"\n")
+                .unwrap_or(&text)
+                .split(|b| *b == b'\n')
+            {
                 if !raw {
                     out.extend_from_slice(b"    ");
                 }

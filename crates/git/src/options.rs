@@ -258,8 +258,7 @@ pub(crate) fn parse_known(
             continue;
         }
         if arg.len() > 1 && arg[0] == b'-' {
-            let is_number =
-                numbers == Numbers::MaxCount && arg[1..].iter().all(u8::is_ascii_digit);
+            let is_number = numbers == Numbers::MaxCount && arg[1..].iter().all(u8::is_ascii_digit);
             let mut at = 1;
             while !is_number && at < arg.len() {
                 let letter = arg[at];

@@ -140,10 +140,7 @@ pub(crate) fn ignored_changes(
     changes
         .iter()
         .map(|c| {
-            let (a, b) = (
-                &olds[c.old..c.old + c.n_old],
-                &news[c.new..c.new + c.n_new],
-            );
+            let (a, b) = (&olds[c.old..c.old + c.n_old], &news[c.new..c.new + c.n_new]);
             options.ignore_blank_lines && a.iter().all(is_blank) && b.iter().all(is_blank)
                 || !options.ignore_lines.is_empty()
                     && a.iter().all(is_named)
@@ -221,15 +218,9 @@ fn print_hunks(
         }
         out.put("\n");
         match &words {
-            Some((how, patterns)) => word_diff::print_hunk(
-                &olds,
-                &news,
-                changes,
-                &range,
-                how,
-                patterns.as_deref(),
-                out,
-            )?,
+            Some((how, patterns)) => {
+                word_diff::print_hunk(&olds, &news, changes, &range, how, patterns.as_deref(), out)?
+            }
             None => print_lines(&olds, &news, changes, &range, options, out),
         }
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -330,8 +321,16 @@ fn write_header(
             b"copy"
         };
         line(&[format!("similarity index {}%", pair.percent()).as_bytes()]);
-        line(&[verb, b" from ", &quote::c_style(options.strip(&old.path), options.quote)]);
-        line(&[verb, b" to ", &quote::c_style(options.strip(&new.path), options.quote)]);
+        line(&[
+            verb,
+            b" from ",
+            &quote::c_style(options.strip(&old.path), options.quote),
+        ]);
+        line(&[
+            verb,
+            b" to ",
+            &quote::c_style(options.strip(&new.path), options.quote),
+        ]);
         must_show = true;
     }
     let (old_id, new_id) = (side_id(contents, old)?, side_id(contents, new)?);

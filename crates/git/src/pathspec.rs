@@ -84,7 +84,9 @@ impl Item {
             (false, false, false, false, false);
         let mut rest = arg;
         let rules = repo.call.globals.pathspecs;
-        if rules.literal && (rules.glob || rules.icase || rules.no_glob) || rules.glob && rules.no_glob {
+        if rules.literal && (rules.glob || rules.icase || rules.no_glob)
+            || rules.glob && rules.no_glob
+        {
             return Err(Stop::not_native("contradictory pathspec options"));
         }
         icase |= rules.icase;

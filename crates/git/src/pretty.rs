@@ -86,7 +86,12 @@ impl Pretty {
 
 /// Finds a format by the beginning of its name: the shortest name that has it, the first of equals.
 fn by_beginning(repo: &Repo<'_>, text: &[u8]) -> Res<Option<Pretty>> {
-    if repo.config.entries.iter().any(|e| e.key.starts_with(b"pretty.")) {
+    if repo
+        .config
+        .entries
+        .iter()
+        .any(|e| e.key.starts_with(b"pretty."))
+    {
         return Err(Stop::not_native("an abbreviated format name"));
     }
     let names: [(&[u8], Option<Pretty>); 9] = [

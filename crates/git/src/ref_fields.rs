@@ -17,12 +17,53 @@ use crate::worktrees;
 
 /// Fields git knows; any other name is refused as git does.
 const KNOWN: &[&str] = &[
-    "refname", "objecttype", "objectsize", "objectname", "deltabase", "tree", "parent", "numparent",
-    "object", "type", "tag", "author", "authorname", "authoremail", "authordate", "committer",
-    "committername", "committeremail", "committerdate", "tagger", "taggername", "taggeremail",
-    "taggerdate", "creator", "creatordate", "describe", "subject", "body", "trailers", "contents",
-    "signature", "raw", "upstream", "push", "symref", "flag", "HEAD", "color", "worktreepath", "align",
-    "end", "if", "then", "else", "rest", "ahead-behind", "is-base",
+    "refname",
+    "objecttype",
+    "objectsize",
+    "objectname",
+    "deltabase",
+    "tree",
+    "parent",
+    "numparent",
+    "object",
+    "type",
+    "tag",
+    "author",
+    "authorname",
+    "authoremail",
+    "authordate",
+    "committer",
+    "committername",
+    "committeremail",
+    "committerdate",
+    "tagger",
+    "taggername",
+    "taggeremail",
+    "taggerdate",
+    "creator",
+    "creatordate",
+    "describe",
+    "subject",
+    "body",
+    "trailers",
+    "contents",
+    "signature",
+    "raw",
+    "upstream",
+    "push",
+    "symref",
+    "flag",
+    "HEAD",
+    "color",
+    "worktreepath",
+    "align",
+    "end",
+    "if",
+    "then",
+    "else",
+    "rest",
+    "ahead-behind",
+    "is-base",
 ];
 
 /// An object a reference leads to.
@@ -356,12 +397,7 @@ fn name_field(
     })
 }
 
-fn track(
-    repo: &Repo<'_>,
-    reference: &Ref,
-    found: &[u8],
-    modifier: &[u8],
-) -> Res<Option<Bytes>> {
+fn track(repo: &Repo<'_>, reference: &Ref, found: &[u8], modifier: &[u8]) -> Res<Option<Bytes>> {
     let words: Vec<&[u8]> = modifier.split(|b| *b == b',').collect();
     let counts = match Tracking::of(repo, &reference.name, reference.id, true)? {
         Some(tracking) if repo.upstream(&reference.name)?.as_deref() == Some(found) => {
@@ -447,7 +483,9 @@ fn text_field(message: &[u8], base: &[u8], modifier: Option<&[u8]>) -> Res<Optio
             };
             Some(lines[..end.min(n)].join(b"\n    ".as_slice()))
         }
-        (b"trailers", m) => trailer_options(m.unwrap_or_default()).map(|o| trailers::show(text, &o)),
+        (b"trailers", m) => {
+            trailer_options(m.unwrap_or_default()).map(|o| trailers::show(text, &o))
+        }
         (b"contents", Some(m)) if m.starts_with(b"trailers") => {
             let rest = &m[8..];
             trailer_options(rest.strip_prefix(b":").unwrap_or(rest))

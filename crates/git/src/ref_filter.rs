@@ -47,9 +47,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
                 .args
                 .iter()
                 .any(|p| matches_pattern(p, &reference.name));
-        let excluded = parsed.options.iter().any(|g| {
-            g.name == "exclude" && matches_pattern(g.text(), &reference.name)
-        });
+        let excluded = parsed
+            .options
+            .iter()
+            .any(|g| g.name == "exclude" && matches_pattern(g.text(), &reference.name));
         if !named || excluded || !filter.points_at(&repo, &parsed, &reference)? {
             continue;
         }

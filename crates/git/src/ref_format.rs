@@ -131,7 +131,10 @@ fn control(name: &[u8], levels: &mut Vec<Level>, quoting: Quoting) -> Res<bool> 
     if name == b"if" || name.starts_with(b"if:") {
         let compare = match name.get(3..) {
             None => None,
-            Some(text) => match (text.strip_prefix(b"equals="), text.strip_prefix(b"notequals=")) {
+            Some(text) => match (
+                text.strip_prefix(b"equals="),
+                text.strip_prefix(b"notequals="),
+            ) {
                 (Some(text), _) => Some((text.to_vec(), true)),
                 (_, Some(text)) => Some((text.to_vec(), false)),
                 _ => {
@@ -159,7 +162,9 @@ fn control(name: &[u8], levels: &mut Vec<Level>, quoting: Quoting) -> Res<bool> 
                 kind: Kind::If { compare, holds, .. },
             }) = levels.last_mut()
             else {
-                return Err(Stop::fatal("format: %(then) atom used without a %(if) atom"));
+                return Err(Stop::fatal(
+                    "format: %(then) atom used without a %(if) atom",
+                ));
             };
             if holds.is_some() {
                 return Err(Stop::fatal("format: %(then) atom used more than once"));
@@ -176,10 +181,14 @@ fn control(name: &[u8], levels: &mut Vec<Level>, quoting: Quoting) -> Res<bool> 
                 kind: Kind::If { holds, then, .. },
             }) = levels.last_mut()
             else {
-                return Err(Stop::fatal("format: %(else) atom used without a %(if) atom"));
+                return Err(Stop::fatal(
+                    "format: %(else) atom used without a %(if) atom",
+                ));
             };
             if holds.is_none() {
-                return Err(Stop::fatal("format: %(else) atom used without a %(then) atom"));
+                return Err(Stop::fatal(
+                    "format: %(else) atom used without a %(then) atom",
+                ));
             }
             if then.is_some() {
                 return Err(Stop::fatal("format: %(else) atom used more than once"));
@@ -188,7 +197,9 @@ fn control(name: &[u8], levels: &mut Vec<Level>, quoting: Quoting) -> Res<bool> 
         }
         b"end" => {
             if levels.len() < 2 {
-                return Err(Stop::fatal("format: %(end) atom used without corresponding atom"));
+                return Err(Stop::fatal(
+                    "format: %(end) atom used without corresponding atom",
+                ));
             }
             let Some(level) = levels.pop() else {
                 return Ok(true);
@@ -197,7 +208,9 @@ fn control(name: &[u8], levels: &mut Vec<Level>, quoting: Quoting) -> Res<bool> 
                 Kind::Whole => level.out,
                 Kind::Align { width, side } => align(&level.out, width, side),
                 Kind::If { holds: None, .. } => {
-                    return Err(Stop::fatal("format: %(if) atom used without a %(then) atom"));
+                    return Err(Stop::fatal(
+                        "format: %(if) atom used without a %(then) atom",
+                    ));
                 }
                 Kind::If { holds, then, .. } => match (holds == Some(true), then) {
                     (true, Some(then)) => then,
@@ -239,7 +252,9 @@ fn alignment(text: &[u8]) -> Res<Kind> {
     }
     match width {
         Some(width) => Ok(Kind::Align { width, side }),
-        None => Err(Stop::fatal("positive width expected with the %(align) atom")),
+        None => Err(Stop::fatal(
+            "positive width expected with the %(align) atom",
+        )),
     }
 }
 

@@ -249,9 +249,8 @@ impl Repo<'_> {
             ))
         };
         let upstream = || -> Res<Bytes> {
-            self.upstream(&branch)?.ok_or_else(|| {
-                Stop::fatal(format!("no upstream configured for branch '{shown}'"))
-            })
+            self.upstream(&branch)?
+                .ok_or_else(|| Stop::fatal(format!("no upstream configured for branch '{shown}'")))
         };
         match self.config.get("push.default") {
             Some(b"nothing") => Err(Stop::fatal(

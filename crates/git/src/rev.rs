@@ -4,10 +4,10 @@ use std::collections::{HashSet, VecDeque};
 
 use git2::{ErrorCode, ObjectType};
 
-use crate::bytes::{self, Bytes, lossy};
-use crate::id::Id;
 use crate::approxidate;
+use crate::bytes::{self, Bytes, lossy};
 use crate::date;
+use crate::id::Id;
 use crate::object::{Person, mode, tree_entries};
 use crate::outcome::{Res, Stop};
 use crate::reflog;

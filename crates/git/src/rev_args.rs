@@ -237,7 +237,10 @@ fn parents_of(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> 
         Some(rest) => (true, rest),
         None => (false, arg),
     };
-    let Some(at) = arg.windows(2).rposition(|w| matches!(w, b"^@" | b"^!" | b"^-")) else {
+    let Some(at) = arg
+        .windows(2)
+        .rposition(|w| matches!(w, b"^@" | b"^!" | b"^-"))
+    else {
         return Ok(false);
     };
     let (base, tail) = (&arg[..at], &arg[at + 2..]);

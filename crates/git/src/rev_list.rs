@@ -62,7 +62,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     let left_right = selection.left_right;
     let cherry_mark = parsed.has("cherry-mark") || parsed.has("cherry");
-    let filter = Filter::new(&repo, &parsed, repo.config.bool("log.mailmap")?.unwrap_or(true))?;
+    let filter = Filter::new(
+        &repo,
+        &parsed,
+        repo.config.bool("log.mailmap")?.unwrap_or(true),
+    )?;
     let mut walker = Walker::filtered(&repo, selection.walk, Some(&filter))?;
     let (mut counts, mut same) = ((0usize, 0usize), 0usize);
     let digits = match (parsed.has("abbrev-commit"), parsed.last("abbrev")) {

@@ -347,7 +347,11 @@ impl State<'_> {
             Err(Stop::Fail { .. }) => None,
             other => other?,
         };
-        let Some(commit) = id.map(|id| self.repo.peel_to_commit(id)).transpose()?.flatten() else {
+        let Some(commit) = id
+            .map(|id| self.repo.peel_to_commit(id))
+            .transpose()?
+            .flatten()
+        else {
             return Ok(false);
         };
         let parents = self.repo.parents(commit)?;
@@ -584,9 +588,9 @@ impl State<'_> {
         }
         // Any other option is shown, if options of its kind are.
         let is_rev = arg.get(1).is_some_and(u8::is_ascii_digit)
-            || REV_OPTIONS.iter().any(|o| {
-                arg == o.as_bytes() || o.ends_with('=') && arg.starts_with(o.as_bytes())
-            });
+            || REV_OPTIONS
+                .iter()
+                .any(|o| arg == o.as_bytes() || o.ends_with('=') && arg.starts_with(o.as_bytes()));
         let wanted = if is_rev {
             self.shown.revs
         } else {
@@ -695,8 +699,12 @@ impl State<'_> {
 /// Returns a path as seen from a directory, both absolute.
 fn relative(path: &[u8], from: &[u8]) -> Bytes {
     let (mut a, mut b) = (
-        path.split(|c| *c == b'/').filter(|p| !p.is_empty()).peekable(),
-        from.split(|c| *c == b'/').filter(|p| !p.is_empty()).peekable(),
+        path.split(|c| *c == b'/')
+            .filter(|p| !p.is_empty())
+            .peekable(),
+        from.split(|c| *c == b'/')
+            .filter(|p| !p.is_empty())
+            .peekable(),
     );
     while a.peek().is_some() && a.peek() == b.peek() {
         a.next();
@@ -707,11 +715,7 @@ fn relative(path: &[u8], from: &[u8]) -> Bytes {
     if ups == 0 && rest.is_empty() {
         return b"./".to_vec();
     }
-    [
-        "../".repeat(ups).into_bytes(),
-        rest.join(&b'/'),
-    ]
-    .concat()
+    ["../".repeat(ups).into_bytes(), rest.join(&b'/')].concat()
 }
 
 fn relative_to_cwd(repo: &Repo<'_>, dir: &[u8]) -> Bytes {

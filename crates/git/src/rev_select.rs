@@ -249,9 +249,8 @@ fn group(
 /// Reads an option that limits or orders the walk.
 fn limit(repo: &Repo<'_>, given: &Given, walk: &mut Walk) -> Res<()> {
     let number = || -> Res<i64> {
-        parse_int(given.text().trim_ascii_start()).ok_or_else(|| {
-            Stop::fatal(format!("'{}': not an integer", lossy(given.text())))
-        })
+        parse_int(given.text().trim_ascii_start())
+            .ok_or_else(|| Stop::fatal(format!("'{}': not an integer", lossy(given.text()))))
     };
     let count = || number().map(|n| usize::try_from(n).ok());
     match given.name {

@@ -212,6 +212,10 @@ impl<'r> Walker<'r> {
             if !self.walk.unsorted {
                 list.sort_by_key(|id| Reverse(self.nodes.get(id).map_or(0, |n| n.time)));
             }
+            let since = self.walk.since;
+            list.retain(|id| {
+                since.is_none_or(|since| self.nodes.get(id).is_some_and(|n| n.time >= since))
+            });
             for id in &list {
                 self.simplify(*id)?;
             }
@@ -532,7 +536,12 @@ impl<'r> Walker<'r> {
         }
         // With commits named on the command line, what leads up to them counts too.
         let mut wanted: HashSet<Id> = HashSet::new();
-        if self.walk.ancestry_path.as_ref().is_some_and(|n| !n.is_empty()) {
+        if self
+            .walk
+            .ancestry_path
+            .as_ref()
+            .is_some_and(|n| !n.is_empty())
+        {
             let mut stack: Vec<Id> = bottoms.to_vec();
             while let Some(id) = stack.pop() {
                 if wanted.insert(id) {

@@ -15,6 +15,7 @@ use crate::log_settings::{self, KNOWN, Settings};
 use crate::object::{Tag, mode, tree_entries};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
+use crate::pathspec::Pathspec;
 use crate::pretty::Pretty;
 use crate::repo::Repo;
 use crate::rev_args::RevArg;
@@ -36,8 +37,17 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let spec = selection.walk.paths.clone();
     let mut revs = selection.named.clone();
     // What walks history makes a log of it.
-    let walks = revs.iter().any(|r| r.exclude || r.symmetric)
-        || parsed.has("do-walk");
+    let walks = revs.iter().any(|r| r.exclude || r.symmetric) || parsed.has("do-walk");
+    let counts = [
+        "max-count",
+        "skip",
+        "reverse",
+        "boundary",
+        "since-as-filter",
+    ];
+    if !walks && revs.len() > 1 && counts.iter().any(|o| parsed.last(o).is_some()) {
+        return Err(Stop::not_native("a show of some of several"));
+    }
     let groups = ["all", "branches", "tags", "remotes", "glob"];
     if !walks && groups.iter().any(|g| parsed.last(g).is_some()) {
         return Err(Stop::not_native("a show of all references"));
@@ -131,6 +141,9 @@ impl Show<'_> {
             ..Tip::default()
         }];
         walk.no_walk = true;
+        if self.settings.diff.follow {
+            walk.paths = Pathspec::default();
+        }
         walk.skip = 0;
         walk.reverse = false;
         let mut walker = Walker::filtered(self.repo, walk, Some(&self.settings.filter))?;

@@ -33,7 +33,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let quiet = parsed.has("quiet");
     let only_hash = parsed.has("hash");
     let mut digits = 40;
-    for given in parsed.options.iter().filter(|g| matches!(g.name, "hash" | "abbrev")) {
+    for given in parsed
+        .options
+        .iter()
+        .filter(|g| matches!(g.name, "hash" | "abbrev"))
+    {
         digits = match (&given.value, given.name) {
             (Some(n), _) => parse_int(n)
                 .and_then(|n| usize::try_from(n).ok())

@@ -11,9 +11,9 @@ use crate::diff_print;
 use crate::exec::{self, Call, Plan};
 use crate::id::Id;
 use crate::index::Index;
+use crate::known;
 use crate::object::mode;
 use crate::operation::Operation;
-use crate::known;
 use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, MAX_SCORE, Pair};
@@ -165,9 +165,10 @@ impl Options {
                 return Err(Stop::NotNative(format!("the setting `{key}`")));
             }
         }
-        if parsed.last("column").is_some_and(|g| {
-            !g.negated && !matches!(g.value.as_deref(), Some(b"never" | b"auto"))
-        }) {
+        if parsed
+            .last("column")
+            .is_some_and(|g| !g.negated && !matches!(g.value.as_deref(), Some(b"never" | b"auto")))
+        {
             return Err(Stop::not_native("columns"));
         }
         let mut form = None;
@@ -242,11 +243,14 @@ impl Options {
             hints: config.bool("advice.statushints")?.unwrap_or(true)
                 && !repo.call.globals.no_advice,
             for_commit: false,
-            verbose: parsed.options.iter().fold(0, |n, g| match (g.name, g.negated) {
-                ("verbose", false) => n + 1,
-                ("verbose", true) => 0,
-                _ => n,
-            }),
+            verbose: parsed
+                .options
+                .iter()
+                .fold(0, |n, g| match (g.name, g.negated) {
+                    ("verbose", false) => n + 1,
+                    ("verbose", true) => 0,
+                    _ => n,
+                }),
             ignores_submodules: parsed.last("ignore-submodules").is_some(),
         })
     }
@@ -254,9 +258,7 @@ impl Options {
 
 fn untracked_mode(repo: &Repo<'_>, parsed: &Parsed) -> Res<Option<bool>> {
     let text = match parsed.last("untracked-files") {
-        Some(given) if !given.negated => {
-            given.value.clone().unwrap_or_else(|| b"all".to_vec())
-        }
+        Some(given) if !given.negated => given.value.clone().unwrap_or_else(|| b"all".to_vec()),
         _ => match repo.config.get("status.showuntrackedfiles") {
             Some(value) => value.to_vec(),
             None => b"normal".to_vec(),

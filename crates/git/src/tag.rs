@@ -64,21 +64,17 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         _ => return branch_edit::run_tag(call, args, out),
     };
     let repo = Repo::open(call)?;
-    for key in [
-        "column.ui",
-        "column.tag",
-    ] {
-        if repo.config.get(key).is_some_and(|v| v != b"never" && v != b"auto") {
+    for key in ["column.ui", "column.tag"] {
+        if repo
+            .config
+            .get(key)
+            .is_some_and(|v| v != b"never" && v != b"auto")
+        {
             return Err(Stop::NotNative(format!("the setting `{key}`")));
         }
     }
     let forced = |given: Option<&Given>, names: &[&[u8]]| {
-        given.is_some_and(|g| {
-            !g.negated
-                && g.value
-                    .as_deref()
-                    .is_none_or(|v| !names.contains(&v))
-        })
+        given.is_some_and(|g| !g.negated && g.value.as_deref().is_none_or(|v| !names.contains(&v)))
     };
     if forced(parsed.last("column"), &[b"never", b"auto"])
         || forced(parsed.last("color"), &[b"never", b"auto"])
@@ -93,7 +89,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         } else {
             0
         };
-        parsed.args.is_empty() || parsed.args.iter().any(|p| wildmatch::matches(p, short, flags))
+        parsed.args.is_empty()
+            || parsed
+                .args
+                .iter()
+                .any(|p| wildmatch::matches(p, short, flags))
     });
     let filter = crate::branch::Keep::new(&repo, &parsed)?;
     let mut kept = Vec::new();

@@ -147,7 +147,10 @@ pub(crate) fn check(
     }
     let rules = Rules::of(contents, &pair.new.path)?;
     let name: Bytes = quote::c_style(options.strip(pair.path()), options.quote);
-    let marker = match contents.attributes.get(&pair.new.path, ["conflict-marker-size"])? {
+    let marker = match contents
+        .attributes
+        .get(&pair.new.path, ["conflict-marker-size"])?
+    {
         [Some(Value::Text(text))] => parse_int(&text)
             .and_then(|n| usize::try_from(n).ok())
             .filter(|n| *n > 0)
@@ -158,7 +161,10 @@ pub(crate) fn check(
     let changes = xdiff::changes(&old, &new, options.compare)?;
     let mut failed = false;
     for change in &changes {
-        for (i, line) in news[change.new..change.new + change.n_new].iter().enumerate() {
+        for (i, line) in news[change.new..change.new + change.n_new]
+            .iter()
+            .enumerate()
+        {
             let number = change.new + i + 1;
             let say = |what: &str, out: &mut Out| {
                 out.put(&name);
@@ -188,7 +194,10 @@ pub(crate) fn check(
                 .map_or(0, |i| i + 1)
         };
         let olds = xdiff::lines(&old);
-        let (had, has) = (olds.len() - blank_from(&olds), news.len() - blank_from(&news));
+        let (had, has) = (
+            olds.len() - blank_from(&olds),
+            news.len() - blank_from(&news),
+        );
         if has > had && !news.is_empty() {
             failed = true;
             out.put(&name);

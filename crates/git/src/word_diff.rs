@@ -194,7 +194,10 @@ fn words(text: &[u8], patterns: Option<&[regex::bytes::Regex]>) -> Vec<(usize, u
                 };
                 // A word ends with its line.
                 let piece = &text[m.start()..m.end()];
-                let len = piece.iter().position(|b| *b == b'\n').unwrap_or(piece.len());
+                let len = piece
+                    .iter()
+                    .position(|b| *b == b'\n')
+                    .unwrap_or(piece.len());
                 if len == 0 {
                     at = m.start() + 1;
                     continue;
