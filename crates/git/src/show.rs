@@ -95,6 +95,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     for rev in &revs {
         show.object(rev, out)?;
     }
+    if show.printer.check_failed {
+        out.code = 2;
+    } else if settings.diff.exit_code && show.printer.found_changes {
+        out.code = 1;
+    }
     let (commits, report): (bool, LogReport) = (show.commits, show.printer.report);
     if commits {
         out.report = Some(GitReport::Show(report));
