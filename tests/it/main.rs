@@ -3,14 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+mod approvals;
 mod bad_input;
 mod bursts;
+mod by_itself;
 mod cancel;
 mod crashes;
 mod duplicates;
 mod enrolment;
 mod events;
 mod github;
+mod handed_over;
 mod keys;
 mod link;
 mod offline;

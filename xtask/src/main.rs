@@ -14,8 +14,11 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod codegen;
+mod desktop;
 mod mirror;
 mod run;
+#[cfg(unix)]
+mod sandbox;
 mod tidy;
 mod tools;
 mod ui;
@@ -42,7 +45,17 @@ enum Chore {
     Codegen,
     /// Asks the advisory database about our dependencies; needs a network that reaches it.
     Advisories,
-    /// Measures a real relay and a real agent on loopback; what follows is passed on.
+    /// Tries the desktop application on a real desktop: needs what `script/desktop-test` installs.
+    DesktopTest {
+        /// Arguments of nextest, such as names of tests.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Runs the sandbox's tests for root and for an ordinary user, on every tier and without each layer.
+    #[cfg(unix)]
+    SandboxMatrix,
+    /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench sandbox [ROUNDS]` measures
+    /// what confining a task costs.
     Bench {
         /// Arguments of the benchmark itself.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -61,6 +74,14 @@ fn main() -> Result<ExitCode> {
         }
         Chore::Advisories => {
             run::run(tools::cargo_deny()?.args(["check", "advisories"]))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Chore::DesktopTest { args } => desktop::test(&args),
+        #[cfg(unix)]
+        Chore::SandboxMatrix => sandbox::matrix(),
+        #[cfg(unix)]
+        Chore::Bench { args } if args.first().is_some_and(|what| what == "sandbox") => {
+            sandbox::bench(&args[1..])?;
             Ok(ExitCode::SUCCESS)
         }
         Chore::Bench { args } => {

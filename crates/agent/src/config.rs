@@ -29,8 +29,16 @@ pub struct Config {
     pub task_environment: TaskEnvironment,
     /// The variables git would read: `HOME`, `XDG_CONFIG_HOME` and so on.
     pub git_environment: Vec<(OsString, OsString)>,
+    /// The IANA name of the time zone in which schedules are read that name none.
+    pub time_zone: String,
+    /// The directory whose files become tasks; made when it is not there.
+    pub inbox: PathBuf,
     /// How many tasks run at the same time; git reads and echoes run beside them.
     pub max_tasks: usize,
+    /// The owner's rules; the file need not exist.
+    pub rules: PathBuf,
+    /// Texts that must never be kept: keys, tokens and whatever else is known to be secret here.
+    pub secrets: Vec<Secret>,
     /// Our own files, which no task may see and no workspace may hold; the places where people keep
     /// secrets are added to them.
     pub hidden: Vec<PathBuf>,

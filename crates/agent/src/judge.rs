@@ -9,47 +9,102 @@ use std::{
     sync::Arc,
 };
 
-use deskhand_policy::{Decision, Denial, workspace::containing};
+use deskhand_policy::{Decision, Denial, Judged, Reading, workspace::containing};
 use deskhand_protocol::{
-    Action, ErrorCode,
-    policy::{Facts, GitNature, WorkingDir},
+    Action, ErrorCode, Timestamp,
+    outcome::Engine,
+    policy::{CallerLimits, Explanation, Facts, GitFacts, GitNature, Verdict, WorkingDir},
     task::GitAction,
     workspace::Workspace,
 };
 
-/// Judges an action by the workspaces that are open now.
-pub(crate) async fn judge(action: Action, workspaces: Arc<[Workspace]>) -> Decision {
+use crate::device::Device;
+
+/// Judges an action by the workspaces and rules of now. `engine` is who would carry out a git action.
+pub(crate) async fn judge(
+    device: &Arc<Device>,
+    action: Action,
+    engine: Engine,
+    limits: CallerLimits,
+) -> Judged {
     if let Action::Echo(_) = action {
-        let facts = Facts {
-            working_dir: WorkingDir::NotNeeded,
-            git: None,
-        };
-        return deskhand_policy::decide(action, &facts);
+        return judge_echo(action, limits);
     }
+    let device = device.clone();
     let judged = tokio::task::spawn_blocking(move || {
-        let facts = facts(&action, &workspaces);
-        deskhand_policy::decide(action, &facts)
+        let workspaces = device.workspaces.borrow().clone();
+        let standing = device.rules();
+        let reading = deskhand_policy::read(&action);
+        let facts = Facts {
+            limits,
+            unconfinable: device.can_confine().err(),
+            blind: standing.problem.filter(|_| standing.is_blind),
+            ..facts(&action, engine, &workspaces)
+        };
+        let facts = with_programs(facts, &reading, &device, &workspaces);
+        deskhand_policy::decide(action, reading, &facts, &standing.rules)
     });
     judged.await.unwrap_or_else(|_| {
-        Decision::Deny(Denial {
-            code: ErrorCode::Internal,
-            reason: "judging the action failed".to_owned(),
-        })
+        let reason = "judging the action failed".to_owned();
+        Judged {
+            explanation: Explanation {
+                verdict: Verdict::Deny,
+                by: "fault".to_owned(),
+                reason: reason.clone(),
+                programs: Vec::new(),
+                argv: Vec::new(),
+            },
+            decision: Decision::Deny(Denial {
+                code: ErrorCode::Internal,
+                reason,
+            }),
+        }
     })
 }
 
-fn facts(action: &Action, workspaces: &[Workspace]) -> Facts {
+/// Judges an echo, which needs nothing of this computer to be judged by.
+pub(crate) fn judge_echo(action: Action, limits: CallerLimits) -> Judged {
+    let facts = Facts {
+        limits,
+        ..Facts::new(Timestamp::now(), WorkingDir::NotNeeded)
+    };
+    let reading = deskhand_policy::read(&action);
+    deskhand_policy::decide(action, reading, &facts, &Default::default())
+}
+
+fn with_programs(
+    mut facts: Facts,
+    reading: &Reading,
+    device: &Device,
+    workspaces: &[Workspace],
+) -> Facts {
+    let WorkingDir::Within { dir, .. } = &facts.working_dir else {
+        return facts;
+    };
+    for found in &reading.found {
+        if !facts.programs.contains_key(&found.program)
+            && let Some(at) = device.rules.find(&found.program, Some(dir), workspaces)
+        {
+            facts.programs.insert(found.program.clone(), at);
+        }
+    }
+    facts
+}
+
+fn facts(action: &Action, engine: Engine, workspaces: &[Workspace]) -> Facts {
     let working_dir = working_dir(action.working_dir(), workspaces);
+    let now = Timestamp::now();
     match action {
-        Action::Echo(_) | Action::Shell(_) => Facts {
-            working_dir,
-            git: None,
-        },
+        Action::Echo(_) | Action::Shell(_) => Facts::new(now, working_dir),
         Action::Git(git) => {
             let words = git.command.words().unwrap_or_default();
+            let working_dir = with_git_directories(working_dir, &words, workspaces);
             Facts {
-                working_dir: with_git_directories(working_dir, &words, workspaces),
-                git: Some(nature(git)),
+                git: Some(GitFacts {
+                    nature: nature(git),
+                    engine,
+                }),
+                ..Facts::new(now, working_dir)
             }
         }
     }
@@ -147,7 +202,7 @@ fn moves_git(setting: &str) -> bool {
 }
 
 fn nature(git: &GitAction) -> GitNature {
-    use deskhand_git::Plan;
+    use deskhand_git::{Nature, Plan};
     let argv: Vec<_> = git
         .command
         .words()
@@ -159,7 +214,11 @@ fn nature(git: &GitAction) -> GitNature {
         Plan::Read => GitNature::Read,
         Plan::LocalWrite => GitNature::LocalWrite,
         Plan::Remote => GitNature::Remote,
-        Plan::NotNative { .. } => GitNature::NotNative,
+        Plan::NotNative { .. } => match deskhand_git::nature(&argv) {
+            Nature::Read => GitNature::Read,
+            Nature::LocalWrite => GitNature::LocalWrite,
+            Nature::Remote => GitNature::Remote,
+        },
     }
 }
 
@@ -187,6 +246,7 @@ mod tests {
             let open = vec![Workspace {
                 name: "open".into(),
                 path: path.to_str().unwrap().into(),
+                level: Default::default(),
                 added_at: Timestamp::UNIX_EPOCH,
             }];
             Self { root, open }
@@ -195,14 +255,15 @@ mod tests {
         fn judge(&self, command: &str, dir: Option<&str>) -> Result<PathBuf, ErrorCode> {
             let json = serde_json::json!({"type": "git", "command": command, "working_dir": dir});
             let action: Action = serde_json::from_value(json).unwrap();
-            let facts = facts(&action, &self.open);
-            match deskhand_policy::decide(action, &facts) {
+            let facts = facts(&action, Engine::Native, &self.open);
+            let reading = deskhand_policy::read(&action);
+            match deskhand_policy::decide(action, reading, &facts, &Default::default()).decision {
                 Decision::Allow(permit) => match permit.into_parts().1 {
                     deskhand_policy::Grant::Directory { dir, .. } => Ok(dir),
                     deskhand_policy::Grant::Nothing => panic!("git needs a directory"),
                 },
                 Decision::Deny(denial) => Err(denial.code),
-                Decision::Ask(_) => panic!("nothing asks yet"),
+                Decision::Ask(question) => panic!("asks: {}", question.reason()),
             }
         }
 

@@ -2,7 +2,9 @@
 //!
 //! Reads directories, bounded in number and depth; writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -30,6 +32,23 @@ const TOLD_NAMES: &[&str] = &[
     ".gitmodules",
     ".gitattributes",
     ".pre-commit-config.yaml",
+    "lefthook.yml",
+    ".lefthook.yml",
+    ".windsurf",
+    ".kiro",
+    ".fleet",
+    ".vs",
+    ".aider.conf.yml",
+    ".hg",
+    ".jj",
+    ".gitconfig",
+    ".direnvrc",
+    ".tool-versions",
+    "mise.toml",
+    ".mise.toml",
+    ".gdbinit",
+    ".lldbinit",
+    ".vimrc",
     ".npmrc",
     ".yarnrc.yml",
     ".exrc",
@@ -50,7 +69,9 @@ const BESIDE_HEAD: &[&str] = &["objects", "refs"];
 /// Entries looked at before the task, which waits for it, and in what the task made or changed.
 const ENTRIES_BEFORE: usize = 4_000;
 const ENTRIES_AFTER: usize = 40_000;
-const MAX_DEPTH: usize = 6;
+
+/// Ends what the number of entries would not: a chain of directories, each in the other.
+const MAX_DEPTH: usize = 100;
 
 /// Most paths told of; a task that made more has made its point.
 const MAX_TOLD: usize = 100;
@@ -69,6 +90,39 @@ pub(crate) struct Protected {
     pub(crate) writable: bool,
 }
 
+/// Writes a list for [`from_bytes`]: names may hold any byte but 0.
+pub(crate) fn to_bytes(list: &[Protected]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for protected in list {
+        bytes.push(if protected.writable { b'w' } else { b'r' });
+        bytes.extend_from_slice(protected.path.as_os_str().as_bytes());
+        bytes.push(0);
+    }
+    bytes.push(b'.');
+    bytes
+}
+
+/// Reads a list; nothing when it is not whole.
+pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Vec<Protected>> {
+    let entries = bytes.strip_suffix(b".")?;
+    let entries = entries
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty());
+    entries
+        .map(|entry| {
+            let (kind, path) = entry.split_first()?;
+            Some(Protected {
+                path: OsStr::from_bytes(path).into(),
+                writable: match kind {
+                    b'w' => true,
+                    b'r' => false,
+                    _ => return None,
+                },
+            })
+        })
+        .collect()
+}
+
 /// A directory that changed less than this before it was looked at may change again without its time changing.
 const CLOCK_TICK: Duration = Duration::from_millis(20);
 
@@ -82,7 +136,7 @@ pub(crate) struct Inventory {
     git_dirs: BTreeSet<PathBuf>,
     read_only: BTreeSet<PathBuf>,
     /// Every directory seen, with the time at which its entries last changed; none when that is not certain.
-    dirs: BTreeMap<PathBuf, Option<(i64, i64)>>,
+    dirs: HashMap<PathBuf, Option<(i64, i64)>>,
 }
 
 /// Device, inode, size and times, or nothing for a directory whose entries are items themselves.
@@ -223,15 +277,18 @@ impl Inventory {
     }
 
     fn look_at(&mut self, workspace: &Path, path: &Path, kind: std::fs::FileType) {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        // Whoever copies the workspace to a file system that ignores case has another file than we see.
+        let lower = |name: &OsStr| Some(name.to_str()?.to_ascii_lowercase());
+        let Some(name) = path.file_name().and_then(lower) else {
             return;
         };
+        let name = name.as_str();
         let in_cargo = path
             .parent()
             .and_then(Path::file_name)
-            .is_some_and(|parent| parent == ".cargo");
+            .is_some_and(|parent| parent.eq_ignore_ascii_case(".cargo"));
         let n_before = self.items.len();
-        if name == "HEAD" {
+        if name == "head" {
             // A repository without a work tree has its hooks and configuration right there.
             let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
             let is_repository = |dir: &&Path| {
@@ -297,8 +354,12 @@ impl Inventory {
             .into_iter()
             .flatten()
             .flatten();
+        // Git puts samples of its hooks everywhere and never runs one.
+        let is_sample = |name: &OsStr| name.as_bytes().ends_with(b".sample");
         for entry in entries.take(ENTRIES_BEFORE) {
-            self.add(workspace, &path.join(entry.file_name()));
+            if !is_sample(&entry.file_name()) {
+                self.add(workspace, &path.join(entry.file_name()));
+            }
         }
     }
 

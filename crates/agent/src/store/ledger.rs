@@ -4,7 +4,7 @@
 //! cleared; the id stays.
 
 use deskhand_protocol::{
-    Seq, Source, Task, TaskId, TaskResult, TaskStatus, Timestamp, device_request::TaskFilter,
+    Seq, Task, TaskId, TaskResult, TaskStatus, Timestamp, policy::CallerLimits,
 };
 use deskhand_sqlite::Migration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -31,10 +31,32 @@ CREATE INDEX tasks_unfinished ON tasks (task_id)
 ",
 };
 
+/// Added once callers could be held to less than their devices.
+pub(super) const LIMITS_MIGRATION: Migration = Migration {
+    name: "task limits",
+    sql: "ALTER TABLE tasks ADD COLUMN limits TEXT;  -- JSON; null where there are none",
+};
+
+/// What lists and statistics filter by, in an index that holds all of it: they never read the rows of
+/// tasks they do not show.
+pub(super) const LISTING: Migration = Migration {
+    name: "ledger listing",
+    sql: "
+ALTER TABLE tasks ADD COLUMN caller TEXT;
+ALTER TABLE tasks ADD COLUMN returncode INTEGER;
+UPDATE tasks SET caller = task ->> '$.caller.name', returncode = result ->> '$.outcome.returncode';
+CREATE INDEX tasks_listed ON tasks (
+    task_id, status, source, action, caller, returncode, created_at, started_at, finished_at
+) WHERE task IS NOT NULL;
+",
+};
+
 /// One task as the ledger knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) task: Task,
+    /// What its caller's key was held to when it came.
+    pub(crate) limits: CallerLimits,
     pub(crate) status: TaskStatus,
     pub(crate) attempt: u32,
     pub(crate) started_at: Option<Timestamp>,
@@ -43,11 +65,18 @@ pub(crate) struct Entry {
 }
 
 /// Enters a task as pending. Returns whether it is new: a known id changes nothing.
-pub(crate) fn insert(conn: &Connection, task: &Task) -> rusqlite::Result<bool> {
+pub(crate) fn insert(
+    conn: &Connection,
+    task: &Task,
+    limits: &CallerLimits,
+) -> rusqlite::Result<bool> {
+    let is_held = *limits != CallerLimits::default();
+    let limits = is_held.then(|| to_json(limits)).transpose()?;
     let n = conn
         .prepare_cached(
-            "INSERT INTO tasks (task_id, task, status, source, action, created_at, attempt)
-             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO tasks (task_id, task, status, source, action, created_at, caller, attempt,
+                                limits)
+             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, 0, ?7) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             id_bytes(task.task_id),
@@ -55,6 +84,8 @@ pub(crate) fn insert(conn: &Connection, task: &Task) -> rusqlite::Result<bool> {
             task.source.as_str(),
             task.action.kind(),
             task.created_at.as_microsecond(),
+            task.caller.name,
+            limits,
         ])?;
     Ok(n == 1)
 }
@@ -73,6 +104,15 @@ pub(crate) fn set_started(
     Ok(())
 }
 
+/// Notes that the task waits for the owner's answer.
+pub(crate) fn set_asking(conn: &Connection, task_id: TaskId) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE tasks SET status = 'awaiting_approval' WHERE task_id = ?1",
+        [id_bytes(task_id)],
+    )?;
+    Ok(())
+}
+
 /// Notes that the task waits again, because its attempt was lost.
 pub(crate) fn set_pending(conn: &Connection, task_id: TaskId) -> rusqlite::Result<()> {
     conn.execute(
@@ -82,37 +122,44 @@ pub(crate) fn set_pending(conn: &Connection, task_id: TaskId) -> rusqlite::Resul
     Ok(())
 }
 
-/// Notes how the task ended and returns how long the result is as JSON. Returns nothing, and changes
-/// nothing, when it had ended before.
+/// Notes how the task ended and returns how long the result is as JSON, and the kind of its action.
+/// Returns nothing, and changes nothing, when it had ended before.
 pub(crate) fn set_finished(
     conn: &Connection,
     task_id: TaskId,
     result: &TaskResult,
     at: Timestamp,
-) -> rusqlite::Result<Option<usize>> {
+) -> rusqlite::Result<Option<(usize, String)>> {
     let json = to_json(result)?;
-    let n = conn
+    let kind = conn
         .prepare_cached(
-            "UPDATE tasks SET status = ?2, result = ?3, finished_at = ?4
-             WHERE task_id = ?1 AND finished_at IS NULL",
+            "UPDATE tasks SET status = ?2, result = ?3, finished_at = ?4, returncode = ?5
+             WHERE task_id = ?1 AND finished_at IS NULL RETURNING action",
         )?
-        .execute(params![
-            id_bytes(task_id),
-            TaskStatus::from(result.outcome.status).as_str(),
-            json,
-            at.as_microsecond(),
-        ])?;
-    Ok((n == 1).then_some(json.len()))
+        .query_row(
+            params![
+                id_bytes(task_id),
+                TaskStatus::from(result.outcome.status).as_str(),
+                json,
+                at.as_microsecond(),
+                result.outcome.returncode,
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(kind.map(|kind| (json.len(), kind)))
 }
 
-const COLUMNS: &str = "task, status, attempt, started_at, finished_at, result";
+const COLUMNS: &str = "task, status, attempt, started_at, finished_at, result, limits";
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let status: String = row.get(1)?;
     let started_at: Option<i64> = row.get(3)?;
     let finished_at: Option<i64> = row.get(4)?;
     let result: Option<String> = row.get(5)?;
+    let limits: Option<String> = row.get(6)?;
     Ok(Entry {
+        limits: limits.map_or(Ok(CallerLimits::default()), |json| from_json(&json))?,
         task: from_json(row.get_ref(0)?.as_str()?)?,
         status: TaskStatus::parse(&status).ok_or(rusqlite::Error::InvalidQuery)?,
         attempt: row.get(2)?,
@@ -150,44 +197,6 @@ pub(crate) fn unfinished(conn: &Connection) -> rusqlite::Result<Vec<TaskId>> {
     .collect()
 }
 
-/// Most bytes of rows one list holds, so that the answer fits a frame.
-const LIST_BYTES: usize = 512 * 1024;
-
-/// Returns tasks, newest first, without their results' output: at most 100, and fewer when they are
-/// large; the next page begins before the last one.
-pub(crate) fn list(conn: &Connection, filter: &TaskFilter) -> rusqlite::Result<Vec<Entry>> {
-    let limit = match filter.limit {
-        0 => 100,
-        n => n.min(100),
-    };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM tasks
-         WHERE task IS NOT NULL
-           AND (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR source = ?2)
-           AND (?3 IS NULL OR action = ?3) AND (?4 IS NULL OR created_at >= ?4)
-           AND (?5 IS NULL OR task_id < ?5)
-         ORDER BY task_id DESC LIMIT ?6"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![
-        filter.status.map(TaskStatus::as_str),
-        filter.source.map(Source::as_str),
-        filter.action,
-        filter.since.map(Timestamp::as_microsecond),
-        filter.before.map(id_bytes),
-        limit,
-    ])?;
-    let (mut entries, mut n_bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        n_bytes += row.get_ref(0)?.as_str()?.len();
-        if n_bytes > LIST_BYTES && !entries.is_empty() {
-            break;
-        }
-        entries.push(entry(row)?);
-    }
-    Ok(entries)
-}
-
 /// Returns the result of a task and the attempt that made it, as they go before its last event.
 pub(crate) fn result(
     conn: &Connection,
@@ -218,6 +227,8 @@ pub(crate) fn clear(conn: &Connection, stored_through: Seq) -> rusqlite::Result<
             .execute([task_id])?;
         super::events::delete(conn, id_from(*task_id))?;
         super::output::delete(conn, id_from(*task_id))?;
+        super::search::delete(conn, id_from(*task_id))?;
+        super::approvals::delete(conn, id_from(*task_id))?;
     }
     Ok(finished.len() as u64)
 }

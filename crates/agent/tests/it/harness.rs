@@ -79,7 +79,11 @@ impl TestDevice {
                 extra: Vec::new(),
             },
             git_environment: Vec::new(),
+            time_zone: "UTC".into(),
+            inbox: self.path("own").join("inbox"),
             max_tasks: self.max_tasks,
+            rules: self.path("own").join("rules.toml"),
+            secrets: vec![Secret::new("known-secret-value")],
             hidden: vec![self.path("own")],
         }
     }
@@ -95,6 +99,7 @@ impl TestDevice {
         let request = DeviceRequest::AddWorkspace {
             path: self.path("workspace").to_str().unwrap().to_owned(),
             name: None,
+            level: None,
         };
         let answer = agent.request(request, Door::Local).await;
         assert!(
@@ -244,7 +249,11 @@ impl Session {
     }
 
     pub(crate) async fn deliver(&mut self, task: &Task) {
-        self.send(RelayToDevice::Task { task: task.clone() }).await;
+        self.send(RelayToDevice::Task {
+            task: task.clone(),
+            limits: Default::default(),
+        })
+        .await;
     }
 
     pub(crate) async fn cancel(&mut self, task: &Task, grace_seconds: u32) {
@@ -417,6 +426,21 @@ pub(crate) async fn skip(time: Duration) {
 pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
     while !holds() {
+        assert!(begun.elapsed() < DEADLINE, "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Polls until there is something.
+pub(crate) async fn eventually_some<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    look: impl Fn() -> F,
+) -> T {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
         assert!(begun.elapsed() < DEADLINE, "{what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

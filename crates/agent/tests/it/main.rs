@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod approvals;
+mod born;
 mod harness;
+mod health;
 mod ledger;
 mod link;
 mod output;

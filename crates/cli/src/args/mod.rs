@@ -1,5 +1,7 @@
 //! The command line as types. Their doc comments are the help; `commands/` does what they say.
 
+mod approvals;
+mod audit;
 mod config;
 mod devices;
 mod git_exec;
@@ -7,23 +9,31 @@ mod keys;
 mod parts;
 #[cfg(test)]
 mod reference;
+mod rules;
 mod run;
+mod schedules;
 mod tasks;
 mod up;
+mod viewer;
 mod workspaces;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use approvals::ApprovalsCommand;
+pub(crate) use audit::{AuditCommand, Format};
 pub(crate) use config::{CompletionsArgs, ConfigCommand};
 pub(crate) use devices::{DevicesArgs, DevicesCommand, EnrolArgs};
 pub(crate) use git_exec::GitExecArgs;
 pub(crate) use keys::{KeysCommand, KeysCreateArgs};
 pub(crate) use parts::{AgentCommand, AgentRunArgs, RelayCommand, RelayServeArgs};
+pub(crate) use rules::{RulesAddArgs, RulesCommand, RulesTestArgs};
 pub(crate) use run::RunArgs;
+pub(crate) use schedules::{SchedulesAddArgs, SchedulesCommand};
 pub(crate) use tasks::{TasksArgs, TasksCommand, TasksListArgs, TasksOutputArgs};
 pub(crate) use up::{DownArgs, UpArgs};
+pub(crate) use viewer::ViewerArgs;
 pub(crate) use workspaces::WorkspacesCommand;
 
 /// Lets an assistant, a script or a phone use this computer, under your rules.
@@ -79,12 +89,21 @@ pub(crate) enum Command {
     Down(DownArgs),
     /// Show what is connected, what runs, what waits, and what this machine can enforce
     Status,
+    Viewer(ViewerArgs),
     Run(RunArgs),
     Tasks(TasksArgs),
     Devices(DevicesArgs),
     Enrol(EnrolArgs),
     #[command(subcommand)]
     Workspaces(WorkspacesCommand),
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     #[command(subcommand)]
     Keys(KeysCommand),
     #[command(subcommand)]

@@ -1,6 +1,8 @@
 //! What each command does, one file each.
 
 mod announce;
+mod approvals;
+mod audit;
 mod completions;
 mod config;
 mod devices;
@@ -12,12 +14,15 @@ mod git_exec;
 mod keys;
 mod output;
 mod parts;
+mod rules;
 mod run;
+mod schedules;
 mod status;
 mod stay;
 mod tasks;
 mod up;
 mod version;
+mod viewer;
 mod workspaces;
 
 use crate::{
@@ -37,11 +42,16 @@ pub(crate) async fn run(context: Context, command: Command) -> anyhow::Result<u8
         Command::Up(args) => up::run(&context, args).await,
         Command::Down(args) => down::run(&context, &args).await,
         Command::Status => status::run(&context).await,
+        Command::Viewer(args) => viewer::run(&context, args).await,
         Command::Run(args) => run::run(&context, args).await,
         Command::Tasks(args) => tasks::run(&context, args).await,
         Command::Devices(args) => devices::run(&context, args).await,
         Command::Enrol(args) => enrol::run(&context, args).await,
         Command::Workspaces(command) => workspaces::run(&context, command).await,
+        Command::Rules(command) => rules::run(&context, command).await,
+        Command::Approvals(command) => approvals::run(&context, command).await,
+        Command::Audit(command) => audit::run(&context, command).await,
+        Command::Schedules(command) => schedules::run(&context, command).await,
         Command::Keys(command) => keys::run(&context, command).await,
         Command::Relay(command) => parts::relay(&context, command).await,
         Command::Agent(command) => parts::agent(&context, command).await,
