@@ -112,13 +112,9 @@ async fn a_device_that_cannot_execute_is_not_online_until_it_can_again() {
 
 /// Waits until the relay shows a task of a source that has ended.
 async fn shown(caller: &TestCaller, source: &str) -> Value {
-    eventually(&format!("a task of {source} has ended"), || async {
-        let listed = caller.try_call(
-            reqwest::Method::GET,
-            &format!("/api/tasks?source={source}&status=completed"),
-            None,
-            &[],
-        );
+    let path = &format!("/api/tasks?source={source}&status=completed");
+    eventually(&format!("a task of {source} has ended"), || async move {
+        let listed = caller.try_call(reqwest::Method::GET, path, None, &[]);
         let listed = listed.await.ok()?.body;
         listed["tasks"].get(0).cloned()
     })

@@ -152,7 +152,6 @@ mod tests {
             can_execute: true,
             paused: false,
             reason: None,
-            paused: false,
             n_running: 0,
             n_waiting: 0,
             n_asking: 0,
