@@ -201,7 +201,7 @@ async fn a_file_runs_while_the_relay_is_away_and_is_reported_when_it_is_back() {
 
 #[tokio::test]
 async fn what_a_program_and_git_say_of_their_progress_are_events() {
-    let (_relay, device, caller) = relay_and_device().await;
+    let (relay, _device, caller) = relay_and_device().await;
     let script = r"for n in $(seq 1 100); do
         echo deskhand:progress $n working
     done
@@ -210,7 +210,7 @@ async fn what_a_program_and_git_say_of_their_progress_are_events() {
     let answer = caller.shell("counts", json!(["sh", "-c", script])).await;
     assert_eq!(answer.body["status"], "completed", "{}", answer.body);
     let uid = answer.body["uid"].as_str().unwrap();
-    let events = device.cli_json(&["tasks", "events", uid]);
+    let events = relay.cli_json(&["tasks", "events", uid]);
     let progress: Vec<&Value> = events
         .as_array()
         .unwrap()
