@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::bytes::Bytes;
 use crate::diff_options::DiffOptions;
+use crate::diff_print::{self, Found};
 use crate::id::Id;
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
-use crate::patch::short_id;
+use crate::patch::{listed_id, short_id};
 use crate::pathspec::Pathspec;
 use crate::{quote, tree_diff, userdiff, xdiff};
 
@@ -47,6 +48,11 @@ pub(crate) fn of_trees(
     let mut by_path: BTreeMap<Bytes, Vec<Pair>> = BTreeMap::new();
     for (i, parent) in parents.iter().enumerate() {
         let pairs = tree_diff::changes(contents.repo, *parent, tree, spec)?;
+        let pairs = if options.reverse || options.follow {
+            return Err(Stop::not_native("this form of a combined diff"));
+        } else {
+            diff_print::prepare_with(pairs, Found::Renames, contents, options)?
+        };
         for pair in pairs {
             let list = by_path.entry(pair.path().to_vec()).or_default();
             if list.len() == i {
@@ -103,11 +109,11 @@ pub(crate) fn print_name(
         line.push_str(&format!("{:06o}", file.result.mode));
         for side in &file.parents {
             line.push(' ');
-            line.push_str(&short_id(contents, side.id, options)?);
+            line.push_str(&listed_id(contents, side.id, options)?);
         }
         line.push_str(&format!(
             " {} ",
-            short_id(contents, file.result.id, options)?
+            listed_id(contents, file.result.id, options)?
         ));
         out.put(line);
     }
@@ -454,6 +460,11 @@ fn header(
     out: &mut Out,
 ) -> Res<()> {
     let path = options.strip(&file.path);
+    // Here `--abbrev` does not count.
+    let plain = DiffOptions {
+        abbrev: None,
+        ..options.clone()
+    };
     let quoted = quote::c_style(path, options.quote);
     let form = if dense {
         "diff --cc "
@@ -470,7 +481,7 @@ fn header(
             } else {
                 Id::ZERO
             },
-            options,
+            &plain,
         )?);
     }
     let in_work_tree = file.result.is_in_work_tree();
@@ -482,7 +493,7 @@ fn header(
     out.put(format!(
         "index {}..{}\n",
         ids.join(","),
-        short_id(contents, result, options)?
+        short_id(contents, result, &plain)?
     ));
     let added = file.parents.iter().all(|p| !p.exists());
     let deleted = !file.result.exists();

@@ -102,6 +102,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let mut combined_files = Vec::new();
     let mut unchanged_in: Option<Id> = None;
     let sides = Sides::of(&repo, &revs, &paths, cached, parsed.has("merge-base"))?;
+    if (parsed.has("c") || parsed.has("cc"))
+        && !matches!(sides, Sides::IndexAndWorkTree | Sides::Trees(..))
+    {
+        return Err(Stop::not_native("this form of a combined diff"));
+    }
     let (mut pairs, letters) = match &sides {
         Sides::IndexAndWorkTree => {
             repo.need_work_tree()?;
@@ -135,6 +140,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
                 (b"a/", b"b/"),
             )
         }
+        Sides::Blobs(old, new) if old.id == new.id && old.mode == new.mode => {
+            (Vec::new(), (b"a/", b"b/"))
+        }
         Sides::Blobs(old, new) => (vec![Pair::new(old.clone(), new.clone())], (b"a/", b"b/")),
         Sides::Combined(parents, result) => {
             if options.forms.counts() || options.forms.summary || options.forms.dirstat {
@@ -164,7 +172,13 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         if lists {
             combined::print_name(&contents, file, &forward, out)?;
         } else if options.forms.patch && !options.quiet {
-            combined::print_patch(&contents, file, &forward, true, out)?;
+            let dense = parsed
+                .options
+                .iter()
+                .rev()
+                .find(|g| matches!(g.name, "c" | "cc"))
+                .is_none_or(|g| g.name == "cc");
+            combined::print_patch(&contents, file, &forward, dense, out)?;
         }
     }
     let found = if options.quiet {
@@ -263,8 +277,13 @@ impl Sides {
             ([a, b], false) if a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
             ([a, b], false) if !a.exclude && b.exclude => Ok(Sides::Trees(tree(b)?, tree(a)?)),
             ([a, b], false) if !a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
+            _ if revs.len() > 2 && revs.iter().all(|r| r.is_parent) => {
+                Err(Stop::fatal("no merge given, only parents."))
+            }
             ([result, parents @ ..], false)
-                if parents.len() > 1 && revs.iter().all(|r| !r.exclude && !r.symmetric) =>
+                if parents.len() > 1
+                    && !result.is_parent
+                    && revs.iter().all(|r| !r.exclude && !r.symmetric) =>
             {
                 let parents: Res<Vec<Id>> = parents.iter().map(tree).collect();
                 Ok(Sides::Combined(parents?, tree(result)?))
@@ -371,6 +390,13 @@ fn unmerged_and_changes(
                 dirty: false,
             })
         };
+        if options
+            .relative
+            .as_ref()
+            .is_some_and(|base| !path.starts_with(base))
+        {
+            continue;
+        }
         let new = work_tree_side(repo, path)?;
         if let (true, Some(ours), Some(theirs)) =
             (options.forms.patch && !options.quiet, side(2), side(3))

@@ -170,6 +170,10 @@ pub(crate) struct DiffOptions {
     pub(crate) order: Vec<Bytes>,
     /// The first file shown; `true` drops those before it, `false` shows them at the end.
     pub(crate) start_at: Option<(Bytes, bool)>,
+    /// Whether that file has to be there.
+    pub(crate) start_is_strict: bool,
+    /// `--no-abbrev`: lists show whole ids.
+    pub(crate) whole_ids: bool,
     pub(crate) pickaxe: Option<Pickaxe>,
     pub(crate) follow: bool,
     pub(crate) dirstat: Dirstat,
@@ -243,6 +247,8 @@ impl DiffOptions {
             relative: None,
             order: Vec::new(),
             start_at: None,
+            start_is_strict: true,
+            whole_ids: false,
             pickaxe: None,
             follow: false,
             dirstat: Dirstat::default(),
@@ -494,8 +500,9 @@ impl DiffOptions {
             "patch-with-raw" => (forms.patch, forms.raw) = (true, true),
             "zero" => self.nul = true,
             "full-index" => self.full_index = !negated,
-            "abbrev" if negated => self.abbrev = Some(40),
+            "abbrev" if negated => (self.abbrev, self.whole_ids) = (None, true),
             "abbrev" => {
+                self.whole_ids = false;
                 self.abbrev = match value {
                     None => None,
                     Some(_) => Some(number()?.clamp(4, 40)),
@@ -605,6 +612,16 @@ impl DiffOptions {
             return Err(Stop::fatal(
                 "options '--name-only', '--name-status', '--check', and '-s' cannot be used together",
             ));
+        }
+        if exclusive > 0 || forms.none {
+            // A list of names, or nothing, is all there is.
+            self.forms = Forms {
+                name_only: forms.name_only,
+                name_status: forms.name_status,
+                check: forms.check,
+                none: forms.none,
+                ..Forms::default()
+            };
         }
         if let Some(pickaxe) = &self.pickaxe {
             let kinds = usize::from(pickaxe.text.is_some())
@@ -732,7 +749,7 @@ impl Filter {
 
 fn refuse_settings(repo: &Repo<'_>) -> Res<()> {
     for (key, harmless) in [
-        ("diff.external", &[b"".as_slice()] as &[&[u8]]),
+        ("diff.external", &[] as &[&[u8]]),
         ("diff.submodule", &[b"short"]),
         ("diff.ignoresubmodules", &[]),
         ("color.ui", &[b"auto", b"true", b"false", b"never"]),

@@ -68,9 +68,11 @@ pub(crate) fn prepare_with(
         pairs.sort_by_key(rank);
     }
     if let Some((first, drops)) = &options.start_at {
-        let at = pairs.iter().position(|p| p.path() == first.as_slice());
+        let at = pairs
+            .iter()
+            .position(|p| p.new.path == *first || !options.start_is_strict && p.new.path > *first);
         let Some(at) = at else {
-            if pairs.is_empty() {
+            if pairs.is_empty() || !options.start_is_strict {
                 return Ok(pairs);
             }
             return Err(Stop::fatal(
@@ -274,7 +276,7 @@ fn print_name(
         if mode::is_commit(pair.new.mode) && pair.old.id != pair.new.id {
             return Err(Stop::not_native("raw output of a submodule"));
         }
-        let short = |id| patch::short_id(contents, id, options);
+        let short = |id| patch::listed_id(contents, id, options);
         out.put(format!(
             ":{:06o} {:06o} {} ",
             pair.old.mode,

@@ -98,11 +98,10 @@ pub(crate) fn print(
         for pair in pairs {
             contents.repo.cancel().check()?;
             let name = pair.path().to_vec();
-            let both = pair.old.exists() && pair.new.exists();
-            if both && contents.id(&pair.old)? == contents.id(&pair.new)? {
-                continue;
-            }
-            let damage = if how.by_file {
+            let same = pair.old.id == pair.new.id && !pair.old.id.is_zero();
+            let damage = if same {
+                0
+            } else if how.by_file {
                 1
             } else {
                 damage(contents, pair)?

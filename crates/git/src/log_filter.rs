@@ -18,8 +18,8 @@ pub(crate) const OPTIONS: &[Spec] = &[
     flag("extended-regexp", Some(b'E')),
     flag("fixed-strings", Some(b'F')),
     flag("perl-regexp", Some(b'P')),
-    flag("all-match", None).or_no(),
-    flag("invert-grep", None).or_no(),
+    flag("all-match", None),
+    flag("invert-grep", None),
 ];
 
 /// What was asked for.

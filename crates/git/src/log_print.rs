@@ -11,7 +11,7 @@ use crate::graph::Graph;
 use crate::id::Id;
 use crate::log_settings::{Merges, Settings};
 use crate::object::{Commit, Person};
-use crate::outcome::{Out, Res};
+use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
 use crate::pathspec::Pathspec;
 use crate::pretty::{self, Pretty, ReflogNames, Subject};
@@ -208,6 +208,9 @@ impl<'p> Printer<'p> {
         let settings = self.settings;
         let (forms, diff) = (settings.diff.forms, &settings.diff);
         let end: &[u8] = if diff.nul { b"\0" } else { b"\n" };
+        if diff.follow {
+            return Err(Stop::not_native("following through merges"));
+        }
         self.message(entry, out)?;
         let before = self.start_lines(entry, out);
         if forms.any() && !settings.is_empty_format() {

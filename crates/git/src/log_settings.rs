@@ -3,7 +3,7 @@
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::date;
 use crate::decorate::{self, Choice, Decorations};
-use crate::diff_options::{self, DiffOptions};
+use crate::diff_options::{self, DiffOptions, Forms};
 use crate::log_filter::{self, Filter};
 use crate::mailmap::Mailmap;
 use crate::notes::Notes;
@@ -41,10 +41,10 @@ const OPTIONS: &[Spec] = &[
     flag("source", None).or_no(),
     flag("log-size", None),
     flag("r", Some(b'r')),
-    flag("t", Some(b't')),
     value("encoding", None),
     flag("always", None),
     flag("verbose", Some(b'v')),
+    flag("quiet", Some(b'q')).or_no(),
     flag("no-commit-id", None),
 ];
 
@@ -153,6 +153,15 @@ impl<'r> Settings<'r> {
             }
         }
         let mut diff = DiffOptions::new(repo, parsed)?;
+        diff.start_is_strict = false;
+        if std::mem::take(&mut diff.quiet) {
+            // Here it only means that no diff is shown.
+            diff.exit_code = parsed.has("exit-code");
+            diff.forms = Forms {
+                none: true,
+                ..Forms::default()
+            };
+        }
         let (pretty, pretty_given, mut abbrev_commit) = format(repo, parsed)?;
         if pretty == Pretty::Reference && !parsed.options.iter().any(|g| g.name == "abbrev-commit")
         {
@@ -198,16 +207,12 @@ impl<'r> Settings<'r> {
             return Err(Stop::not_native("output in another encoding"));
         }
         let graph = parsed.has("graph");
-        if graph {
-            for other in ["reverse", "no-walk"] {
-                if parsed.has(other) {
-                    return Err(Stop::fatal(format!(
-                        "options '--{}' and '--{}' cannot be used together",
-                        if other == "reverse" { other } else { "no-walk" },
-                        "graph"
-                    )));
-                }
-            }
+        if let Some(other) = ["reverse", "no-walk"].iter().find(|o| parsed.has(o))
+            && graph
+        {
+            return Err(Stop::fatal(format!(
+                "options '--{other}' and '--graph' cannot be used together"
+            )));
         }
         let context = Context {
             repo,
@@ -215,6 +220,7 @@ impl<'r> Settings<'r> {
             date_given,
             abbrev: match diff.abbrev {
                 Some(n) => n,
+                None if diff.whole_ids => 40,
                 None => repo.default_abbrev()?,
             },
             mailmap: Mailmap::load(repo)?,
@@ -226,6 +232,7 @@ impl<'r> Settings<'r> {
             },
             expand_tabs: expand_tabs(parsed)?,
             notes,
+            full_names: decorate == Some(true),
             color: false,
         };
         Ok(Settings {
@@ -382,6 +389,7 @@ fn merges(repo: &Repo<'_>, parsed: &Parsed, is_show: bool, diff: &mut DiffOption
         diff.forms.patch = true;
     }
     Ok(match chosen {
+        Some(Merges::Separate) if parsed.has("first-parent") => Merges::FirstParent,
         Some(merges) => merges,
         None if parsed.has("first-parent") => Merges::FirstParent,
         None if is_show => Merges::DenseCombined,

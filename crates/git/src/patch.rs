@@ -355,6 +355,15 @@ pub(crate) fn side_id(contents: &Contents<'_>, side: &Side) -> Res<Id> {
     }
 }
 
+/// Abbreviates an id for a list.
+pub(crate) fn listed_id(contents: &Contents<'_>, id: Id, options: &DiffOptions) -> Res<String> {
+    let plain = DiffOptions {
+        full_index: options.whole_ids,
+        ..options.clone()
+    };
+    short_id(contents, id, &plain)
+}
+
 /// Abbreviates an id for an `index` line.
 pub(crate) fn short_id(contents: &Contents<'_>, id: Id, options: &DiffOptions) -> Res<String> {
     let length = if options.full_index {

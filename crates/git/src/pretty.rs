@@ -129,6 +129,8 @@ pub(crate) struct Context<'r> {
     pub(crate) decorations: Option<Decorations>,
     pub(crate) expand_tabs: Option<usize>,
     pub(crate) notes: Notes,
+    /// Whether decorations have their full names.
+    pub(crate) full_names: bool,
     /// Whether placeholders for colours print them.
     pub(crate) color: bool,
 }

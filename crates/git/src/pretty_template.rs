@@ -239,7 +239,7 @@ impl Context<'_> {
                 let Some(decorations) = &self.decorations else {
                     return Ok(1);
                 };
-                let list = decorations.list(subject.id, false);
+                let list = decorations.list(subject.id, self.full_names);
                 if first == b'D' {
                     put(&list);
                 } else if !list.is_empty() {
@@ -327,7 +327,7 @@ impl Context<'_> {
                 }
             }
             if let Some(decorations) = &self.decorations {
-                out.extend_from_slice(&decorations.styled(subject.id, false, &style));
+                out.extend_from_slice(&decorations.styled(subject.id, self.full_names, &style));
             }
             return Ok(close + 1);
         }

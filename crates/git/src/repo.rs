@@ -705,7 +705,7 @@ pub(crate) fn refuse_reaching_outside(call: &Call<'_>) -> Res<()> {
 }
 
 fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Bytes>, bool)> {
-    let bare = config.bool("core.bare")?;
+    let bare = config.own_bool("core.bare")?;
     if let Some(dir) = call
         .globals
         .work_tree
@@ -715,7 +715,7 @@ fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Byt
         let dir = bytes::join(&call.cwd, &dir);
         return Ok((Some(real_path(&dir)?), false));
     }
-    if let Some(dir) = config.get("core.worktree") {
+    if let Some(dir) = config.own("core.worktree") {
         let dir = real_path(&bytes::join(&found.git_dir, dir))?;
         return Ok((Some(dir), false));
     }

@@ -21,6 +21,8 @@ pub(crate) struct RevArg {
     pub(crate) path: Option<Bytes>,
     pub(crate) mode: u32,
     pub(crate) is_blob: bool,
+    /// Named by `rev^@`.
+    pub(crate) is_parent: bool,
     /// The left side of `A...B`.
     pub(crate) left: bool,
 }
@@ -271,6 +273,7 @@ fn parents_of(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> 
                 text: base.to_vec(),
                 id: *parent,
                 exclude: excludes,
+                is_parent: kind == b'@',
                 ..RevArg::default()
             });
         }

@@ -72,6 +72,9 @@ pub(crate) struct Selection {
 
 /// Reads revisions, groups and limits of a command line; the default revision is left to the caller.
 pub(crate) fn select(repo: &Repo<'_>, parsed: &Parsed, known: &Known) -> Res<Selection> {
+    if parsed.has("ignore-missing") {
+        return Err(Stop::not_native("option `--ignore-missing`"));
+    }
     let (named, paths, places) = rev_args::split_with_places(repo, parsed, known)?;
     let mut walk = Walk {
         paths: Pathspec::parse(repo, &paths)?,
@@ -315,7 +318,6 @@ fn limit(repo: &Repo<'_>, given: &Given, walk: &mut Walk) -> Res<()> {
             walk.max_parents = Some(1);
             walk.right_only = true;
         }
-        "ignore-missing" => return Err(Stop::not_native("option `--ignore-missing`")),
         _ => {}
     }
     Ok(())

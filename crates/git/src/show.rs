@@ -1,12 +1,13 @@
 //! `git show`: commits with their diffs, tags, trees and blobs.
 
+use std::collections::HashSet;
+
 use deskhand_protocol::git::{GitReport, LogReport};
 use git2::ObjectType;
 
 use crate::attr::Attributes;
 use crate::bytes::{Bytes, lossy};
 use crate::exec::{Call, Plan};
-use crate::graph::Graph;
 use crate::id::Id;
 use crate::log::{self, index_for_attributes};
 use crate::log_print::Printer;
@@ -36,19 +37,14 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let mut revs = selection.named.clone();
     // What walks history makes a log of it.
     let walks = revs.iter().any(|r| r.exclude || r.symmetric) || parsed.has("do-walk");
-    if !walks && selection.walk.tips.len() != revs.len() && selection.any {
-        // Groups of references: each is shown on its own.
-        let tips = selection.walk.tips.iter();
-        let unnamed: Vec<&Tip> = tips
-            .filter(|t| !revs.iter().any(|r| r.id == t.id))
-            .collect();
-        for tip in unnamed {
-            revs.push(RevArg {
-                text: tip.name.clone(),
-                id: tip.id,
-                ..RevArg::default()
-            });
-        }
+    let groups = ["all", "branches", "tags", "remotes", "glob"];
+    if !walks && groups.iter().any(|g| parsed.last(g).is_some()) {
+        return Err(Stop::not_native("a show of all references"));
+    }
+    if !walks && settings.graph {
+        return Err(Stop::fatal(
+            "options '--no-walk' and '--graph' cannot be used together",
+        ));
     }
     if revs.is_empty() {
         let head = repo.head()?;
@@ -68,6 +64,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let mut selection = selection;
     settings.adjust(&mut selection);
     if walks {
+        selection.or_head(&repo)?;
         let report = log::print_history(&repo, &settings, selection.walk, &spec, out)?;
         out.report = Some(GitReport::Show(report));
         return Ok(());
@@ -82,7 +79,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         printer: Printer::new(&settings, &contents, spec.clone()),
         commits: true,
         walk,
-        graph: settings.graph.then(Graph::new),
+        shown: HashSet::new(),
     };
     for rev in &revs {
         show.object(rev, out)?;
@@ -100,19 +97,19 @@ struct Show<'s> {
     printer: Printer<'s>,
     commits: bool,
     walk: Walk,
-    graph: Option<Graph>,
+    /// A commit is shown once, however often it is named.
+    shown: HashSet<Id>,
 }
 
 impl Show<'_> {
     fn object(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
         let kind = self.repo.header(rev.id)?.map(|(kind, _)| kind);
         match kind {
-            Some(ObjectType::Commit) => self.commit(rev.id, out),
+            Some(ObjectType::Commit) => self.commit(rev, out),
             Some(ObjectType::Tag) => self.tag(rev, out),
             Some(ObjectType::Tree) => self.tree(rev, out),
             Some(ObjectType::Blob) => {
                 self.commits = false;
-                self.printer.follows_something();
                 out.put(self.repo.blob(rev.id)?);
                 Ok(())
             }
@@ -121,10 +118,15 @@ impl Show<'_> {
     }
 
     /// Shows one commit as a walk of nothing else would.
-    fn commit(&mut self, id: Id, out: &mut Out) -> Res<()> {
+    fn commit(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
+        let id = rev.id;
+        if !self.shown.insert(id) {
+            return Ok(());
+        }
         let mut walk = self.walk.clone();
         walk.tips = vec![Tip {
             id,
+            name: rev.text.clone(),
             ..Tip::default()
         }];
         walk.no_walk = true;
@@ -132,11 +134,7 @@ impl Show<'_> {
         walk.reverse = false;
         let mut walker = Walker::filtered(self.repo, walk, Some(&self.settings.filter))?;
         while let Some(step) = walker.next()? {
-            if let Some(graph) = &mut self.graph {
-                let mark = self.printer.graph_mark(&step);
-                graph.update(step.id, mark, Vec::new());
-            }
-            self.printer.commit(&step, None, self.graph.as_mut(), out)?;
+            self.printer.commit(&step, None, None, out)?;
         }
         Ok(())
     }
@@ -157,16 +155,20 @@ impl Show<'_> {
         if !tag.tagger.is_empty() {
             let person = object::Person::parse(&tag.tagger);
             let context = &self.settings.context;
-            out.put([b"Tagger: ", person.name, b" <", person.email, b">\n"].concat());
+            let blanks: &[u8] = if self.settings.pretty == Pretty::Fuller {
+                b"    "
+            } else {
+                b""
+            };
+            let who = [person.name, b" <", person.email, b">\n"].concat();
+            if self.settings.pretty != Pretty::Oneline {
+                out.put([b"Tagger: ", blanks, &who].concat());
+            }
             let shown = match self.settings.pretty {
                 Pretty::Medium => Some("Date:   "),
                 Pretty::Fuller => Some("TaggerDate: "),
-                Pretty::Short | Pretty::Full => None,
-                _ => return Err(Stop::not_native("a tag in this format")),
+                _ => None,
             };
-            if self.settings.pretty == Pretty::Fuller {
-                return Err(Stop::not_native("a tag in this format"));
-            }
             if let Some(label) = shown {
                 out.put(label);
                 out.put(date::show(
@@ -185,7 +187,7 @@ impl Show<'_> {
             ..rev.clone()
         };
         match self.repo.header(tag.object)?.map(|(k, _)| k) {
-            Some(ObjectType::Commit) => self.commit(target.id, out),
+            Some(ObjectType::Commit) => self.commit(&target, out),
             _ => self.object(&target, out),
         }
     }

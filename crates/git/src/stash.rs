@@ -150,6 +150,7 @@ fn print(
     if repo.config.get("format.pretty").is_some() {
         return Err(Stop::not_native("format.pretty"));
     }
+    log_settings::refuse_unknown(parsed)?;
     let settings = Settings::new(repo, parsed, false)?;
     if settings.pretty == crate::pretty::Pretty::Oneline && name != b"HEAD" {
         return Err(Stop::not_native("one line for each entry of this log"));

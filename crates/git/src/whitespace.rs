@@ -168,7 +168,7 @@ pub(crate) fn check(
             let number = change.new + i + 1;
             let say = |what: &str, out: &mut Out| {
                 out.put(&name);
-                out.put(format!(":{number}: {what}.\n"));
+                out.put(format!(":{number}: {what}\n"));
             };
             if is_marker(line, marker) {
                 failed = true;
@@ -177,7 +177,7 @@ pub(crate) fn check(
             let complaint = rules.complaint(line);
             if !complaint.is_empty() {
                 failed = true;
-                say(&complaint, out);
+                say(&format!("{complaint}."), out);
                 out.put("+");
                 out.put(line);
                 if !line.ends_with(b"\n") {
