@@ -35,6 +35,8 @@ pub struct Config {
     pub inbox: PathBuf,
     /// How many tasks run at the same time; git reads and echoes run beside them.
     pub max_tasks: usize,
+    /// Directories, by their absolute paths, to open to tasks before the first one runs.
+    pub workspaces: Vec<PathBuf>,
     /// Our own files, which no task may see and no workspace may hold; the places where people keep
     /// secrets are added to them.
     pub hidden: Vec<PathBuf>,

@@ -82,6 +82,7 @@ impl TestDevice {
             time_zone: "UTC".into(),
             inbox: self.path("own").join("inbox"),
             max_tasks: self.max_tasks,
+            workspaces: Vec::new(),
             hidden: vec![self.path("own")],
         }
     }
