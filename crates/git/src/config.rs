@@ -418,6 +418,33 @@ fn parse(text: &[u8], out: &mut Vec<(Bytes, Option<Bytes>)>) -> Result<(), usize
     Ok(())
 }
 
+/// Reads a header from behind its bracket; returns the beginning of its keys, with the dot, and where it ends.
+pub(crate) fn section_at(text: &[u8], at: usize) -> Option<(Bytes, usize)> {
+    let mut reader = Reader {
+        bytes: text,
+        at,
+        line: 1,
+    };
+    let name = parse_section(&mut reader)?;
+    Some((name, reader.at))
+}
+
+/// Reads a variable; returns its name in lower case, its value, and where it ends: before the line break.
+pub(crate) fn variable_at(text: &[u8], at: usize) -> Option<(Bytes, Option<Bytes>, usize)> {
+    let mut reader = Reader {
+        bytes: text,
+        at,
+        line: 1,
+    };
+    let mut name = Bytes::new();
+    let value = parse_variable(&mut reader, &mut name)?;
+    let mut end = reader.at;
+    if end > at && text.get(end - 1) == Some(&b'\n') {
+        end -= 1;
+    }
+    Some((name, value, end))
+}
+
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::attr::{Attributes, Value};
-use crate::bytes::{self, lossy};
+use crate::bytes::{self, Bytes, lossy};
+use crate::id::Id;
 use crate::index::Index;
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
@@ -167,6 +168,69 @@ impl Conversion {
         Ok(Cow::Owned(out))
     }
 
+    /// Converts what is stored to what lies in the work tree.
+    pub(crate) fn to_work_tree(self, id: Id, data: Bytes) -> Bytes {
+        let data = if self.ident {
+            ident_to_work_tree(&data, id)
+        } else {
+            data
+        };
+        if !self.adds_cr(&Stats::gather(&data)) {
+            return data;
+        }
+        let mut out = Vec::with_capacity(data.len() + data.len() / 16);
+        for (i, c) in data.iter().enumerate() {
+            if *c == b'\n' && (i == 0 || data[i - 1] != b'\r') {
+                out.push(b'\r');
+            }
+            out.push(*c);
+        }
+        out
+    }
+
+    fn adds_cr(self, stats: &Stats) -> bool {
+        match self.crlf {
+            Crlf::TextCrlf => stats.lone_lf > 0,
+            Crlf::AutoCrlf => {
+                stats.lone_lf > 0 && stats.lone_cr == 0 && stats.crlf == 0 && !stats.is_binary()
+            }
+            _ => false,
+        }
+    }
+
+    /// Says what git would warn about when a file is staged: that its line ends will be others the next time.
+    ///
+    /// The two words are what is replaced and by what.
+    pub(crate) fn line_end_warning(
+        self,
+        repo: &Repo<'_>,
+        index: Option<&Index>,
+        path: &[u8],
+        data: &[u8],
+    ) -> Res<Option<(&'static str, &'static str)>> {
+        if self.crlf == Crlf::Binary || data.is_empty() {
+            return Ok(None);
+        }
+        let old = Stats::gather(data);
+        let auto = matches!(self.crlf, Crlf::Auto | Crlf::AutoInput | Crlf::AutoCrlf);
+        if auto && old.is_binary() {
+            return Ok(None);
+        }
+        let stored = self.crlf_to_git(repo, index, path, Cow::Borrowed(data))?;
+        let mut new = Stats::gather(&stored);
+        if self.adds_cr(&new) {
+            new.crlf += new.lone_lf;
+            new.lone_lf = 0;
+        }
+        Ok(if old.crlf > 0 && new.crlf == 0 {
+            Some(("CRLF", "LF"))
+        } else if old.lone_lf > 0 && new.lone_lf == 0 {
+            Some(("LF", "CRLF"))
+        } else {
+            None
+        })
+    }
+
     /// Says whether nothing is ever converted.
     pub(crate) fn is_none(self) -> bool {
         self.crlf == Crlf::Binary && !self.ident
@@ -215,6 +279,41 @@ impl Stats {
     fn is_binary(&self) -> bool {
         self.lone_cr > 0 || self.nul > 0 || (self.printable >> 7) < self.odd
     }
+}
+
+/// Fills in `$Id$`; what another system filled in, with blanks inside, is left alone.
+fn ident_to_work_tree(data: &[u8], id: Id) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len() + 64);
+    let mut rest = data;
+    while let Some(at) = bytes::find(rest, b"$Id") {
+        let after = &rest[at + 3..];
+        let end = match after.first() {
+            Some(b'$') => Some(1),
+            Some(b':') => after
+                .iter()
+                .position(|c| matches!(c, b'$' | b'\n'))
+                .filter(|end| {
+                    let inner = &after[1..*end];
+                    let blank = inner.iter().skip(1).position(|c| *c == b' ').map(|i| i + 1);
+                    after[*end] == b'$' && blank.is_none_or(|b| b + 1 >= inner.len())
+                })
+                .map(|end| end + 1),
+            _ => None,
+        };
+        out.extend_from_slice(&rest[..at]);
+        match end {
+            Some(end) => {
+                out.extend_from_slice(format!("$Id: {id} $").as_bytes());
+                rest = &after[end..];
+            }
+            None => {
+                out.extend_from_slice(b"$Id");
+                rest = after;
+            }
+        }
+    }
+    out.extend_from_slice(rest);
+    out
 }
 
 fn ident_to_git(data: &[u8]) -> Vec<u8> {

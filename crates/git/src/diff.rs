@@ -418,6 +418,24 @@ fn unmerged_and_changes(
     Ok((pairs, combined))
 }
 
+/// Lists what differs between a tree and the work tree, a letter and a path each, as a checkout does at its end.
+pub(crate) fn print_local_changes(repo: &Repo<'_>, tree: Id, out: &mut Out) -> Res<()> {
+    let parsed = crate::options::Parsed::default();
+    let mut options = DiffOptions::new(repo, &parsed)?;
+    options.forms.name_status = true;
+    options.renames = None;
+    let index = repo.index()?;
+    let spec = Pathspec::default();
+    let mut refreshed = Vec::new();
+    let pairs = tree_and_work_tree(repo, tree, &index, &spec, &mut refreshed)?;
+    let attributes = Attributes::load(repo, Some(&index))?;
+    let contents = Contents::new(repo, &attributes, Some(&index));
+    let pairs = diff_print::prepare(pairs, &contents, &options)?;
+    let prefixes = options.prefixes(b"c/", b"w/");
+    diff_print::print(&contents, &pairs, &options, &prefixes, out)?;
+    Ok(())
+}
+
 /// Returns a path as it is in the work tree.
 fn work_tree_side(repo: &Repo<'_>, path: &[u8]) -> Res<Side> {
     let full = bytes::join(repo.need_work_tree()?, path);

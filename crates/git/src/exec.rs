@@ -10,9 +10,9 @@ use crate::config::Config;
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
 use crate::{
-    add, branch, branch_edit, cat_file, check_ignore, command_names, commit, config_show, describe,
-    diff, log, ls_files, ref_filter, remote, repo, rev_list, rev_parse, shortlog, show, show_ref,
-    stash, status, tag, worktree_list,
+    add, branch, cat_file, check_ignore, command_names, commit, config_show, describe, diff, log,
+    ls_files, ref_filter, remote, remove, rename_files, repo, reset, restore, rev_list, rev_parse,
+    shortlog, show, show_ref, stash, status, switch, tag, worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -99,9 +99,13 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         Ok(path) => bytes::from_path(&path),
         Err(_) => return Err(Stop::not_native("the working directory cannot be resolved")),
     };
+    let started_in = std::fs::canonicalize(&request.cwd)
+        .map(|path| bytes::from_path(&path))
+        .unwrap_or_default();
     let call = Call {
         env: &request.env,
         cwd,
+        started_in,
         within: request.within.as_deref(),
         globals,
         stdin: request.stdin.as_deref().unwrap_or_default(),
@@ -130,9 +134,10 @@ pub(crate) struct Call<'a> {
     pub(crate) env: &'a Environment,
     /// The directory after `-C`, absolute, without symbolic links.
     pub(crate) cwd: Bytes,
+    /// The directory before any `-C`, which git does not take away even when it is empty.
+    pub(crate) started_in: Bytes,
     pub(crate) within: Option<&'a Path>,
     pub(crate) globals: Globals,
-    #[expect(dead_code, reason = "verbs that read standard input come next")]
     pub(crate) stdin: &'a [u8],
     pub(crate) cancel: Cancel<'a>,
     pub(crate) warnings: RefCell<Bytes>,
@@ -339,8 +344,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "checkout",
-        plan: branch_edit::plan_checkout,
-        run: branch_edit::run_checkout,
+        plan: switch::plan_checkout,
+        run: switch::run_checkout,
     },
     Verb {
         name: "commit",
@@ -388,6 +393,11 @@ const VERBS: &[Verb] = &[
         run: rev_list::run_merge_base,
     },
     Verb {
+        name: "mv",
+        plan: rename_files::plan,
+        run: rename_files::run,
+    },
+    Verb {
         name: "reflog",
         plan: stash::plan_reflog,
         run: stash::run_reflog,
@@ -398,6 +408,16 @@ const VERBS: &[Verb] = &[
         run: remote::run,
     },
     Verb {
+        name: "reset",
+        plan: reset::plan,
+        run: reset::run,
+    },
+    Verb {
+        name: "restore",
+        plan: restore::plan,
+        run: restore::run,
+    },
+    Verb {
         name: "rev-list",
         plan: rev_list::plan,
         run: rev_list::run,
@@ -406,6 +426,11 @@ const VERBS: &[Verb] = &[
         name: "rev-parse",
         plan: rev_parse::plan,
         run: rev_parse::run,
+    },
+    Verb {
+        name: "rm",
+        plan: remove::plan,
+        run: remove::run,
     },
     Verb {
         name: "shortlog",
@@ -434,8 +459,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "switch",
-        plan: branch_edit::plan_switch,
-        run: branch_edit::run_switch,
+        plan: switch::plan_switch,
+        run: switch::run_switch,
     },
     Verb {
         name: "symbolic-ref",

@@ -416,6 +416,7 @@ fn loose_call<'a>(request: &'a Request, cancel: &'a AtomicBool) -> Call<'a> {
     Call {
         env: &request.env,
         cwd,
+        started_in: Bytes::new(),
         within: request.within.as_deref(),
         globals,
         stdin: b"",

@@ -46,6 +46,10 @@ pub(crate) struct Index {
     pub(crate) written: (u32, u32),
     /// The ids of trees that are known to equal a directory of the index.
     pub(crate) trees: Vec<CachedTree>,
+    /// The version of the file; 0 when there is none.
+    pub(crate) version: u32,
+    /// What is remembered about conflicts that were resolved, as it is stored.
+    pub(crate) resolve_undo: Bytes,
 }
 
 /// A directory whose tree object is known.
@@ -127,7 +131,10 @@ impl Index {
             return Err(Stop::NotNative(format!("index version {version}")));
         }
         let count = word(8)? as usize;
-        let mut index = Index::default();
+        let mut index = Index {
+            version,
+            ..Index::default()
+        };
         index.entries.reserve(count.min(data.len() / 62));
         index.paths.reserve(data.len());
         let mut at = 12;
@@ -200,6 +207,7 @@ impl Index {
             let body = data.get(at + 8..at + 8 + size).unwrap_or_default();
             match name {
                 b"TREE" => self.trees = parse_trees(body),
+                b"REUC" => self.resolve_undo = body.to_vec(),
                 b"link" => return Err(Stop::not_native("a split index")),
                 b"sdir" => return Err(Stop::not_native("a sparse index")),
                 _ if name[0].is_ascii_uppercase() => {}

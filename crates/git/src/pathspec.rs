@@ -72,6 +72,24 @@ impl Pathspec {
             && !self.excludes.iter().any(|i| i.matches(path))
     }
 
+    /// Says whether there are only paths that are not meant.
+    pub(crate) fn only_excludes(&self) -> bool {
+        self.items.is_empty() && !self.excludes.is_empty()
+    }
+
+    /// Says whether a path is meant, were nothing excluded.
+    pub(crate) fn matches_without_excludes(&self, path: &[u8]) -> bool {
+        self.items.is_empty() || self.items.iter().any(|i| i.matches(path))
+    }
+
+    /// Says whether a path is meant only because a directory above it is named.
+    pub(crate) fn matches_as_directory(&self, path: &[u8]) -> bool {
+        self.items
+            .iter()
+            .filter(|i| i.matches(path))
+            .any(|i| i.matches_as_directory(path))
+    }
+
     /// Says whether anything below a directory (given with its slash) could be meant.
     pub(crate) fn may_match_below(&self, dir: &[u8]) -> bool {
         self.items.is_empty() || self.items.iter().any(|i| i.may_match_below(dir))
@@ -172,6 +190,12 @@ impl Item {
         let flags = if self.glob { wildmatch::PATHNAME } else { 0 }
             | if self.icase { wildmatch::CASEFOLD } else { 0 };
         wildmatch::matches(pattern, path, flags)
+    }
+
+    fn matches_as_directory(&self, path: &[u8]) -> bool {
+        let pattern = self.pattern.as_slice();
+        let dir = pattern.strip_suffix(b"/").unwrap_or(pattern);
+        pattern.is_empty() || path.starts_with(dir) && path.get(dir.len()) == Some(&b'/')
     }
 
     fn may_match_below(&self, dir: &[u8]) -> bool {

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use crate::bytes::{self, Bytes, lossy};
 use crate::id::Id;
 use crate::identity::Identity;
+use crate::lock::{LockFile, system_words, unable_to_create};
 use crate::outcome::{Res, Stop};
 use crate::reflog;
 use crate::repo::Repo;
@@ -34,16 +35,18 @@ impl Repo<'_> {
 
     /// Hands over when the repository is not one that is written to here.
     pub(crate) fn refuse_odd_writes(&self) -> Res<()> {
-        if self.call.var("GIT_INDEX_FILE").is_some()
-            || self.config.get("core.sharedrepository").is_some()
-        {
+        if self.config.get("core.sharedrepository").is_some() {
             return Err(Stop::not_native(
                 "writing to a repository with these settings",
             ));
         }
-        if self.common_dir != self.git_dir || self.config.bool("core.sparsecheckout")? == Some(true)
-        {
-            return Err(Stop::not_native("writing in a linked or sparse work tree"));
+        if self.config.bool("core.sparsecheckout")? == Some(true) {
+            return Err(Stop::not_native("writing in a sparse work tree"));
+        }
+        for name in ["GIT_REFLOG_ACTION", "GIT_DEFAULT_HASH"] {
+            if self.call.var(name).is_some_and(|v| !v.is_empty()) {
+                return Err(Stop::NotNative(format!("{name} in the environment")));
+            }
         }
         for key in [
             "core.fsync",
@@ -60,17 +63,55 @@ impl Repo<'_> {
         Ok(())
     }
 
-    /// Says whether a new reference would stand in the way of another, or the other way round.
-    pub(crate) fn ref_conflicts(&self, name: &[u8]) -> Res<bool> {
-        if !self.refs(&[name, b"/"].concat())?.is_empty() {
-            return Ok(true);
-        }
+    /// Ends with git's error when a new reference would stand in the way of another, or the other way round.
+    ///
+    /// `leaving` is a reference that is gone by then.
+    pub(crate) fn verify_ref_available(&self, name: &[u8], leaving: Option<&[u8]>) -> Res<()> {
+        let below = self.refs(&[name, b"/"].concat())?;
+        let mut other = below
+            .into_iter()
+            .map(|r| r.name)
+            .find(|n| Some(n.as_slice()) != leaving);
         for (i, _) in name.iter().enumerate().filter(|(_, b)| **b == b'/') {
-            if self.ref_id(&name[..i])?.is_some() {
-                return Ok(true);
+            let above = &name[..i];
+            if Some(above) != leaving && self.ref_id(above)?.is_some() {
+                other = Some(above.to_vec());
             }
         }
-        Ok(false)
+        match other {
+            None => Ok(()),
+            Some(other) => Err(Stop::fatal(format!(
+                "cannot lock ref '{name}': '{}' exists; cannot create '{name}'",
+                lossy(&other),
+                name = lossy(name)
+            ))),
+        }
+    }
+
+    /// Returns the file a reference lies in.
+    pub(crate) fn ref_path(&self, name: &[u8]) -> Bytes {
+        let dir = if reflog::is_of_one_work_tree(name) {
+            &self.git_dir
+        } else {
+            &self.common_dir
+        };
+        bytes::join(dir, name)
+    }
+
+    /// Takes the lock of a reference, or ends with git's error.
+    pub(crate) fn lock_ref(&self, name: &[u8]) -> Res<LockFile> {
+        let path = self.ref_path(name);
+        let failed = |e: std::io::Error| {
+            Stop::fatal(format!(
+                "cannot lock ref '{}': {}",
+                lossy(name),
+                unable_to_create(&path, &e)
+            ))
+        };
+        if let Some(dir) = bytes::to_path(&path).parent() {
+            fs::create_dir_all(dir).map_err(failed)?;
+        }
+        LockFile::try_take(&path).map_err(failed)
     }
 
     /// Sets a reference given by its full name, and writes its log; HEAD's too when HEAD is on it.
@@ -84,36 +125,97 @@ impl Repo<'_> {
         who: &Identity,
         message: &[u8],
     ) -> Res<()> {
-        self.call.wrote.set(true);
-        let path = bytes::to_path(&bytes::join(&self.common_dir, name));
-        let lock =
-            bytes::to_path(&[&bytes::join(&self.common_dir, name), b".lock".as_slice()].concat());
-        let failed =
-            |e: std::io::Error| Stop::fatal(format!("cannot lock ref '{}': {e}", lossy(name)));
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir).map_err(failed)?;
+        if old == Some(new) {
+            drop(self.lock_ref(name)?);
+            self.call.wrote.set(true);
+        } else {
+            self.write_ref(name, format!("{new}\n").as_bytes())?;
+            self.log_ref(name, old, new, who, message);
         }
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&lock)
-            .map_err(failed)?;
-        let done = writeln!(file, "{new}").and_then(|()| {
-            drop(file);
-            // An empty directory of a deleted name may be in the way.
-            if path.is_dir() {
-                let _ = fs::remove_dir(&path);
-            }
-            fs::rename(&lock, &path)
-        });
-        if let Err(e) = done {
-            let _ = fs::remove_file(&lock);
-            return Err(failed(e));
-        }
-        self.log_ref(name, old, new, who, message);
         if name != b"HEAD" && self.head()?.branch.as_deref() == Some(name) {
             self.log_ref(b"HEAD", old, new, who, message);
         }
+        Ok(())
+    }
+
+    /// Writes a reference's file, without a word in any log.
+    pub(crate) fn write_ref(&self, name: &[u8], content: &[u8]) -> Res<()> {
+        let lock = self.lock_ref(name)?;
+        self.call.wrote.set(true);
+        // Empty directories of deleted names may be in the way.
+        remove_empty_directories(&bytes::to_path(&self.ref_path(name)));
+        lock.commit(content).map_err(|e| {
+            Stop::fatal(format!(
+                "cannot lock ref '{}': {}",
+                lossy(name),
+                system_words(&e)
+            ))
+        })
+    }
+
+    /// Puts HEAD on a branch, and writes its log.
+    pub(crate) fn set_head_to_branch(
+        &self,
+        branch: &[u8],
+        old: Option<Id>,
+        who: &Identity,
+        message: &[u8],
+    ) -> Res<()> {
+        self.write_ref(b"HEAD", &[b"ref: ", branch, b"\n"].concat())?;
+        if let Some(new) = self.ref_id(branch)? {
+            self.log_ref(b"HEAD", old, new, who, message);
+        }
+        Ok(())
+    }
+
+    /// Puts HEAD on a commit, and writes its log.
+    pub(crate) fn detach_head(
+        &self,
+        id: Id,
+        old: Option<Id>,
+        who: &Identity,
+        message: &[u8],
+    ) -> Res<()> {
+        if self.head()?.branch.is_none() && old == Some(id) {
+            drop(self.lock_ref(b"HEAD")?);
+            self.call.wrote.set(true);
+            return Ok(());
+        }
+        self.write_ref(b"HEAD", format!("{id}\n").as_bytes())?;
+        self.log_ref(b"HEAD", old, id, who, message);
+        Ok(())
+    }
+
+    /// Gives a reference another name, with its log; with `copy` the old one stays.
+    ///
+    /// The new name must be free but for a reference that was deleted before.
+    pub(crate) fn rename_ref(
+        &self,
+        old: &[u8],
+        new: &[u8],
+        copy: bool,
+        who: &Identity,
+        message: &[u8],
+    ) -> Res<()> {
+        let id = self
+            .ref_id(old)?
+            .ok_or_else(|| Stop::not_native("a reference that is not there"))?;
+        let log = fs::read(bytes::to_path(&reflog::path(self, old))).ok();
+        // Makes sure nobody is at it before the first change.
+        drop(self.lock_ref(old)?);
+        if !copy {
+            self.delete_ref(old)?;
+        }
+        if let Some(log) = log {
+            let path = bytes::to_path(&reflog::path(self, new));
+            remove_empty_directories(&path);
+            if let Some(dir) = path.parent() {
+                let _ = fs::create_dir_all(dir);
+            }
+            let _ = fs::write(path, log);
+        }
+        self.write_ref(new, format!("{id}\n").as_bytes())?;
+        self.log_ref(new, Some(id), id, who, message);
         Ok(())
     }
 
@@ -127,6 +229,7 @@ impl Repo<'_> {
         message: &[u8],
     ) {
         let path = bytes::to_path(&reflog::path(self, name));
+        remove_empty_directories(&path);
         let always = self
             .config
             .get("core.logallrefupdates")
@@ -160,6 +263,16 @@ impl Repo<'_> {
         if let Ok(mut file) = fs::OpenOptions::new().append(true).create(true).open(&path) {
             let _ = file.write_all(&line);
         }
+    }
+
+    /// Deletes a reference and its log; HEAD's log tells of it when HEAD is on it.
+    pub(crate) fn delete_ref_of_head(&self, name: &[u8], who: &Identity) -> Res<()> {
+        let head = self.head()?;
+        self.delete_ref(name)?;
+        if head.branch.as_deref() == Some(name) {
+            self.log_ref(b"HEAD", head.id, Id::ZERO, who, b"");
+        }
+        Ok(())
     }
 
     /// Deletes a reference and its log.
@@ -199,6 +312,17 @@ impl Repo<'_> {
     pub(crate) fn write_object(&self, kind: git2::ObjectType, data: &[u8]) -> Res<Id> {
         Ok(self.git.odb()?.write(kind, data)?.into())
     }
+}
+
+/// Removes a directory that holds nothing but empty directories.
+fn remove_empty_directories(path: &std::path::Path) {
+    if !fs::symlink_metadata(path).is_ok_and(|m| m.is_dir()) {
+        return;
+    }
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        remove_empty_directories(&entry.path());
+    }
+    let _ = fs::remove_dir(path);
 }
 
 #[cfg(unix)]

@@ -25,13 +25,20 @@ pub(crate) fn read(repo: &Repo<'_>, name: &[u8]) -> Res<Vec<Line>> {
 
 /// Returns where the log of a reference lies.
 pub(crate) fn path(repo: &Repo<'_>, name: &[u8]) -> Bytes {
-    // What belongs to one work tree only lies in its own directory.
-    let own = !name.starts_with(b"refs/")
+    let dir = if is_of_one_work_tree(name) {
+        &repo.git_dir
+    } else {
+        &repo.common_dir
+    };
+    [dir.as_slice(), b"/logs/", name].concat()
+}
+
+/// Says whether a reference belongs to one work tree only; then it lies in that one's own directory.
+pub(crate) fn is_of_one_work_tree(name: &[u8]) -> bool {
+    !name.starts_with(b"refs/")
         || name.starts_with(b"refs/bisect/")
         || name.starts_with(b"refs/worktree/")
-        || name.starts_with(b"refs/rewritten/");
-    let dir = if own { &repo.git_dir } else { &repo.common_dir };
-    [dir.as_slice(), b"/logs/", name].concat()
+        || name.starts_with(b"refs/rewritten/")
 }
 
 fn parse(line: &[u8]) -> Option<Line> {

@@ -19,7 +19,14 @@ pub(crate) fn write(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, Stat)])
     let unwanted =
         repo.call.globals.no_optional_locks || !repo.call.var_bool("GIT_OPTIONAL_LOCKS", true);
     // A submodule's index is its own business; git leaves it alone too.
-    if refreshed.is_empty() || unwanted || repo.call.depth > 0 {
+    if !unwanted && repo.call.depth == 0 {
+        write_always(repo, index, refreshed);
+    }
+}
+
+/// The same for a command that writes the index anyway.
+pub(crate) fn write_always(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, Stat)]) {
+    if refreshed.is_empty() {
         return;
     }
     let path = repo.index_path();

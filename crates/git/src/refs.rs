@@ -272,6 +272,34 @@ impl Repo<'_> {
         }
     }
 
+    /// Returns the reference in which a remote's branch, given by its full name there, is kept.
+    pub(crate) fn tracking_reference(&self, remote: &[u8], branch: &[u8]) -> Option<Bytes> {
+        let specs = [b"remote.", remote, b".fetch"].concat();
+        self.config
+            .get_all(&specs)
+            .find_map(|spec| map_refspec(spec, branch))
+    }
+
+    /// Lists the remotes that keep a copy of one of their branches in a reference, with the full name of that branch.
+    pub(crate) fn remotes_tracking(&self, reference: &[u8]) -> Vec<(Bytes, Bytes)> {
+        let mut found = Vec::new();
+        for remote in self.config.subsections("remote") {
+            let specs = [b"remote.", remote.as_slice(), b".fetch"].concat();
+            for spec in self.config.get_all(&specs) {
+                let spec = spec.strip_prefix(b"+").unwrap_or(spec);
+                let Some((source, target)) = bytes::split_once(spec, b':') else {
+                    continue;
+                };
+                let turned = [target, b":", source].concat();
+                if let Some(branch) = map_refspec(&turned, reference) {
+                    found.push((remote.clone(), branch));
+                    break;
+                }
+            }
+        }
+        found
+    }
+
     /// Counts the commits only one side has.
     pub(crate) fn ahead_behind(&self, ours: Id, theirs: Id) -> Res<(usize, usize)> {
         if ours == theirs {

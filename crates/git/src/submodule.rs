@@ -108,6 +108,7 @@ fn with_repo<T>(repo: &Repo<'_>, path: &[u8], with: impl FnOnce(&Repo<'_>) -> Re
     let call = Call {
         env: &env,
         cwd: bytes::from_path(&cwd),
+        started_in: repo.call.started_in.clone(),
         within: repo.call.within,
         globals: Globals::default(),
         stdin: b"",

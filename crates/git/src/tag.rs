@@ -3,7 +3,6 @@
 use deskhand_protocol::git::{GitReport, MAX_REPORT_ENTRIES, TagEntry, TagReport};
 use git2::ObjectType;
 
-use crate::branch_edit;
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::exec::{Call, Plan};
 use crate::known;
@@ -14,6 +13,7 @@ use crate::ref_filter::{self, Sort};
 use crate::ref_format;
 use crate::refs::Ref;
 use crate::repo::Repo;
+use crate::tag_edit;
 use crate::wildmatch;
 
 const OPTIONS: &[Spec] = &[
@@ -37,12 +37,12 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
     let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::TAG) {
         Ok(parsed) => parsed,
         Err(stop @ Stop::Fail { .. }) => return Err(stop),
-        Err(_) => return branch_edit::plan_tag(args),
+        Err(_) => return tag_edit::plan(args),
     };
     if is_list(&parsed) {
         Ok(Plan::Read)
     } else {
-        Err(Stop::not_native("changing tags"))
+        tag_edit::plan(args)
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::TAG) {
         Ok(parsed) if is_list(&parsed) => parsed,
         Err(stop @ Stop::Fail { .. }) => return Err(stop),
-        _ => return branch_edit::run_tag(call, args, out),
+        _ => return tag_edit::run(call, args, out),
     };
     let repo = Repo::open(call)?;
     for key in ["column.ui", "column.tag"] {

@@ -292,6 +292,15 @@ impl<'r> Look<'r> {
         Ok(State::Touched(stat))
     }
 
+    /// Says whether a file's times alone show it unchanged; where they say nothing, its contents are looked at.
+    pub(crate) fn is_clean_by_times(&mut self, entry: &Entry, path: &[u8]) -> Res<bool> {
+        Ok(match self.at(entry, path)? {
+            State::Same | State::Submodule(..) => true,
+            State::Touched(stat) => self.rules.stat_matches(entry, &stat),
+            State::Differs(_) => false,
+        })
+    }
+
     /// Returns the file as it is on disk.
     fn side(&self, entry: &Entry, path: &[u8], meta: &Metadata) -> Side {
         Side {

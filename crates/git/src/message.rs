@@ -1,0 +1,114 @@
+//! The message of a commit or tag: where it comes from, and how it is cleaned.
+
+use std::fs;
+
+use crate::bytes::{self, Bytes, lossy};
+use crate::lock::system_words;
+use crate::options::Parsed;
+use crate::outcome::{Res, Stop};
+use crate::repo::Repo;
+
+/// How a message is cleaned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cleanup {
+    /// Not at all.
+    Verbatim,
+    /// Blanks at the ends of lines, and blank lines at the ends and more than one between.
+    Whitespace,
+    /// Comments too.
+    Strip,
+    /// As `Whitespace`, and all that follows a scissors line.
+    Scissors,
+}
+
+impl Cleanup {
+    /// Returns the cleaned message.
+    pub(crate) fn apply(self, text: &[u8]) -> Bytes {
+        match self {
+            Cleanup::Verbatim => text.to_vec(),
+            Cleanup::Whitespace => strip_space(text, false),
+            Cleanup::Strip => strip_space(text, true),
+            Cleanup::Scissors => strip_space(before_scissors(text), false),
+        }
+    }
+}
+
+const SCISSORS: &[u8] = b"# ------------------------ >8 ------------------------\n";
+
+fn before_scissors(text: &[u8]) -> &[u8] {
+    if text.starts_with(SCISSORS) {
+        return b"";
+    }
+    let line = [b"\n", SCISSORS].concat();
+    match bytes::find(text, &line) {
+        Some(at) => &text[..at + 1],
+        None => text,
+    }
+}
+
+/// Takes blanks away as `git stripspace` does; with `drop_comments` also the lines that begin with `#`.
+pub(crate) fn strip_space(text: &[u8], drop_comments: bool) -> Bytes {
+    let mut out = Bytes::new();
+    let mut blank = false;
+    for line in text.split(|b| *b == b'\n') {
+        if drop_comments && line.first() == Some(&b'#') {
+            continue;
+        }
+        let end = line
+            .iter()
+            .rposition(|c| !c.is_ascii_whitespace() && *c != 0x0b)
+            .map_or(0, |i| i + 1);
+        let line = &line[..end];
+        if line.is_empty() {
+            blank = true;
+            continue;
+        }
+        if blank && !out.is_empty() {
+            out.push(b'\n');
+        }
+        blank = false;
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out
+}
+
+/// Returns the text of `-m`, a paragraph each; `None` when there is none.
+pub(crate) fn paragraphs(parsed: &Parsed) -> Option<Bytes> {
+    let mut text: Option<Bytes> = None;
+    for part in parsed.options.iter().filter(|g| g.name == "message") {
+        match &mut text {
+            None => text = Some(part.text().to_vec()),
+            Some(text) => {
+                if !text.is_empty() {
+                    if !text.ends_with(b"\n") {
+                        text.push(b'\n');
+                    }
+                    text.push(b'\n');
+                }
+                text.extend_from_slice(part.text());
+            }
+        }
+    }
+    text
+}
+
+/// Reads the file of `-F`, `-` being standard input. `doing` is how git's error begins.
+pub(crate) fn read_file(repo: &Repo<'_>, file: &[u8], doing: &str) -> Res<Bytes> {
+    if file == b"-" {
+        return Ok(repo.call.stdin.to_vec());
+    }
+    let path = bytes::join(&repo.call.cwd, file);
+    fs::read(bytes::to_path(&path))
+        .map_err(|e| Stop::fatal(format!("{doing} '{}': {}", lossy(file), system_words(&e))))
+}
+
+/// Hands over where lines that begin with something else are comments.
+pub(crate) fn refuse_comment_settings(repo: &Repo<'_>) -> Res<()> {
+    for key in ["core.commentchar", "core.commentstring"] {
+        if repo.config.get(key).is_some() {
+            return Err(Stop::NotNative(format!("the setting `{key}`")));
+        }
+    }
+    Ok(())
+}
