@@ -14,6 +14,7 @@
     reason = "a benchmark prints its figures and fails loudly"
 )]
 
+mod audit;
 mod figures;
 mod floor;
 mod idle;
@@ -55,6 +56,12 @@ enum BenchCommand {
         #[arg(long, default_value_t = 1_000)]
         devices: u32,
     },
+    /// How long a long audit trail takes to be verified
+    Audit {
+        /// How many rows
+        #[arg(long, default_value_t = 100_000)]
+        rows: u32,
+    },
     /// The floor itself, in a process of its own
     #[command(hide = true)]
     Floor,
@@ -69,6 +76,7 @@ async fn main() {
         }
         Some(BenchCommand::Startup) => startup::measure(args.rounds).await,
         Some(BenchCommand::Idle { devices }) => idle::measure(devices).await,
+        Some(BenchCommand::Audit { rows }) => audit::measure(rows).await,
         Some(BenchCommand::Floor) => floor::serve().await,
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+mod approvals;
 mod bad_input;
 mod bursts;
 mod by_itself;

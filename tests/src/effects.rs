@@ -38,6 +38,12 @@ impl Effects {
         counts
     }
 
+    /// Returns the names in the order in which they were appended.
+    pub fn names(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// Counts how often a name was appended.
     pub fn count(&self, name: &str) -> usize {
         self.counts().get(name).copied().unwrap_or(0)

@@ -14,11 +14,14 @@ use std::{
     time::Duration,
 };
 
-use deskhand_policy::{Decision, Denial, Permit};
+use deskhand_policy::{Decision, Denial, Permit, Question};
 use deskhand_protocol::{
-    ErrorCode, Outcome, Task, TaskId, TaskResult, Timestamp,
-    limits::MAX_TEXT_BYTES,
+    Action, ErrorCode, Outcome, Task, TaskId, TaskResult, Timestamp,
+    approval::Answer,
+    audit::AuditEntry,
+    limits::{MAX_TEXT_BYTES, QUESTION_LIFETIME},
     outcome::{EndStatus, Engine},
+    policy::{CallerLimits, Explanation},
     task::{Durability, GitAction},
 };
 use deskhand_sqlite::{Error, Sync};
@@ -28,7 +31,9 @@ use tokio::{
 };
 
 use crate::{
+    approvals,
     device::Device,
+    dispatcher::Delivery,
     executor::{
         self, Executor, Ran, Stop,
         git::{self, Native, RealGit},
@@ -36,11 +41,17 @@ use crate::{
     },
     judge,
     recorder::Draft,
-    store::ledger,
+    store::{
+        approvals::{Asked, Standing},
+        ledger,
+    },
 };
 
 /// How often a task that runs long says that it runs.
 pub(crate) const ELAPSED_EVERY: Duration = Duration::from_secs(10);
+
+/// Longest text in a row of the audit trail.
+const AUDITED_BYTES: usize = 1_024;
 
 /// When the end of a task could not be stored it is tried again after this.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -49,7 +60,7 @@ const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Origin {
     /// The relay delivered it; the ledger may or may not know it.
-    Delivered(Box<Task>),
+    Delivered(Box<Delivery>),
     /// It waits in the ledger.
     Ledger(TaskId),
 }
@@ -59,6 +70,8 @@ pub(crate) enum Origin {
 pub(crate) enum End {
     /// It is in the ledger and waits.
     Accepted,
+    /// It is in the ledger and waits for the owner's answer, until then at most.
+    Asking(Timestamp),
     /// It has ended, and the store has it.
     Finished,
     /// The ledger knew it before: nothing was done.
@@ -88,11 +101,11 @@ impl StopSignal {
 }
 
 /// Enters a task into the ledger, to wait there.
-pub(crate) async fn accept(device: &Device, task: Box<Task>) -> End {
-    let sync = sync_of(task.durability);
-    let accepted = device
-        .recorder
-        .record(sync, move |draft| draft.accepted(&task));
+pub(crate) async fn accept(device: &Device, delivery: Box<Delivery>) -> End {
+    let sync = sync_of(delivery.task.durability);
+    let accepted = device.recorder.record(sync, move |draft| {
+        draft.accepted(&delivery.task, &delivery.limits)
+    });
     match accepted.await {
         Ok(true) => End::Accepted,
         Ok(false) => End::Known,
@@ -107,10 +120,10 @@ pub(crate) async fn run(
     in_ledger: Arc<AtomicBool>,
     stop: StopSignal,
 ) -> End {
-    let (task, attempt, entered) = match origin {
-        Origin::Delivered(task) => (Arc::new(*task), 1, false),
+    let (task, limits, attempt, entered) = match origin {
+        Origin::Delivered(delivery) => (Arc::new(delivery.task), delivery.limits, 1, false),
         Origin::Ledger(task_id) => match device.db.read(move |c| ledger::get(c, task_id)).await {
-            Ok(Some(entry)) => (Arc::new(entry.task), entry.attempt + 1, true),
+            Ok(Some(entry)) => (Arc::new(entry.task), entry.limits, entry.attempt + 1, true),
             Ok(None) => return End::Finished,
             Err(_) => return End::Unstored,
         },
@@ -119,10 +132,13 @@ pub(crate) async fn run(
         sync: sync_of(task.durability),
         device,
         task,
+        limits,
         attempt,
         entered,
         in_ledger,
         stop,
+        to_audit: None,
+        approved: None,
     };
     attempt
         .take_its_course()
@@ -160,13 +176,6 @@ fn denied(denial: Denial) -> Outcome {
     Outcome::failed(denial.code, denial.reason)
 }
 
-fn cannot_ask() -> Outcome {
-    Outcome::failed(
-        ErrorCode::Denied,
-        "this needs the owner's answer, and this version cannot ask",
-    )
-}
-
 fn sync_of(durability: Durability) -> Sync {
     match durability {
         Durability::Normal => Sync::Normal,
@@ -189,12 +198,17 @@ fn result_of(mut ran: Ran) -> (Arc<TaskResult>, Arc<[executor::Piece]>) {
 struct Attempt {
     device: Arc<Device>,
     task: Arc<Task>,
+    limits: CallerLimits,
     attempt: u32,
     sync: Sync,
     /// Whether the task is in the ledger; if not, the next commit enters it.
     entered: bool,
     in_ledger: Arc<AtomicBool>,
     stop: StopSignal,
+    /// What was decided, for the next commit.
+    to_audit: Option<AuditEntry>,
+    /// The digest of the question whose answer is used, for the commit before it runs.
+    approved: Option<String>,
 }
 
 /// The attempt goes no further.
@@ -208,12 +222,82 @@ impl Attempt {
         if let Some(stop) = self.stop.asked() {
             return self.refuse(stop.outcome()).await;
         }
-        let action = self.task.action.clone();
-        let workspaces = self.device.workspaces.borrow().clone();
-        match judge::judge(action, Engine::Native, workspaces).await {
+        match self.judge(Engine::Native).await {
             Decision::Allow(permit) => self.execute(permit).await,
             Decision::Deny(denial) => self.refuse(denied(denial)).await,
-            Decision::Ask(_) => self.refuse(cannot_ask()).await,
+            Decision::Ask(question) => match self.ask(question).await? {
+                Ok(permit) => self.execute(permit).await,
+                Err(outcome) => self.refuse(outcome).await,
+            },
+        }
+    }
+
+    async fn judge(&mut self, engine: Engine) -> Decision {
+        let (action, limits) = (self.task.action.clone(), self.limits.clone());
+        let judged = judge::judge(&self.device, action, engine, limits).await;
+        if !matches!(self.task.action, Action::Echo(_)) {
+            self.to_audit = Some(self.judged(&judged.explanation));
+        }
+        judged.decision
+    }
+
+    fn judged(&self, explanation: &Explanation) -> AuditEntry {
+        let task = &self.task;
+        let mask = self.device.recorder.mask();
+        AuditEntry::Judged {
+            task_id: task.task_id.to_string(),
+            caller: task.caller.name.clone(),
+            key_id: task.caller.key_id.as_ref().map(ToString::to_string),
+            source: task.source.as_str().to_owned(),
+            action: task.action.kind().to_owned(),
+            command: mask.beginning(&task.action.to_string(), AUDITED_BYTES),
+            working_dir: mask
+                .beginning(task.action.working_dir().unwrap_or_default(), AUDITED_BYTES),
+            verdict: explanation.verdict.as_str().to_owned(),
+            by: explanation.by.clone(),
+            reason: mask.beginning(&explanation.reason, AUDITED_BYTES),
+        }
+    }
+
+    /// Asks the owner, unless that was done: a stored answer answers this question if it is the same.
+    /// Returns the permit or why there is none; an attempt whose question is open goes no further.
+    async fn ask(&mut self, question: Question) -> Result<Result<Permit, Outcome>, Stopped> {
+        let (task_id, now) = (self.task.task_id, Timestamp::now());
+        let digest = question.digest(&self.task.caller);
+        let asked = digest.clone();
+        let standing = self
+            .device
+            .db
+            .read(move |conn| crate::store::approvals::standing(conn, task_id, &asked, now));
+        match standing.await {
+            Ok(Standing::Answered(Answer::Once | Answer::AlwaysHere, by)) => {
+                if let Some(AuditEntry::Judged { by: decided, .. }) = &mut self.to_audit {
+                    *decided = format!("{} through {}", by.name, by.door.as_str());
+                }
+                self.approved = Some(digest);
+                Ok(Ok(question.approve()))
+            }
+            Ok(Standing::Answered(Answer::No, by)) => Ok(Err(approvals::said_no(&by))),
+            Ok(Standing::Missed) => Ok(Err(approvals::missed())),
+            Ok(Standing::Open(until)) => Err(Stopped(End::Asking(until))),
+            Ok(Standing::Unasked) if !self.device.attendance.is_anybody_there() => {
+                Ok(Err(approvals::unattended(question.reason())))
+            }
+            Ok(Standing::Unasked) => {
+                let until = (now + QUESTION_LIFETIME).min(self.task.expires_at);
+                let asked = Asked {
+                    view: question.view(&self.task, now, until),
+                    rules: question.always().map(<[_]>::to_vec),
+                    key_id: self.task.caller.key_id.as_ref().map(ToString::to_string),
+                    may_approve: self.limits.can_approve,
+                };
+                self.commit(move |draft| draft.asked(&asked)).await?;
+                Err(Stopped(End::Asking(until)))
+            }
+            Err(error) => {
+                tracing::warn!(%task_id, %error, "cannot look for an answer");
+                Err(Stopped(End::Unstored))
+            }
         }
     }
 
@@ -244,7 +328,7 @@ impl Attempt {
                 };
                 match self.watch_git(running).await {
                     Native::Ran(ran) => *ran,
-                    Native::HandedOver { reason } => self.hand_over(&reason).await,
+                    Native::HandedOver { reason } => self.hand_over(&reason).await?,
                 }
             }
             Executor::Shell(shell, place) => {
@@ -282,12 +366,20 @@ impl Attempt {
         &mut self,
         write: impl FnOnce(&mut Draft<'_>) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), Stopped> {
-        let due = (!self.entered).then(|| self.task.clone());
+        let due = (!self.entered).then(|| (self.task.clone(), self.limits.clone()));
+        let (to_audit, approved) = (self.to_audit.take(), self.approved.take());
+        let task_id = self.task.task_id;
         let committed = self.device.recorder.record(self.sync, move |draft| {
-            if let Some(task) = due
-                && !draft.accepted(&task)?
+            if let Some((task, limits)) = due
+                && !draft.accepted(&task, &limits)?
             {
                 return Ok(false);
+            }
+            if let Some(entry) = to_audit {
+                draft.audit(&entry)?;
+            }
+            if let Some(digest) = approved {
+                draft.approval_used(task_id, &digest)?;
             }
             write(draft)?;
             Ok(true)
@@ -308,19 +400,21 @@ impl Attempt {
 
     /// Has the real git do what the native engine does not. It is judged anew, as the shell action that
     /// it is.
-    async fn hand_over(&mut self, reason: &str) -> Ran {
-        let action = self.task.action.clone();
-        let workspaces = self.device.workspaces.borrow().clone();
-        let mut ran = match judge::judge(action, Engine::Git, workspaces).await {
-            Decision::Allow(permit) => match Executor::from(permit) {
-                Executor::Git(git, place) => self.real_git(git, place).await,
-                _ => Ran::silent(Outcome::failed(
-                    ErrorCode::Internal,
-                    "the permit does not fit",
-                )),
-            },
-            Decision::Deny(denial) => Ran::silent(denied(denial)),
-            Decision::Ask(_) => Ran::silent(cannot_ask()),
+    async fn hand_over(&mut self, reason: &str) -> Result<Ran, Stopped> {
+        let permit = match self.judge(Engine::Git).await {
+            Decision::Allow(permit) => Ok(permit),
+            Decision::Deny(denial) => Err(denied(denial)),
+            Decision::Ask(question) => self.ask(question).await?,
+        };
+        // What was decided, and that an answer is used, is stored before anything runs.
+        self.commit(|_| Ok(())).await?;
+        let mut ran = match permit.map(Executor::from) {
+            Ok(Executor::Git(git, place)) => self.real_git(git, place).await,
+            Ok(_) => Ran::silent(Outcome::failed(
+                ErrorCode::Internal,
+                "the permit does not fit",
+            )),
+            Err(outcome) => Ran::silent(outcome),
         };
         let outcome = &mut ran.outcome;
         outcome.engine = outcome.returncode.map(|_| Engine::Git);
@@ -330,7 +424,7 @@ impl Attempt {
         {
             *error = format!("the native git engine does not perform this ({reason}), and {error}");
         }
-        ran
+        Ok(ran)
     }
 
     async fn real_git(&mut self, git: GitAction, place: Place) -> Ran {

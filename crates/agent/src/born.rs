@@ -70,7 +70,7 @@ pub(crate) fn check(device: &Device, request: &TaskRequest) -> Result<(), Proble
 /// Tells whether there is room for one more task.
 pub(crate) async fn has_room(dispatcher: &Dispatcher) -> bool {
     let counts = dispatcher.counts().await;
-    ((counts.n_running + counts.n_waiting) as usize) < MAX_UNFINISHED_TASKS
+    ((counts.n_running + counts.n_waiting + counts.n_asking) as usize) < MAX_UNFINISHED_TASKS
 }
 
 /// Enters a task into the ledger and has it run. `claim` is part of the same commit: when it returns
@@ -87,7 +87,7 @@ pub(crate) async fn open(
     let opened = tokio::spawn(async move {
         let ticket = Ticket::from(&task);
         let entered = device.recorder.record(Sync::Full, move |draft| {
-            Ok(claim(draft.conn())? && draft.accepted(&task)?)
+            Ok(claim(draft.conn())? && draft.accepted(&task, &Default::default())?)
         });
         let entered = entered.await?;
         if entered {

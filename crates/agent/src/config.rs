@@ -37,6 +37,10 @@ pub struct Config {
     pub max_tasks: usize,
     /// Directories, by their absolute paths, to open to tasks before the first one runs.
     pub workspaces: Vec<PathBuf>,
+    /// The owner's rules; the file need not exist.
+    pub rules: PathBuf,
+    /// Texts that must never be kept: keys, tokens and whatever else is known to be secret here.
+    pub secrets: Vec<Secret>,
     /// Our own files, which no task may see and no workspace may hold; the places where people keep
     /// secrets are added to them.
     pub hidden: Vec<PathBuf>,

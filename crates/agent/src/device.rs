@@ -11,7 +11,17 @@ use deskhand_sqlite::Database;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, health::Health, recorder::Recorder, repositories::Repositories};
+use deskhand_protocol::{Problem, audit::AuditEntry, policy::NewRule};
+use deskhand_sqlite::Sync;
+
+use crate::{
+    approvals::Attendance,
+    config::Config,
+    health::Health,
+    recorder::Recorder,
+    repositories::Repositories,
+    rules::{RuleBook, Standing},
+};
 
 /// Shared by every part of one agent. Nothing in it is a part's own state.
 #[derive(Debug)]
@@ -27,6 +37,8 @@ pub(crate) struct Device {
     pub(crate) health: watch::Sender<Health>,
     /// As in the store, where they are changed first.
     pub(crate) workspaces: watch::Sender<Arc<[Workspace]>>,
+    pub(crate) rules: RuleBook,
+    pub(crate) attendance: Attendance,
     pub(crate) link: watch::Sender<LinkStatus>,
     /// The id by which the relay knows this device, once it has said so.
     pub(crate) device_id: watch::Sender<Option<DeviceId>>,
@@ -65,6 +77,48 @@ pub fn support(sandbox_path: &std::path::Path) -> SandboxSupport {
 }
 
 impl Device {
+    /// Returns the rules as they are now. Blocks on the file system.
+    pub(crate) fn rules(&self) -> Standing {
+        let workspaces = self.workspaces.borrow().clone();
+        let (standing, is_new) = self.rules.standing(&workspaces);
+        if is_new {
+            let how = match &standing.problem {
+                None => format!("read, {} rules", standing.rules.views().len()),
+                Some(problem) => format!("refused: {problem}"),
+            };
+            self.note_change("rules", how);
+        }
+        standing
+    }
+
+    /// Adds rules to the owner's file and returns their names.
+    pub(crate) async fn add_rules(
+        self: &Arc<Self>,
+        rules: Vec<NewRule>,
+    ) -> Result<Vec<String>, Problem> {
+        let device = self.clone();
+        let added = tokio::task::spawn_blocking(move || {
+            let workspaces = device.workspaces.borrow().clone();
+            let ids = device.rules.add(&rules, &workspaces)?;
+            device.note_change("rules", format!("added {}", ids.join(", ")));
+            Ok(ids)
+        });
+        added.await.unwrap_or_else(|_| Err(broken()))
+    }
+
+    /// Puts into the audit trail that the owner changed what may run.
+    pub(crate) fn note_change(&self, what: &str, how: String) {
+        let entry = AuditEntry::Changed {
+            what: what.to_owned(),
+            how: self.recorder.mask().beginning(&how, 1_024),
+        };
+        let at = Timestamp::now();
+        // Queued by the call; what the change itself needs does not wait for it.
+        drop(self.db.write(Sync::Full, move |conn| {
+            crate::store::audit::append(conn, at, &entry)
+        }));
+    }
+
     /// Returns what the device says in its hello.
     pub(crate) fn support(&self) -> Support {
         Support {
@@ -104,4 +158,11 @@ impl Device {
                 .unwrap_or_else(|| "it is not there".to_owned()),
         )
     }
+}
+
+fn broken() -> Problem {
+    Problem::new(
+        deskhand_protocol::ErrorCode::Internal,
+        "a part of the agent broke",
+    )
 }

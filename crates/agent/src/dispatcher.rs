@@ -19,7 +19,7 @@ use std::{
 
 use deskhand_protocol::{
     Action, ErrorCode, Outcome, Task, TaskId, Timestamp, limits::MAX_UNFINISHED_TASKS,
-    link::DeviceToRelay, task::Priority,
+    link::DeviceToRelay, policy::CallerLimits, task::Priority,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -28,6 +28,7 @@ use tokio::{
 };
 
 use crate::{
+    approvals,
     attempt::{self, End, Origin, StopSignal},
     device::Device,
     executor::{self, Stop},
@@ -45,17 +46,27 @@ pub(crate) struct Dispatcher {
     messages: mpsc::Sender<Message>,
 }
 
+/// A task as the relay delivers it.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) task: Task,
+    /// What the caller's key is held to.
+    pub(crate) limits: CallerLimits,
+}
+
 /// How many tasks run and wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) n_running: u32,
     pub(crate) n_waiting: u32,
+    pub(crate) n_asking: u32,
 }
 
 enum Message {
-    Deliver(Box<Task>, mpsc::Sender<DeviceToRelay>),
+    Deliver(Box<Delivery>, mpsc::Sender<DeviceToRelay>),
     Enter(Vec<Ticket>),
     Cancel(TaskId, Duration),
+    Answered(TaskId, Option<Outcome>),
     Count(oneshot::Sender<Counts>),
     Stop(oneshot::Sender<()>),
 }
@@ -72,8 +83,18 @@ impl Dispatcher {
     /// Hands over a task the relay delivered. A task that is in the ledger already is acknowledged on
     /// `session`; a new one is acknowledged by its first event. Beyond 1,000 unfinished tasks nothing
     /// is done, and the relay delivers it again.
-    pub(crate) async fn deliver(&self, task: Box<Task>, session: mpsc::Sender<DeviceToRelay>) {
-        self.send(Message::Deliver(task, session)).await;
+    pub(crate) async fn deliver(
+        &self,
+        delivery: Box<Delivery>,
+        session: mpsc::Sender<DeviceToRelay>,
+    ) {
+        self.send(Message::Deliver(delivery, session)).await;
+    }
+
+    /// Says that the question of a task was answered: the task is judged again when it gets a place, or
+    /// ends at once when it was refused.
+    pub(crate) async fn answered(&self, task_id: TaskId, refused: Option<Outcome>) {
+        self.send(Message::Answered(task_id, refused)).await;
     }
 
     /// Takes tasks that were just put into the ledger, to run as places become free.
@@ -161,6 +182,8 @@ struct Live {
     in_ledger: Arc<AtomicBool>,
     state: State,
     stop: watch::Sender<Option<Stop>>,
+    /// Its question was answered, perhaps before we heard that it was asked.
+    is_answered: bool,
     /// Who delivered it, to be told when the ledger turns out to know it.
     session: Option<mpsc::Sender<DeviceToRelay>>,
 }
@@ -171,6 +194,8 @@ enum State {
     Entering,
     /// Waits for a place.
     Waiting,
+    /// Waits for the owner's answer.
+    Asking,
     /// Has a place.
     Running,
     /// Is being ended without having run.
@@ -188,6 +213,8 @@ struct Loop {
     device: Arc<Device>,
     live: HashMap<TaskId, Live>,
     lanes: [Places; 3],
+    /// When the questions close that wait for an answer.
+    asking: HashMap<TaskId, Timestamp>,
     started: JoinSet<End>,
     /// Which task each of `started` is about.
     tasks: HashMap<Id, TaskId>,
@@ -214,6 +241,7 @@ impl Loop {
             device,
             live: HashMap::new(),
             lanes,
+            asking: HashMap::new(),
             started: JoinSet::new(),
             tasks: HashMap::new(),
             stopping: None,
@@ -240,7 +268,7 @@ impl Loop {
                 },
                 // It may have been resumed.
                 Ok(()) = health.changed() => self.fill(),
-                _ = look.tick(), if self.n_waiting() > 0 => {
+                _ = look.tick(), if self.n_waiting() > 0 || !self.asking.is_empty() => {
                     self.expire();
                     self.fill();
                 }
@@ -256,13 +284,15 @@ impl Loop {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Deliver(task, session) => self.deliver(task, session),
+            Message::Deliver(delivery, session) => self.deliver(delivery, session),
+            Message::Answered(task_id, refused) => self.answered(task_id, refused),
             Message::Enter(tickets) => self.enter(tickets),
             Message::Cancel(task_id, grace) => self.cancel(task_id, grace),
             Message::Count(answer) => {
                 let counts = Counts {
                     n_running: self.lanes.iter().map(|lane| lane.n_taken as u32).sum(),
                     n_waiting: self.n_waiting() as u32,
+                    n_asking: self.asking.len() as u32,
                 };
                 let _ = answer.send(counts);
             }
@@ -277,8 +307,8 @@ impl Loop {
         }
     }
 
-    fn deliver(&mut self, task: Box<Task>, session: mpsc::Sender<DeviceToRelay>) {
-        let task_id = task.task_id;
+    fn deliver(&mut self, delivery: Box<Delivery>, session: mpsc::Sender<DeviceToRelay>) {
+        let task_id = delivery.task.task_id;
         if let Some(live) = self.live.get(&task_id) {
             // Before it is in the ledger nothing is said: its first event will.
             if live.in_ledger.load(Ordering::Acquire) {
@@ -290,14 +320,17 @@ impl Loop {
         if self.stopping.is_some() || self.is_paused() || self.live.len() >= MAX_UNFINISHED_TASKS {
             return;
         }
-        let live = Live::new(Ticket::from(&*task), Some(session));
+        let live = Live::new(Ticket::from(&delivery.task), Some(session));
         let lane = live.ticket.lane;
         self.live.insert(task_id, live);
         if self.place(lane).is_free() {
-            self.start(task_id, Origin::Delivered(task));
+            self.start(task_id, Origin::Delivered(delivery));
         } else {
             let device = self.device.clone();
-            self.spawn(task_id, async move { attempt::accept(&device, task).await });
+            self.spawn(
+                task_id,
+                async move { attempt::accept(&device, delivery).await },
+            );
         }
     }
 
@@ -327,8 +360,40 @@ impl Loop {
         };
         // An attempt sees this; what enters or waits is looked at when it comes to wait.
         live.stop.send_replace(Some(Stop::Cancel(grace)));
-        if live.state == State::Waiting {
+        if matches!(live.state, State::Waiting | State::Asking) {
             self.end_waiting(task_id, Stop::Cancel(grace).outcome());
+        }
+    }
+
+    fn answered(&mut self, task_id: TaskId, refused: Option<Outcome>) {
+        let Some(live) = self.live.get_mut(&task_id) else {
+            return;
+        };
+        live.is_answered = true;
+        if live.state == State::Asking {
+            match refused {
+                Some(outcome) => self.end_waiting(task_id, outcome),
+                None => {
+                    self.wait(task_id);
+                    self.fill();
+                }
+            }
+        }
+    }
+
+    /// A task waits for the owner; its place is free for others meanwhile.
+    fn asking(&mut self, task_id: TaskId, until: Timestamp) {
+        let Some(live) = self.live.get_mut(&task_id) else {
+            return;
+        };
+        live.in_ledger.store(true, Ordering::Release);
+        live.session = None;
+        live.state = State::Asking;
+        let goes_on = live.is_answered || live.stop.borrow().is_some();
+        self.asking.insert(task_id, until);
+        if goes_on {
+            // Judged again, it finds the answer.
+            self.wait(task_id);
         }
     }
 
@@ -348,6 +413,7 @@ impl Loop {
                 }
                 self.wait(task_id);
             }
+            End::Asking(until) => self.asking(task_id, until),
             End::Finished => {
                 self.live.remove(&task_id);
             }
@@ -409,6 +475,7 @@ impl Loop {
 
     /// Puts a task that is in the ledger among the waiting, unless somebody cancelled it meanwhile.
     fn wait(&mut self, task_id: TaskId) {
+        self.asking.remove(&task_id);
         let Some(live) = self.live.get_mut(&task_id) else {
             return;
         };
@@ -448,9 +515,15 @@ impl Loop {
         for task_id in expired {
             self.end_waiting(task_id, attempt::expired());
         }
+        let missed = self.asking.iter().filter(|(_, until)| now >= **until);
+        let missed: Vec<TaskId> = missed.map(|(id, _)| *id).collect();
+        for task_id in missed {
+            self.end_waiting(task_id, approvals::missed());
+        }
     }
 
     fn end_waiting(&mut self, task_id: TaskId, outcome: Outcome) {
+        self.asking.remove(&task_id);
         let Some(live) = self.live.get_mut(&task_id) else {
             return;
         };
@@ -466,6 +539,7 @@ impl Loop {
             return;
         };
         live.state = State::Running;
+        live.is_answered = false;
         let lane = live.ticket.lane;
         let (in_ledger, stop) = (live.in_ledger.clone(), StopSignal(live.stop.subscribe()));
         self.place(lane).n_taken += 1;
@@ -504,6 +578,7 @@ impl Live {
             in_ledger: Arc::default(),
             state: State::Entering,
             stop: watch::Sender::new(None),
+            is_answered: false,
             session,
         }
     }

@@ -33,11 +33,28 @@ impl From<Permit> for Executor {
     fn from(permit: Permit) -> Self {
         match permit.into_parts() {
             (Action::Echo(echo), _) => Executor::Echo(echo),
-            (Action::Git(git), Grant::Directory { dir, workspace }) => {
-                Executor::Git(git, shell::Place { dir, workspace })
-            }
-            (Action::Shell(shell), Grant::Directory { dir, workspace }) => {
-                Executor::Shell(shell, shell::Place { dir, workspace })
+            (
+                action,
+                Grant::Directory {
+                    dir,
+                    workspace,
+                    writable,
+                    git_writes,
+                    network,
+                },
+            ) => {
+                let place = shell::Place {
+                    dir,
+                    workspace,
+                    writable,
+                    git_writes,
+                    network,
+                };
+                match action {
+                    Action::Git(git) => Executor::Git(git, place),
+                    Action::Shell(shell) => Executor::Shell(shell, place),
+                    Action::Echo(echo) => Executor::Echo(echo),
+                }
             }
             (Action::Git(_) | Action::Shell(_), Grant::Nothing) => Executor::Misfit,
         }

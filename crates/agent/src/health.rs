@@ -14,7 +14,7 @@ use std::{
 use deskhand_policy::Decision;
 use deskhand_protocol::{
     Action, Command, Problem,
-    outcome::{EndStatus, Engine},
+    outcome::EndStatus,
     task::{EchoAction, GitAction, TimeoutSeconds},
 };
 use deskhand_sqlite::Sync;
@@ -172,7 +172,7 @@ impl Executors {
     /// Performs an echo, and tries the others again when something changed or when they failed a while
     /// ago.
     async fn look(&mut self, device: &Device) -> Result<(), String> {
-        try_echo(device).await?;
+        try_echo()?;
         self.n_looks_since += 1;
         let helper = signature(&device.config.sandbox_path);
         let due = self.fault.is_some() && self.n_looks_since >= TRY_AGAIN_AFTER;
@@ -199,7 +199,7 @@ fn signature(path: &Path) -> Option<Signature> {
 
 async fn try_executors(device: &Device) -> Result<(), String> {
     device.can_confine()?;
-    try_echo(device).await?;
+    try_echo()?;
     let place = executor::shell::Scratch::make_probe(&device.config.scratch)
         .await
         .map_err(|error| format!("a temporary directory cannot be made: {error}"))?;
@@ -217,18 +217,17 @@ async fn try_executors(device: &Device) -> Result<(), String> {
 }
 
 /// Performs an echo by the way a task goes: judged, permitted, executed.
-async fn try_echo(device: &Device) -> Result<(), String> {
+fn try_echo() -> Result<(), String> {
     const TEXT: &str = "ready";
     let echo = Action::Echo(EchoAction { text: TEXT.into() });
-    let workspaces = device.workspaces.borrow().clone();
-    let judged = timeout(WITHIN, judge::judge(echo, Engine::Native, workspaces)).await;
-    let ran = match judged {
-        Ok(Decision::Allow(permit)) => match Executor::from(permit) {
+    let ran = match judge::judge_echo(echo, Default::default()).decision {
+        Decision::Allow(permit) => match Executor::from(permit) {
             Executor::Echo(echo) => executor::echo(echo),
             _ => return Err("an echo was permitted as something else".to_owned()),
         },
-        Ok(_) => return Err("an echo is not permitted".to_owned()),
-        Err(_) => return Err("nothing gets judged".to_owned()),
+        Decision::Ask(_) | Decision::Deny(_) => {
+            return Err("an echo is not permitted".to_owned());
+        }
     };
     match ran.output.stdout == TEXT {
         true => Ok(()),
@@ -243,10 +242,7 @@ async fn try_git(device: &Device, dir: &Path) -> Result<(), String> {
         working_dir: None,
         timeout: TimeoutSeconds::default(),
     };
-    let place = Place {
-        dir: dir.to_owned(),
-        workspace: dir.to_owned(),
-    };
+    let place = Place::of_our_own(dir);
     let environment = device.git_environment.clone();
     let mut running = git::start(&git, place, environment, device.repositories.clone());
     match timeout(WITHIN, running.wait()).await {

@@ -9,35 +9,86 @@ use std::{
     sync::Arc,
 };
 
-use deskhand_policy::{Decision, Denial, workspace::containing};
+use deskhand_policy::{Decision, Denial, Judged, Reading, workspace::containing};
 use deskhand_protocol::{
     Action, ErrorCode, Timestamp,
     outcome::Engine,
-    policy::{Facts, GitFacts, GitNature, WorkingDir},
+    policy::{CallerLimits, Explanation, Facts, GitFacts, GitNature, Verdict, WorkingDir},
     task::GitAction,
     workspace::Workspace,
 };
 
-/// Judges an action by the workspaces that are open now. `engine` is who would carry out a git action.
+use crate::device::Device;
+
+/// Judges an action by the workspaces and rules of now. `engine` is who would carry out a git action.
 pub(crate) async fn judge(
+    device: &Arc<Device>,
     action: Action,
     engine: Engine,
-    workspaces: Arc<[Workspace]>,
-) -> Decision {
+    limits: CallerLimits,
+) -> Judged {
     if let Action::Echo(_) = action {
-        let facts = Facts::new(Timestamp::now(), WorkingDir::NotNeeded);
-        return deskhand_policy::decide(action, &facts);
+        return judge_echo(action, limits);
     }
+    let device = device.clone();
     let judged = tokio::task::spawn_blocking(move || {
-        let facts = facts(&action, engine, &workspaces);
-        deskhand_policy::decide(action, &facts)
+        let workspaces = device.workspaces.borrow().clone();
+        let standing = device.rules();
+        let reading = deskhand_policy::read(&action);
+        let facts = Facts {
+            limits,
+            unconfinable: device.can_confine().err(),
+            blind: standing.problem.filter(|_| standing.is_blind),
+            ..facts(&action, engine, &workspaces)
+        };
+        let facts = with_programs(facts, &reading, &device, &workspaces);
+        deskhand_policy::decide(action, reading, &facts, &standing.rules)
     });
     judged.await.unwrap_or_else(|_| {
-        Decision::Deny(Denial {
-            code: ErrorCode::Internal,
-            reason: "judging the action failed".to_owned(),
-        })
+        let reason = "judging the action failed".to_owned();
+        Judged {
+            explanation: Explanation {
+                verdict: Verdict::Deny,
+                by: "fault".to_owned(),
+                reason: reason.clone(),
+                programs: Vec::new(),
+                argv: Vec::new(),
+            },
+            decision: Decision::Deny(Denial {
+                code: ErrorCode::Internal,
+                reason,
+            }),
+        }
     })
+}
+
+/// Judges an echo, which needs nothing of this computer to be judged by.
+pub(crate) fn judge_echo(action: Action, limits: CallerLimits) -> Judged {
+    let facts = Facts {
+        limits,
+        ..Facts::new(Timestamp::now(), WorkingDir::NotNeeded)
+    };
+    let reading = deskhand_policy::read(&action);
+    deskhand_policy::decide(action, reading, &facts, &Default::default())
+}
+
+fn with_programs(
+    mut facts: Facts,
+    reading: &Reading,
+    device: &Device,
+    workspaces: &[Workspace],
+) -> Facts {
+    let WorkingDir::Within { dir, .. } = &facts.working_dir else {
+        return facts;
+    };
+    for found in &reading.found {
+        if !facts.programs.contains_key(&found.program)
+            && let Some(at) = device.rules.find(&found.program, Some(dir), workspaces)
+        {
+            facts.programs.insert(found.program.clone(), at);
+        }
+    }
+    facts
 }
 
 fn facts(action: &Action, engine: Engine, workspaces: &[Workspace]) -> Facts {
@@ -205,13 +256,14 @@ mod tests {
             let json = serde_json::json!({"type": "git", "command": command, "working_dir": dir});
             let action: Action = serde_json::from_value(json).unwrap();
             let facts = facts(&action, Engine::Native, &self.open);
-            match deskhand_policy::decide(action, &facts) {
+            let reading = deskhand_policy::read(&action);
+            match deskhand_policy::decide(action, reading, &facts, &Default::default()).decision {
                 Decision::Allow(permit) => match permit.into_parts().1 {
                     deskhand_policy::Grant::Directory { dir, .. } => Ok(dir),
                     deskhand_policy::Grant::Nothing => panic!("git needs a directory"),
                 },
                 Decision::Deny(denial) => Err(denial.code),
-                Decision::Ask(_) => panic!("nothing asks yet"),
+                Decision::Ask(question) => panic!("asks: {}", question.reason()),
             }
         }
 

@@ -13,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod approvals;
 mod attempt;
 mod born;
 mod clock;
@@ -26,11 +27,13 @@ mod inbox;
 mod indexer;
 mod judge;
 mod link;
+mod mask;
 mod progress;
 mod reconcile;
 mod recorder;
 mod repositories;
 mod requests;
+mod rules;
 mod schedules;
 mod store;
 
@@ -99,6 +102,9 @@ impl Agent {
     pub async fn start(mut config: Config) -> Result<AgentHandle, StartError> {
         let secrets = deskhand_sandbox::default_hidden(&config.task_environment.home);
         config.hidden.extend(secrets);
+        // What judges tasks, wherever it lies.
+        let own = [&config.store, &config.rules].map(PathBuf::clone);
+        config.hidden.extend(own);
         let (store, scratch) = (config.store.clone(), config.scratch.clone());
         let db = tokio::task::spawn_blocking(move || store::open(&store)).await??;
         tokio::task::spawn_blocking(move || make_scratch(&scratch))
@@ -107,17 +113,22 @@ impl Agent {
         let sandbox_path = config.sandbox_path.clone();
         let sandbox = tokio::task::spawn_blocking(move || support(&sandbox_path)).await?;
 
-        reconcile::settle(&db).await?;
+        let mut secrets = config.secrets.clone();
+        secrets.push(config.device_token.clone());
+        let mask = || mask::Mask::new(&secrets);
+        reconcile::settle(&db, Arc::new(mask())).await?;
         let store_id = db
             .write(deskhand_sqlite::Sync::Full, store::meta::store_id)
             .await?;
-        let recorder = Recorder::start(db.clone()).await?;
+        let recorder = Recorder::start(db.clone(), mask()).await?;
         let workspaces = db.read(store::workspaces::all).await?;
         let unfinished = db.read(unfinished).await?;
         let paused = db.read(store::meta::is_paused).await?;
         let device = Arc::new(Device {
             git_environment: config.git_environment.iter().cloned().collect(),
             repositories: Arc::default(),
+            rules: rules::RuleBook::new(config.rules.clone(), config.task_environment.path.clone()),
+            attendance: approvals::Attendance::default(),
             config,
             db,
             recorder,

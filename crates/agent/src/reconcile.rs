@@ -11,19 +11,20 @@ use deskhand_sqlite::{Database, Error, Sync};
 use rusqlite::Connection;
 
 use crate::{
+    mask::Mask,
     recorder::Draft,
     requests,
     store::ledger::{self, Entry},
 };
 
 /// Settles every unfinished task in one commit. The events are sent after the next welcome.
-pub(crate) async fn settle(db: &Database) -> Result<(), Error> {
-    db.write(Sync::Full, |conn| {
+pub(crate) async fn settle(db: &Database, mask: Arc<Mask>) -> Result<(), Error> {
+    db.write(Sync::Full, move |conn| {
         for task_id in ledger::unfinished(conn)? {
             if let Some(entry) = ledger::get(conn, task_id)?
                 && entry.status == TaskStatus::InProgress
             {
-                settle_one(conn, &entry)?;
+                settle_one(conn, &mask, &entry)?;
             }
         }
         Ok(())
@@ -31,9 +32,9 @@ pub(crate) async fn settle(db: &Database) -> Result<(), Error> {
     .await
 }
 
-fn settle_one(conn: &Connection, entry: &Entry) -> rusqlite::Result<()> {
+fn settle_one(conn: &Connection, mask: &Mask, entry: &Entry) -> rusqlite::Result<()> {
     let (task_id, attempt) = (entry.task.task_id, entry.attempt);
-    let mut draft = Draft::new(conn);
+    let mut draft = Draft::new(conn, mask);
     if entry.task.action.is_repeatable() {
         return draft.lost(task_id, attempt);
     }
@@ -73,8 +74,9 @@ mod tests {
         let db = store::open(&dir.path().join("agent.db")).unwrap();
         let task = task.clone();
         db.write(Sync::Full, move |conn| {
-            let mut draft = Draft::new(conn);
-            assert!(draft.accepted(&task)?);
+            let mask = Mask::default();
+            let mut draft = Draft::new(conn, &mask);
+            assert!(draft.accepted(&task, &Default::default())?);
             draft.started(task.task_id, 1)?;
             draft.output(task.task_id, Stream::Stdout, 0, b"x")
         })
@@ -84,7 +86,7 @@ mod tests {
     }
 
     async fn settled(db: &Database, task_id: TaskId) -> (Entry, EventKind, u64) {
-        settle(db).await.unwrap();
+        settle(db, Arc::default()).await.unwrap();
         db.read(move |conn| {
             let entry = ledger::get(conn, task_id)?.unwrap();
             let last = events::after(conn, Seq(0), 100)?.pop().unwrap();

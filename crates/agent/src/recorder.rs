@@ -15,15 +15,25 @@ use std::{
 
 use deskhand_protocol::{
     Event, EventKind, Outcome, Seq, Task, TaskId, TaskResult, Timestamp,
+    approval::{Answer, Approver},
+    audit::AuditEntry,
     event::Stream,
     limits::{CHUNK_BYTES, PREVIEW_BYTES},
-    outcome::EndStatus,
+    outcome::{EndStatus, Engine},
+    policy::CallerLimits,
 };
 use deskhand_sqlite::{Database, Error, Sync};
 use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::store::{events, ledger, meta, output};
+use crate::{
+    approvals as answers,
+    mask::Mask,
+    store::{
+        approvals::{self, Asked, Taken},
+        audit, events, ledger, meta, output,
+    },
+};
 
 /// Commits that are under way. A task that runs has one at most.
 const PENDING_COMMITS: usize = 1_024;
@@ -57,6 +67,7 @@ pub(crate) struct Recorder {
     stored_through: Arc<AtomicU64>,
     last_seq: Arc<AtomicU64>,
     fault: Arc<watch::Sender<Option<String>>>,
+    mask: Arc<Mask>,
 }
 
 /// The events of one commit, in order; never empty.
@@ -66,7 +77,7 @@ type Commit = Pin<Box<dyn Future<Output = Vec<Published>> + Send>>;
 
 impl Recorder {
     /// Starts publishing. It ends when the last handle is dropped and everything is published.
-    pub(crate) async fn start(db: Database) -> Result<Self, Error> {
+    pub(crate) async fn start(db: Database, mask: Mask) -> Result<Self, Error> {
         let (stored_through, last_seq) = db
             .read(|conn| Ok((meta::stored_through(conn)?, events::last_seq(conn)?)))
             .await?;
@@ -82,6 +93,7 @@ impl Recorder {
             stored_through: Arc::new(AtomicU64::new(stored_through.0)),
             last_seq,
             fault: Arc::new(watch::Sender::new(None)),
+            mask: Arc::new(mask),
         })
     }
 
@@ -97,8 +109,9 @@ impl Recorder {
         let slot = self.commits.reserve().await.map_err(|_| Error::Closed)?;
         {
             let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-            let commit = self.db.write(sync, |conn| {
-                let mut draft = Draft::new(conn);
+            let mask = self.mask.clone();
+            let commit = self.db.write(sync, move |conn| {
+                let mut draft = Draft::new(conn, &mask);
                 let value = write(&mut draft)?;
                 Ok((value, draft.events))
             });
@@ -115,6 +128,11 @@ impl Recorder {
         let result = outcome.await.unwrap_or(Err(Error::Closed));
         self.note_fault(result.as_ref().err());
         result
+    }
+
+    /// Returns what keeps secrets out of what is kept.
+    pub(crate) fn mask(&self) -> &Mask {
+        &self.mask
     }
 
     /// Subscribes to what is published from now on.
@@ -189,14 +207,16 @@ async fn publish(
 /// so that the two cannot disagree.
 pub(crate) struct Draft<'a> {
     conn: &'a Connection,
+    mask: &'a Mask,
     at: Timestamp,
     events: Vec<Published>,
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(conn: &'a Connection) -> Self {
+    pub(crate) fn new(conn: &'a Connection, mask: &'a Mask) -> Self {
         Self {
             conn,
+            mask,
             at: Timestamp::now(),
             events: Vec::new(),
         }
@@ -208,8 +228,12 @@ impl<'a> Draft<'a> {
     }
 
     /// The task is in the ledger. Returns false, and says nothing, when it had been there before.
-    pub(crate) fn accepted(&mut self, task: &Task) -> rusqlite::Result<bool> {
-        if !ledger::insert(self.conn, task)? {
+    pub(crate) fn accepted(
+        &mut self,
+        task: &Task,
+        limits: &CallerLimits,
+    ) -> rusqlite::Result<bool> {
+        if !ledger::insert(self.conn, task, limits)? {
             return Ok(false);
         }
         let mut action = task.action.to_string();
@@ -223,6 +247,51 @@ impl<'a> Draft<'a> {
             },
         )?;
         Ok(true)
+    }
+
+    /// The owner is asked.
+    pub(crate) fn asked(&mut self, asked: &Asked) -> rusqlite::Result<()> {
+        let view = &asked.view;
+        approvals::ask(self.conn, asked, self.at)?;
+        ledger::set_asking(self.conn, view.task_id)?;
+        let short = |text: &str| text[..text.floor_char_boundary(ACTION_BYTES)].to_owned();
+        self.event(
+            view.task_id,
+            EventKind::ApprovalRequested {
+                digest: view.digest.clone(),
+                command: short(&view.command),
+                reason: short(&view.reason),
+                expires_at: view.expires_at,
+            },
+        )
+    }
+
+    /// Somebody answers. Says so only if they are the first.
+    pub(crate) fn answer(
+        &mut self,
+        task_id: TaskId,
+        digest: Option<&str>,
+        answer: Answer,
+        by: &Approver,
+        now: Timestamp,
+    ) -> rusqlite::Result<Taken> {
+        let taken = approvals::answer(self.conn, task_id, digest, answer, by, now)?;
+        if let Taken::First { digest, .. } = &taken {
+            self.audit(&answers::entry(task_id, digest, answer, by))?;
+            let (digest, by) = (digest.clone(), by.clone());
+            self.event(task_id, EventKind::ApprovalAnswered { digest, answer, by })?;
+        }
+        Ok(taken)
+    }
+
+    /// An answer is used, for what runs now.
+    pub(crate) fn approval_used(&mut self, task_id: TaskId, digest: &str) -> rusqlite::Result<()> {
+        approvals::used(self.conn, task_id, digest, self.at)
+    }
+
+    /// Something belongs into the audit trail.
+    pub(crate) fn audit(&mut self, entry: &AuditEntry) -> rusqlite::Result<()> {
+        audit::append(self.conn, self.at, entry)
     }
 
     /// An attempt began.
@@ -283,9 +352,16 @@ impl<'a> Draft<'a> {
         attempt: u32,
         result: &Arc<TaskResult>,
     ) -> rusqlite::Result<()> {
-        let Some(n_bytes) = ledger::set_finished(self.conn, task_id, result, self.at)? else {
+        let finished = ledger::set_finished(self.conn, task_id, result, self.at)?;
+        let Some((n_bytes, kind)) = finished else {
             return Ok(());
         };
+        // An echo touches nothing, and is asked by the thousand.
+        if kind != "echo" {
+            approvals::close(self.conn, task_id, self.at)?;
+            let entry = self.ended(task_id, result);
+            self.audit(&entry)?;
+        }
         // The report is in the result; the event stays small.
         let outcome = Outcome {
             data: None,
@@ -305,6 +381,26 @@ impl<'a> Draft<'a> {
             attempt,
         });
         Ok(())
+    }
+
+    fn ended(&self, task_id: TaskId, result: &TaskResult) -> AuditEntry {
+        let TaskResult { outcome, output } = result;
+        let ran_on = match (outcome.engine, &outcome.sandbox_tier) {
+            (Some(Engine::Native), _) => "native",
+            (_, Some(tier)) => tier,
+            (_, None) => "nothing",
+        };
+        AuditEntry::Ended {
+            task_id: task_id.to_string(),
+            status: deskhand_protocol::TaskStatus::from(outcome.status).to_string(),
+            returncode: outcome.returncode,
+            code: outcome.code.map(|code| code.to_string()),
+            ran_on: ran_on.to_owned(),
+            layers: outcome.sandbox_layers.clone(),
+            duration_ms: outcome.duration_ms,
+            stdout: self.mask.beginning(&output.stdout, PREVIEW_BYTES),
+            stderr: self.mask.beginning(&output.stderr, PREVIEW_BYTES),
+        }
     }
 
     fn event(&mut self, task_id: TaskId, kind: EventKind) -> rusqlite::Result<()> {

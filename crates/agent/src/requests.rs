@@ -5,28 +5,29 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use deskhand_policy::workspace;
 use deskhand_protocol::{
-    ErrorCode, Problem, Seq, Source, TaskId, TaskRequest, Timestamp,
+    Action, Command, ErrorCode, Problem, Seq, Source, TaskId, TaskRequest, Timestamp,
     device_request::{DeviceRequest, DeviceResponse, DeviceStatus, OutputRange, TaskFilter},
     event::Stream,
     history::TaskHit,
     limits::{ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES, MAX_RANGE_BYTES, MAX_TEXT_BYTES},
-    outcome::Excerpt,
-    task::TaskView,
+    outcome::{Engine, Excerpt},
+    policy::{CallerLimits, Explanation, Level, TestedCommand},
+    task::{GitAction, ShellAction, TaskView},
 };
 use deskhand_sqlite::Sync;
 use rusqlite::Connection;
 
 use crate::{
-    born,
+    approvals, born,
     device::Device,
     dispatcher::Dispatcher,
     excerpt::{self, Ends},
-    health, schedules,
+    health, judge, schedules,
     store::{
-        events,
+        audit, events,
         history::{self, Listed},
         ledger::{self, Entry},
         output::{self, Read},
@@ -46,6 +47,9 @@ pub enum Door {
 
 /// The longest a cancelled task may take to end gently.
 const LONGEST_GRACE: Duration = Duration::from_secs(60);
+
+/// Most rows of the audit trail in one answer.
+const AUDIT_ROWS: u32 = 1_000;
 
 /// Most events in one answer.
 const EVENTS: u32 = 1_000;
@@ -68,7 +72,7 @@ pub(crate) async fn answer(
             ErrorCode::LocalOnly,
             "only this computer's window and command line may do this",
         )),
-        false => try_answer(device, dispatcher, request).await,
+        false => try_answer(device, dispatcher, request, door).await,
     };
     answered.unwrap_or_else(|problem| DeviceResponse::Problem { problem })
 }
@@ -77,6 +81,7 @@ async fn try_answer(
     device: &Arc<Device>,
     dispatcher: &Dispatcher,
     request: DeviceRequest,
+    door: Door,
 ) -> Result<DeviceResponse, Problem> {
     match request {
         DeviceRequest::Status => Ok(DeviceResponse::Status(status(device, dispatcher).await)),
@@ -135,29 +140,70 @@ async fn try_answer(
             Ok(DeviceResponse::Cleared { n_tasks })
         }
         DeviceRequest::ListWorkspaces => Ok(open_workspaces(device)),
-        DeviceRequest::AddWorkspace { path, name, .. } => add_workspace(device, path, name).await,
-        DeviceRequest::ListApprovals
-        | DeviceRequest::Attend { .. }
-        | DeviceRequest::AnswerApproval { .. }
-        | DeviceRequest::ListRules
-        | DeviceRequest::AddRule { .. }
-        | DeviceRequest::RemoveRule { .. }
-        | DeviceRequest::TestRules(_)
-        | DeviceRequest::VerifyAudit
-        | DeviceRequest::ListAudit { .. } => Err(Problem::new(
-            ErrorCode::UnsupportedAction,
-            "this version cannot do this yet",
-        )),
+        DeviceRequest::AddWorkspace { path, name, level } => {
+            add_workspace(device, path, name, level).await
+        }
         DeviceRequest::RemoveWorkspace { workspace } => {
+            let how = format!("closed `{workspace}`");
             let removed =
                 change_workspaces(device, move |conn| workspaces::remove(conn, &workspace));
             match removed.await? {
-                true => Ok(open_workspaces(device)),
+                true => {
+                    device.note_change("workspaces", how);
+                    Ok(open_workspaces(device))
+                }
                 false => Err(Problem::new(
                     ErrorCode::NotFound,
                     "there is no such workspace",
                 )),
             }
+        }
+        DeviceRequest::ListApprovals => Ok(DeviceResponse::Approvals {
+            questions: approvals::list(device, door).await?,
+        }),
+        DeviceRequest::Attend { seconds } => {
+            let by = Duration::from_secs(seconds.into());
+            device.attendance.extend(by);
+            Ok(DeviceResponse::Attending {
+                n_approvers: device.attendance.n_approvers(),
+            })
+        }
+        DeviceRequest::AnswerApproval {
+            task_id,
+            digest,
+            answer,
+            by,
+        } => approvals::answer(device, dispatcher, door, task_id, digest, answer, by).await,
+        DeviceRequest::ListRules => listed_rules(device).await,
+        DeviceRequest::AddRule { rule } => {
+            device.add_rules(vec![rule]).await?;
+            listed_rules(device).await
+        }
+        DeviceRequest::RemoveRule { id } => {
+            blocking(device, move |device| {
+                let workspaces = device.workspaces.borrow().clone();
+                device.rules.remove(&id, &workspaces)?;
+                device.note_change("rules", format!("removed {id}"));
+                Ok(())
+            })
+            .await?;
+            listed_rules(device).await
+        }
+        DeviceRequest::TestRules(tested) => Ok(DeviceResponse::Explanation(
+            explained(device, tested).await?,
+        )),
+        DeviceRequest::VerifyAudit => {
+            let (n_rows, fault) = read(device, audit::verify).await?;
+            Ok(DeviceResponse::AuditVerified { n_rows, fault })
+        }
+        DeviceRequest::ListAudit { after, limit } => {
+            let limit = match limit {
+                0 => AUDIT_ROWS,
+                limit => limit.min(AUDIT_ROWS),
+            };
+            let (rows, has_more) =
+                read(device, move |conn| audit::after(conn, after, limit)).await?;
+            Ok(DeviceResponse::Audit { rows, has_more })
         }
         DeviceRequest::Pause => pause(device, true).await,
         DeviceRequest::Resume => pause(device, false).await,
@@ -222,6 +268,66 @@ pub(crate) async fn opened(device: &Device, task_id: TaskId) -> Result<DeviceRes
     Ok(DeviceResponse::TaskOpened { task })
 }
 
+async fn listed_rules(device: &Arc<Device>) -> Result<DeviceResponse, Problem> {
+    blocking(device, |device| {
+        let standing = device.rules();
+        Ok(DeviceResponse::Rules {
+            rules: standing.rules.views(),
+            path: device.rules.path().display().to_string(),
+            problem: standing.problem,
+        })
+    })
+    .await
+}
+
+/// Explains what would be decided about a command: words that begin with `git` are a git action, and
+/// everything else a shell action, as `run` sends them.
+async fn explained(device: &Arc<Device>, tested: TestedCommand) -> Result<Explanation, Problem> {
+    let TestedCommand {
+        command,
+        working_dir,
+    } = tested;
+    let is_git =
+        matches!(&command, Command::Argv(words) if words.first().is_some_and(|w| w == "git"));
+    let action = match is_git {
+        true => Action::Git(GitAction {
+            command,
+            working_dir,
+            timeout: Default::default(),
+        }),
+        false => Action::Shell(ShellAction {
+            command,
+            working_dir,
+            timeout: Default::default(),
+            stdin: None,
+            network: Vec::new(),
+            git_writes: false,
+            read_only: false,
+        }),
+    };
+    if !matches!(&action, Action::Shell(_)) {
+        action.check()?;
+    }
+    let limits = CallerLimits::default();
+    Ok(judge::judge(device, action, Engine::Native, limits)
+        .await
+        .explanation)
+}
+
+async fn blocking<T: Send + 'static>(
+    device: &Arc<Device>,
+    f: impl FnOnce(&Device) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let device = device.clone();
+    let done = tokio::task::spawn_blocking(move || f(&device));
+    done.await.unwrap_or_else(|_| {
+        Err(Problem::new(
+            ErrorCode::Internal,
+            "a part of the agent broke",
+        ))
+    })
+}
+
 async fn read<T: Send + 'static>(
     device: &Device,
     f: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -256,7 +362,7 @@ async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
         paused: health.paused,
         n_running: counts.n_running,
         n_waiting: counts.n_waiting,
-        n_asking: 0,
+        n_asking: counts.n_asking,
         n_unsent_events: last.0.saturating_sub(stored.0),
         started_at: device.started_at,
         sandbox_tier: sandbox.tier.to_string(),
@@ -269,6 +375,7 @@ async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
 pub(crate) fn view(entry: Entry, device: &Device) -> TaskView {
     let Entry {
         task,
+        limits: _,
         status,
         attempt: _,
         started_at,
@@ -488,13 +595,16 @@ pub(crate) async fn open_workspace(device: &Device, path: &Path) -> Result<(), P
         let error = "the path is not UTF-8";
         return Err(Problem::new(ErrorCode::InvalidRequest, error));
     };
-    add_workspace(device, path.to_owned(), None).await.map(drop)
+    add_workspace(device, path.to_owned(), None, None)
+        .await
+        .map(drop)
 }
 
 async fn add_workspace(
     device: &Device,
     path: String,
     name: Option<String>,
+    level: Option<Level>,
 ) -> Result<DeviceResponse, Problem> {
     let wrong = |text: &str| Problem::new(ErrorCode::InvalidRequest, text.to_owned());
     if path.len() > MAX_TEXT_BYTES || !Path::new(&path).is_absolute() {
@@ -528,12 +638,19 @@ async fn add_workspace(
     if !is_dir {
         return Err(wrong("a workspace is a directory, and this is none"));
     }
-    workspace::may_be_opened(
-        &dir,
-        &device.config.task_environment.home,
-        &device.config.hidden,
-    )
-    .map_err(|error| wrong(&error.to_string()))?;
+    // The helper confines tasks: none may write where it lies.
+    let mut private = device.config.hidden.clone();
+    private.push(device.config.sandbox_path.clone());
+    workspace::may_be_opened(&dir, &device.config.task_environment.home, &private)
+        .map_err(|error| wrong(&error.to_string()))?;
+    let open = device.workspaces.borrow().clone();
+    if let Some(other) = workspace::at_odds(&open, &dir, level) {
+        let error = format!(
+            "it and workspace `{}` lie in one another, and their levels differ",
+            other.name
+        );
+        return Err(wrong(&error));
+    }
     let Some(path) = dir.to_str().map(str::to_owned) else {
         return Err(wrong("the directory's path is not UTF-8"));
     };
@@ -544,10 +661,15 @@ async fn add_workspace(
         own.filter(|own| is_name(own))
             .unwrap_or_else(|| "workspace".to_owned())
     });
+    let how = match level {
+        Some(level) => format!("opened `{path}` at level {}", level.as_str()),
+        None => format!("opened `{path}`"),
+    };
     change_workspaces(device, move |conn| {
-        workspaces::add(conn, &name, &path, Timestamp::now())
+        workspaces::add(conn, &name, &path, level, Timestamp::now())
     })
     .await?;
+    device.note_change("workspaces", how);
     Ok(open_workspaces(device))
 }
 

@@ -270,7 +270,7 @@ fn start(
     if !schedules::enter(draft.conn(), &schedule.name, planned_at, Ok(task.task_id))? {
         return Ok(None);
     }
-    let entered = draft.accepted(&task)?;
+    let entered = draft.accepted(&task, &Default::default())?;
     Ok(entered.then(|| Ticket::from(&task)))
 }
 

@@ -1,9 +1,12 @@
 //! The device's SQLite database: which tasks it ever accepted, what happened, what they printed, which
-//! directories are open to them, and what the device does by itself.
+//! directories are open to them, what the device does by itself, what was asked and answered, and the
+//! audit trail.
 //!
 //! One file per table: migration, rows and queries together. Everything here runs on a connection
 //! the database hands out and blocks its thread; nothing here decides anything.
 
+pub(crate) mod approvals;
+pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod inbox;
@@ -27,6 +30,10 @@ const MIGRATIONS: &[Migration] = &[
     events::MIGRATION,
     output::MIGRATION,
     workspaces::MIGRATION,
+    workspaces::LEVELS_MIGRATION,
+    ledger::LIMITS_MIGRATION,
+    approvals::MIGRATION,
+    audit::MIGRATION,
     ledger::LISTING,
     search::MIGRATION,
     schedules::MIGRATION,

@@ -50,6 +50,15 @@ impl Context {
         Control::new(&self.dirs)
     }
 
+    /// Returns the name of whoever types.
+    pub(crate) fn login(&self) -> String {
+        ["USER", "LOGNAME", "USERNAME"]
+            .into_iter()
+            .find_map(|name| self.environment.text(name))
+            .unwrap_or("owner")
+            .to_owned()
+    }
+
     /// Finds the relay to talk to and the key for it: the one that is named, else the one that runs
     /// in this home, else the one this computer was enrolled with last.
     ///

@@ -112,6 +112,11 @@ impl Dirs {
         self.config.join("config.toml")
     }
 
+    /// Returns the owner's rules, which need not exist.
+    pub fn rules_file(&self) -> PathBuf {
+        self.config.join("rules.toml")
+    }
+
     /// Returns the device's store.
     pub fn agent_store(&self) -> PathBuf {
         self.data.join("agent.db")

@@ -6,6 +6,8 @@ use std::{
     path::PathBuf,
 };
 
+use deskhand_protocol::Secret;
+
 /// The variables this process was started with. Everything below takes them from here, so that a
 /// test can say what they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +44,20 @@ impl Environment {
     /// Returns the owner's home directory.
     pub fn home(&self) -> Option<PathBuf> {
         self.path(if cfg!(windows) { "USERPROFILE" } else { "HOME" })
+    }
+
+    /// Returns the values of variables whose names say that they are secrets: they are known here, and
+    /// must not be kept.
+    pub fn secrets(&self) -> impl Iterator<Item = Secret> {
+        const PARTS: [&str; 5] = ["KEY", "TOKEN", "SECRET", "PASSW", "CREDENTIAL"];
+        self.iter()
+            .filter(|(name, _)| {
+                let name = name.to_string_lossy().to_ascii_uppercase();
+                PARTS.iter().any(|part| name.contains(part))
+            })
+            .filter_map(|(_, value)| value.to_str().map(Secret::new))
+            // A path to a secret is none.
+            .filter(|value| !value.expose().starts_with('/'))
     }
 
     /// Returns all variables, in order of their names.

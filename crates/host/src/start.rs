@@ -192,7 +192,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         here.device_id = Some(credentials.device_id.clone());
         here.device_name = Some(device_name(&options.config));
         here.relay_url = Some(url.clone());
-        agent = Some(start_agent(&options, url, credentials).await?);
+        let secrets = known_secrets(&options, enrolment.owner_key());
+        agent = Some(start_agent(&options, url, credentials, secrets).await?);
     }
     let relay = relay.map(|(relay, _)| relay);
     let control = open_control(&options.dirs, &here, relay.as_ref(), agent.as_ref())?;
@@ -244,10 +245,20 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// Returns what must never be kept: the owner's key, the secret of the forge, and whatever our own
+/// environment calls a secret.
+fn known_secrets(options: &Options, owner_key: Option<&Secret>) -> Vec<Secret> {
+    let mut secrets: Vec<Secret> = owner_key.cloned().into_iter().collect();
+    secrets.push(Secret::new(options.config.github_secret.value.clone()));
+    secrets.extend(options.environment.secrets());
+    secrets
+}
+
 async fn start_agent(
     options: &Options,
     relay_url: String,
     credentials: Credentials,
+    secrets: Vec<Secret>,
 ) -> Result<AgentHandle, StartError> {
     let (config, environment, dirs) = (&options.config, &options.environment, &options.dirs);
     let sandbox_path = machine::sandbox_helper(config).map_err(StartError::Helper)?;
@@ -284,6 +295,8 @@ async fn start_agent(
         inbox: dirs.inbox(),
         max_tasks: config.agent_max_tasks.value.get(),
         workspaces: absolute(&options.workspaces),
+        rules: dirs.rules_file(),
+        secrets,
         hidden: dirs.all().map(PathBuf::from).to_vec(),
     })
     .await

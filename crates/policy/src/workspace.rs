@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use deskhand_protocol::workspace::Workspace;
+use deskhand_protocol::{policy::Level, workspace::Workspace};
 
 /// Returns the workspace a canonical directory lies beneath, the innermost when they are nested.
 pub fn containing<'a>(workspaces: &'a [Workspace], dir: &Path) -> Option<&'a Workspace> {
@@ -12,6 +12,20 @@ pub fn containing<'a>(workspaces: &'a [Workspace], dir: &Path) -> Option<&'a Wor
         .iter()
         .filter(|workspace| dir.starts_with(&workspace.path))
         .max_by_key(|workspace| workspace.path.len())
+}
+
+/// Returns an open workspace that lies in a directory, or in which the directory lies, at another level:
+/// a task in the outer one would do in the inner one what is not to be done there.
+pub fn at_odds<'a>(
+    workspaces: &'a [Workspace],
+    dir: &Path,
+    level: Option<Level>,
+) -> Option<&'a Workspace> {
+    workspaces.iter().find(|other| {
+        let path = Path::new(&other.path);
+        let nested = path != dir && (path.starts_with(dir) || dir.starts_with(path));
+        nested && other.level != level.unwrap_or_default()
+    })
 }
 
 /// Why a directory cannot be a workspace.
@@ -80,6 +94,18 @@ mod tests {
         assert_eq!(found("/w/ab"), None);
         assert_eq!(found("/w"), None);
         assert_eq!(found("/"), None);
+    }
+
+    #[test]
+    fn workspaces_within_one_another_have_one_level() {
+        let open = [workspace("/w/a"), workspace("/x/y/z")];
+        let odd = |dir: &str, level| at_odds(&open, Path::new(dir), level).is_some();
+        assert!(odd("/w/a/b", Some(Level::Ask)) && odd("/x", Some(Level::Observe)));
+        assert!(
+            !odd("/w/a/b", None)
+                && !odd("/w/a", Some(Level::Ask))
+                && !odd("/w/ab", Some(Level::Ask))
+        );
     }
 
     #[test]

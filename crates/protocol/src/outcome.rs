@@ -83,6 +83,10 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub data: Option<GitReport>,
+    /// The sandbox tier that confined a shell action: `full`, `reduced` or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub sandbox_tier: Option<String>,
     /// The layers that confined a shell action.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "ts", ts(optional, as = "Option<Vec<String>>"))]
@@ -128,6 +132,7 @@ impl Outcome {
             engine: None,
             engine_reason: None,
             data: None,
+            sandbox_tier: None,
             sandbox_layers: Vec::new(),
             limits_hit: Vec::new(),
             created_executable_config: Vec::new(),

@@ -200,6 +200,8 @@ pub struct Facts {
     pub limits: CallerLimits,
     /// Why this computer cannot confine a program as required; none when it can.
     pub unconfinable: Option<String>,
+    /// Why the owner's rules could never be read since the start; none when they could.
+    pub blind: Option<String>,
 }
 
 impl Facts {
@@ -212,6 +214,7 @@ impl Facts {
             programs: HashMap::new(),
             limits: CallerLimits::default(),
             unconfinable: None,
+            blind: None,
         }
     }
 }

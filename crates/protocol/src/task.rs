@@ -477,7 +477,12 @@ impl TaskStatus {
                 )
             }
             AwaitingApproval => matches!(next, InProgress | Failed | Cancelled | Expired),
-            InProgress => matches!(next, Completed | Failed | Cancelled | Pending),
+            // Back to the owner when a git command turns out not to be native before it changed
+            // anything, and needs more than it was granted.
+            InProgress => matches!(
+                next,
+                Completed | Failed | Cancelled | Pending | AwaitingApproval
+            ),
             Completed | Failed | Cancelled | Expired => false,
         }
     }

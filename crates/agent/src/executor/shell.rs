@@ -43,6 +43,23 @@ const TRY_OUT_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) workspace: PathBuf,
+    pub(crate) writable: bool,
+    pub(crate) git_writes: bool,
+    /// Hosts that may be reached; `*` is any.
+    pub(crate) network: Vec<String>,
+}
+
+impl Place {
+    /// A directory of ours, to try things out in.
+    pub(crate) fn of_our_own(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            workspace: dir.to_owned(),
+            writable: true,
+            git_writes: false,
+            network: Vec::new(),
+        }
+    }
 }
 
 /// What runs there.
@@ -108,10 +125,7 @@ pub(crate) async fn try_out(config: &Config, dir: &Path) -> Result<(), String> {
         stdin: Vec::new(),
         timeout: TRY_OUT_WITHIN,
     };
-    let place = Place {
-        dir: dir.to_owned(),
-        workspace: dir.to_owned(),
-    };
+    let place = Place::of_our_own(dir);
     let (profile, command) = prepare(program, place, config, dir);
     let tried = async {
         let mut child = deskhand_sandbox::spawn(&config.sandbox_path, &profile, command)
@@ -137,12 +151,16 @@ fn prepare(
     config: &Config,
     private_tmp: &Path,
 ) -> (Profile, deskhand_sandbox::Command) {
+    let network = match &*place.network {
+        [] => Network::Off,
+        hosts if hosts.iter().any(|host| host == "*") => Network::On,
+        hosts => Network::Allow(hosts.to_vec()),
+    };
     let profile = Profile {
         workspace: place.workspace,
-        writable: true,
-        // Both are granted by rules and questions only, which come later.
-        git_writes: false,
-        network: Network::Off,
+        writable: place.writable,
+        git_writes: place.git_writes,
+        network,
         require: config.sandbox_require,
         limits: Limits::default(),
         hidden: config.hidden.clone(),
@@ -354,6 +372,7 @@ impl<'a> Run<'a> {
         outcome.duration_ms = duration.as_millis() as u64;
         outcome.n_stdout_bytes = self.stdout.ends.n_bytes();
         outcome.n_stderr_bytes = self.stderr.ends.n_bytes();
+        outcome.sandbox_tier = Some(self.child.tier().to_string());
         outcome.sandbox_layers = self.child.applied().to_vec();
         outcome.limits_hit = exit.limits_hit.iter().map(ToString::to_string).collect();
         outcome.created_executable_config = exit

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     device::Device,
-    dispatcher::Dispatcher,
+    dispatcher::{Delivery, Dispatcher},
     health::Health,
     recorder::{Batch, Published},
     requests::{self, Door},
@@ -93,6 +93,7 @@ pub(super) async fn run(
     let stored = welcome.stored_through.min(device.recorder.last_seq());
     device.recorder.note_stored(stored);
     device.device_id.send_replace(Some(welcome.device_id));
+    device.attendance.set_approvers(welcome.n_approvers);
     device.link.send_replace(LinkStatus::Connected {
         since: Timestamp::now(),
         latency_ms: None,
@@ -130,6 +131,8 @@ pub(super) async fn run(
         end = listener.listen() => end,
         end = speaker.speak() => end,
     };
+    // Nobody answers over a link that is down.
+    device.attendance.set_approvers(0);
     if let Err(error) = device.recorder.keep_stored().await {
         tracing::warn!(%error, "cannot note what the relay has");
     }
@@ -178,10 +181,13 @@ impl Listener<'_> {
 
     async fn take(&mut self, frame: RelayToDevice) {
         match frame {
-            RelayToDevice::Attendance { .. } => {}
-            RelayToDevice::Task { task, .. } => {
+            RelayToDevice::Attendance { n_approvers } => {
+                self.device.attendance.set_approvers(n_approvers);
+            }
+            RelayToDevice::Task { task, limits } => {
                 let session = self.answers.clone();
-                self.dispatcher.deliver(Box::new(task), session).await;
+                let delivery = Delivery { task, limits };
+                self.dispatcher.deliver(Box::new(delivery), session).await;
             }
             RelayToDevice::Cancel {
                 task_id,

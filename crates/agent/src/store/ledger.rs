@@ -3,7 +3,9 @@
 //! A row is made once and never deleted. What a person may want forgotten (`task`, `result`) can be
 //! cleared; the id stays.
 
-use deskhand_protocol::{Seq, Task, TaskId, TaskResult, TaskStatus, Timestamp};
+use deskhand_protocol::{
+    Seq, Task, TaskId, TaskResult, TaskStatus, Timestamp, policy::CallerLimits,
+};
 use deskhand_sqlite::Migration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -29,6 +31,12 @@ CREATE INDEX tasks_unfinished ON tasks (task_id)
 ",
 };
 
+/// Added once callers could be held to less than their devices.
+pub(super) const LIMITS_MIGRATION: Migration = Migration {
+    name: "task limits",
+    sql: "ALTER TABLE tasks ADD COLUMN limits TEXT;  -- JSON; null where there are none",
+};
+
 /// What lists and statistics filter by, in an index that holds all of it: they never read the rows of
 /// tasks they do not show.
 pub(super) const LISTING: Migration = Migration {
@@ -47,6 +55,8 @@ CREATE INDEX tasks_listed ON tasks (
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) task: Task,
+    /// What its caller's key was held to when it came.
+    pub(crate) limits: CallerLimits,
     pub(crate) status: TaskStatus,
     pub(crate) attempt: u32,
     pub(crate) started_at: Option<Timestamp>,
@@ -55,11 +65,18 @@ pub(crate) struct Entry {
 }
 
 /// Enters a task as pending. Returns whether it is new: a known id changes nothing.
-pub(crate) fn insert(conn: &Connection, task: &Task) -> rusqlite::Result<bool> {
+pub(crate) fn insert(
+    conn: &Connection,
+    task: &Task,
+    limits: &CallerLimits,
+) -> rusqlite::Result<bool> {
+    let is_held = *limits != CallerLimits::default();
+    let limits = is_held.then(|| to_json(limits)).transpose()?;
     let n = conn
         .prepare_cached(
-            "INSERT INTO tasks (task_id, task, status, source, action, created_at, caller, attempt)
-             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO tasks (task_id, task, status, source, action, created_at, caller, attempt,
+                                limits)
+             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, 0, ?7) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             id_bytes(task.task_id),
@@ -68,6 +85,7 @@ pub(crate) fn insert(conn: &Connection, task: &Task) -> rusqlite::Result<bool> {
             task.action.kind(),
             task.created_at.as_microsecond(),
             task.caller.name,
+            limits,
         ])?;
     Ok(n == 1)
 }
@@ -86,6 +104,15 @@ pub(crate) fn set_started(
     Ok(())
 }
 
+/// Notes that the task waits for the owner's answer.
+pub(crate) fn set_asking(conn: &Connection, task_id: TaskId) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE tasks SET status = 'awaiting_approval' WHERE task_id = ?1",
+        [id_bytes(task_id)],
+    )?;
+    Ok(())
+}
+
 /// Notes that the task waits again, because its attempt was lost.
 pub(crate) fn set_pending(conn: &Connection, task_id: TaskId) -> rusqlite::Result<()> {
     conn.execute(
@@ -95,38 +122,44 @@ pub(crate) fn set_pending(conn: &Connection, task_id: TaskId) -> rusqlite::Resul
     Ok(())
 }
 
-/// Notes how the task ended and returns how long the result is as JSON. Returns nothing, and changes
-/// nothing, when it had ended before.
+/// Notes how the task ended and returns how long the result is as JSON, and the kind of its action.
+/// Returns nothing, and changes nothing, when it had ended before.
 pub(crate) fn set_finished(
     conn: &Connection,
     task_id: TaskId,
     result: &TaskResult,
     at: Timestamp,
-) -> rusqlite::Result<Option<usize>> {
+) -> rusqlite::Result<Option<(usize, String)>> {
     let json = to_json(result)?;
-    let n = conn
+    let kind = conn
         .prepare_cached(
             "UPDATE tasks SET status = ?2, result = ?3, finished_at = ?4, returncode = ?5
-             WHERE task_id = ?1 AND finished_at IS NULL",
+             WHERE task_id = ?1 AND finished_at IS NULL RETURNING action",
         )?
-        .execute(params![
-            id_bytes(task_id),
-            TaskStatus::from(result.outcome.status).as_str(),
-            json,
-            at.as_microsecond(),
-            result.outcome.returncode,
-        ])?;
-    Ok((n == 1).then_some(json.len()))
+        .query_row(
+            params![
+                id_bytes(task_id),
+                TaskStatus::from(result.outcome.status).as_str(),
+                json,
+                at.as_microsecond(),
+                result.outcome.returncode,
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(kind.map(|kind| (json.len(), kind)))
 }
 
-const COLUMNS: &str = "task, status, attempt, started_at, finished_at, result";
+const COLUMNS: &str = "task, status, attempt, started_at, finished_at, result, limits";
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let status: String = row.get(1)?;
     let started_at: Option<i64> = row.get(3)?;
     let finished_at: Option<i64> = row.get(4)?;
     let result: Option<String> = row.get(5)?;
+    let limits: Option<String> = row.get(6)?;
     Ok(Entry {
+        limits: limits.map_or(Ok(CallerLimits::default()), |json| from_json(&json))?,
         task: from_json(row.get_ref(0)?.as_str()?)?,
         status: TaskStatus::parse(&status).ok_or(rusqlite::Error::InvalidQuery)?,
         attempt: row.get(2)?,
@@ -195,6 +228,7 @@ pub(crate) fn clear(conn: &Connection, stored_through: Seq) -> rusqlite::Result<
         super::events::delete(conn, id_from(*task_id))?;
         super::output::delete(conn, id_from(*task_id))?;
         super::search::delete(conn, id_from(*task_id))?;
+        super::approvals::delete(conn, id_from(*task_id))?;
     }
     Ok(finished.len() as u64)
 }

@@ -1,6 +1,6 @@
 //! The directories the owner opened to tasks, in the order they were added; the first is the default.
 
-use deskhand_protocol::{Timestamp, workspace::Workspace};
+use deskhand_protocol::{Timestamp, policy::Level, workspace::Workspace};
 use deskhand_sqlite::Migration;
 use rusqlite::{Connection, params};
 
@@ -18,14 +18,20 @@ CREATE TABLE workspaces (
 ",
 };
 
+/// Added once workspaces could differ in how much happens there.
+pub(super) const LEVELS_MIGRATION: Migration = Migration {
+    name: "workspace levels",
+    sql: "ALTER TABLE workspaces ADD COLUMN level TEXT NOT NULL DEFAULT 'work';",
+};
+
 /// Returns all of them.
 pub(crate) fn all(conn: &Connection) -> rusqlite::Result<Vec<Workspace>> {
-    conn.prepare("SELECT name, path, added_at FROM workspaces ORDER BY id")?
+    conn.prepare("SELECT name, path, added_at, level FROM workspaces ORDER BY id")?
         .query_map([], |row| {
             Ok(Workspace {
                 name: row.get(0)?,
                 path: row.get(1)?,
-                level: Default::default(),
+                level: level_of(&row.get::<_, String>(3)?),
                 added_at: time(row.get(2)?),
             })
         })?
@@ -33,15 +39,22 @@ pub(crate) fn all(conn: &Connection) -> rusqlite::Result<Vec<Workspace>> {
 }
 
 /// Adds one under a name that is free: the wanted one, or it with a number behind it. A path that is
-/// there already stays as it is.
+/// there already keeps its name, and gets the level if one is named.
 pub(crate) fn add(
     conn: &Connection,
     name: &str,
     path: &str,
+    level: Option<Level>,
     at: Timestamp,
 ) -> rusqlite::Result<()> {
     let existing = all(conn)?;
     if existing.iter().any(|workspace| workspace.path == path) {
+        if let Some(level) = level {
+            conn.execute(
+                "UPDATE workspaces SET level = ?2 WHERE path = ?1",
+                [path, level.as_str()],
+            )?;
+        }
         return Ok(());
     }
     let taken = |name: &str| existing.iter().any(|workspace| workspace.name == name);
@@ -53,8 +66,13 @@ pub(crate) fn add(
         .find(|name| !taken(name))
         .unwrap_or_else(|| path.to_owned());
     conn.execute(
-        "INSERT INTO workspaces (name, path, added_at) VALUES (?1, ?2, ?3)",
-        params![name, path, at.as_microsecond()],
+        "INSERT INTO workspaces (name, path, added_at, level) VALUES (?1, ?2, ?3, ?4)",
+        params![
+            name,
+            path,
+            at.as_microsecond(),
+            level.unwrap_or_default().as_str()
+        ],
     )?;
     Ok(())
 }
@@ -66,4 +84,9 @@ pub(crate) fn remove(conn: &Connection, name_or_path: &str) -> rusqlite::Result<
         [name_or_path],
     )?;
     Ok(n > 0)
+}
+
+/// A word that is none of ours, by whatever hand, is the strictest.
+fn level_of(word: &str) -> Level {
+    Level::parse(word).unwrap_or(Level::Observe)
 }

@@ -83,6 +83,8 @@ impl TestDevice {
             inbox: self.path("own").join("inbox"),
             max_tasks: self.max_tasks,
             workspaces: Vec::new(),
+            rules: self.path("own").join("rules.toml"),
+            secrets: vec![Secret::new("known-secret-value")],
             hidden: vec![self.path("own")],
         }
     }
@@ -425,6 +427,21 @@ pub(crate) async fn skip(time: Duration) {
 pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
     while !holds() {
+        assert!(begun.elapsed() < DEADLINE, "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Polls until there is something.
+pub(crate) async fn eventually_some<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    look: impl Fn() -> F,
+) -> T {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
         assert!(begun.elapsed() < DEADLINE, "{what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -193,7 +193,7 @@ async fn a_task_that_cannot_run_says_why() {
         ),
         (
             r#"{"type":"git","command":["git","bisect","start"]}"#,
-            ErrorCode::NotNative,
+            ErrorCode::Denied,
         ),
     ] {
         let result = session.run(&task(action)).await;

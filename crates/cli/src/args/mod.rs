@@ -1,5 +1,7 @@
 //! The command line as types. Their doc comments are the help; `commands/` does what they say.
 
+mod approvals;
+mod audit;
 mod config;
 mod devices;
 mod git_exec;
@@ -7,6 +9,7 @@ mod keys;
 mod parts;
 #[cfg(test)]
 mod reference;
+mod rules;
 mod run;
 mod schedules;
 mod tasks;
@@ -18,11 +21,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use approvals::ApprovalsCommand;
+pub(crate) use audit::{AuditCommand, Format};
 pub(crate) use config::{CompletionsArgs, ConfigCommand};
 pub(crate) use devices::{DevicesArgs, DevicesCommand, EnrolArgs};
 pub(crate) use git_exec::GitExecArgs;
 pub(crate) use keys::{KeysCommand, KeysCreateArgs};
 pub(crate) use parts::{AgentCommand, AgentRunArgs, RelayCommand, RelayServeArgs};
+pub(crate) use rules::{RulesAddArgs, RulesCommand, RulesTestArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use schedules::{SchedulesAddArgs, SchedulesCommand};
 pub(crate) use tasks::{TasksArgs, TasksCommand, TasksListArgs, TasksOutputArgs};
@@ -90,6 +96,12 @@ pub(crate) enum Command {
     Enrol(EnrolArgs),
     #[command(subcommand)]
     Workspaces(WorkspacesCommand),
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
+    #[command(subcommand)]
+    Audit(AuditCommand),
     #[command(subcommand)]
     Schedules(SchedulesCommand),
     #[command(subcommand)]

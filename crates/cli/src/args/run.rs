@@ -32,6 +32,15 @@ pub(crate) struct RunArgs {
     /// Your own name for the task; the same name with the same command is not run twice
     #[arg(long, value_name = "NAME")]
     pub(crate) task_id: Option<TaskName>,
+    /// Host it wants to reach; may be given more than once. The owner's rules decide, or the owner
+    #[arg(long, value_name = "HOST")]
+    pub(crate) network: Vec<String>,
+    /// Say that it wants to write `.git`
+    #[arg(long)]
+    pub(crate) git_writes: bool,
+    /// Hold it to reading
+    #[arg(long)]
+    pub(crate) read_only: bool,
     /// A title for lists
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,

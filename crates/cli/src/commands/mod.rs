@@ -1,6 +1,8 @@
 //! What each command does, one file each.
 
 mod announce;
+mod approvals;
+mod audit;
 mod completions;
 mod config;
 mod devices;
@@ -12,6 +14,7 @@ mod git_exec;
 mod keys;
 mod output;
 mod parts;
+mod rules;
 mod run;
 mod schedules;
 mod status;
@@ -45,6 +48,9 @@ pub(crate) async fn run(context: Context, command: Command) -> anyhow::Result<u8
         Command::Devices(args) => devices::run(&context, args).await,
         Command::Enrol(args) => enrol::run(&context, args).await,
         Command::Workspaces(command) => workspaces::run(&context, command).await,
+        Command::Rules(command) => rules::run(&context, command).await,
+        Command::Approvals(command) => approvals::run(&context, command).await,
+        Command::Audit(command) => audit::run(&context, command).await,
         Command::Schedules(command) => schedules::run(&context, command).await,
         Command::Keys(command) => keys::run(&context, command).await,
         Command::Relay(command) => parts::relay(&context, command).await,

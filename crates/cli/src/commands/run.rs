@@ -74,7 +74,11 @@ fn request(args: &RunArgs, this_device: Option<&DeviceId>) -> anyhow::Result<Tas
         )?),
         None => None,
     };
-    let action = action(args.line.as_deref(), &args.argv, working_dir, args.timeout)?;
+    let mut action = action(args.line.as_deref(), &args.argv, working_dir, args.timeout)?;
+    if let Action::Shell(shell) = &mut action {
+        shell.network.clone_from(&args.network);
+        (shell.git_writes, shell.read_only) = (args.git_writes, args.read_only);
+    }
     let mut request = TaskRequest::new(action);
     request.task_id = args.task_id.clone();
     request.title = args.title.clone();

@@ -1,7 +1,7 @@
 //! `POST /api/device-requests/{device}`: what a viewer asks a device, passed on over its link.
 //!
 //! The device answers as it does for any relay: what changes the owner's rules is refused there. A
-//! key needs `devices:read`, and `tasks:run` for what ends a task.
+//! key needs `devices:read`, `tasks:run` for what ends a task, and `approve` for what answers a question.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use axum::{
 };
 use deskhand_protocol::{
     ErrorCode, Problem,
+    approval::{ApprovalDoor, Approver},
     device_request::{DeviceRequest, DeviceResponse},
     relay_request::Scope,
 };
@@ -32,13 +33,22 @@ pub(super) async fn answer(
     let answered = async {
         caller.needs(Scope::DevicesRead)?;
         let device = choose_device(&state, &caller.key, Some(&device))?;
-        let request: DeviceRequest = read_json(request).await?;
+        let mut request: DeviceRequest = read_json(request).await?;
         if request.is_local() {
             let error = "only this computer's window and command line may do this";
             return Err(Problem::new(ErrorCode::LocalOnly, error));
         }
         if let DeviceRequest::Cancel { .. } = request {
             caller.needs(Scope::TasksRun)?;
+        }
+        if let DeviceRequest::AnswerApproval { by, .. } = &mut request {
+            caller.needs(Scope::Approve)?;
+            // Whatever the request says of it.
+            *by = Approver {
+                name: caller.key.view.name.clone(),
+                door: ApprovalDoor::Relay,
+                key_id: Some(caller.key.view.key_id.clone()),
+            };
         }
         match state
             .registry
