@@ -112,9 +112,9 @@ async fn a_device_that_cannot_execute_is_not_online_until_it_can_again() {
 
 /// Waits until the relay shows a task of a source that has ended.
 async fn shown(caller: &TestCaller, source: &str) -> Value {
-    let path = format!("/api/tasks?source={source}&status=completed");
-    eventually(&format!("a task of {source} has ended"), || async {
-        let listed = caller.try_call(reqwest::Method::GET, &path, None, &[]);
+    let path = &format!("/api/tasks?source={source}&status=completed");
+    eventually(&format!("a task of {source} has ended"), || async move {
+        let listed = caller.try_call(reqwest::Method::GET, path, None, &[]);
         let listed = listed.await.ok()?.body;
         listed["tasks"].get(0).cloned()
     })
@@ -201,7 +201,7 @@ async fn a_file_runs_while_the_relay_is_away_and_is_reported_when_it_is_back() {
 
 #[tokio::test]
 async fn what_a_program_and_git_say_of_their_progress_are_events() {
-    let (_relay, device, caller) = relay_and_device().await;
+    let (_relay, _device, caller) = relay_and_device().await;
     let script = r"for n in $(seq 1 100); do
         echo deskhand:progress $n working
     done
@@ -210,10 +210,16 @@ async fn what_a_program_and_git_say_of_their_progress_are_events() {
     let answer = caller.shell("counts", json!(["sh", "-c", script])).await;
     assert_eq!(answer.body["status"], "completed", "{}", answer.body);
     let uid = answer.body["uid"].as_str().unwrap();
-    let events = device.cli_json(&["tasks", "events", uid]);
-    let progress: Vec<&Value> = events
-        .as_array()
+    let answer = caller.get(&format!("/api/tasks/{uid}/events")).await;
+    // Server-sent events, until the one that ended the task.
+    let events: Vec<Value> = answer
+        .body
+        .as_str()
         .unwrap()
+        .lines()
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?).ok())
+        .collect();
+    let progress: Vec<&Value> = events
         .iter()
         .map(|event| &event["kind"])
         .filter(|kind| kind["type"] == "progress_made")

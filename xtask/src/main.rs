@@ -17,6 +17,8 @@ mod codegen;
 mod desktop;
 mod mirror;
 mod run;
+#[cfg(unix)]
+mod sandbox;
 mod schemathesis;
 mod tidy;
 mod tools;
@@ -63,7 +65,11 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Measures a real relay and a real agent on loopback; what follows is passed on.
+    /// Runs the sandbox's tests for root and for an ordinary user, on every tier and without each layer.
+    #[cfg(unix)]
+    SandboxMatrix,
+    /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench sandbox [ROUNDS]` measures
+    /// what confining a task costs.
     Bench {
         /// Arguments of the benchmark itself.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -96,6 +102,13 @@ fn main() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Chore::DesktopTest { args } => desktop::test(&args),
+        #[cfg(unix)]
+        Chore::SandboxMatrix => sandbox::matrix(),
+        #[cfg(unix)]
+        Chore::Bench { args } if args.first().is_some_and(|what| what == "sandbox") => {
+            sandbox::bench(&args[1..])?;
+            Ok(ExitCode::SUCCESS)
+        }
         Chore::Bench { args } => {
             let programs = [
                 "build",

@@ -35,6 +35,8 @@ pub struct Config {
     pub inbox: PathBuf,
     /// How many tasks run at the same time; git reads and echoes run beside them.
     pub max_tasks: usize,
+    /// Directories, by their absolute paths, to open to tasks before the first one runs.
+    pub workspaces: Vec<PathBuf>,
     /// The owner's rules; the file need not exist.
     pub rules: PathBuf,
     /// Texts that must never be kept: keys, tokens and whatever else is known to be secret here.

@@ -40,7 +40,7 @@ mod store;
 use std::{ffi::OsString, path::PathBuf, sync::Arc};
 
 use deskhand_protocol::{
-    Event, Timestamp,
+    Event, Problem, Timestamp,
     device_request::{DeviceRequest, DeviceResponse, LinkStatus},
 };
 use tokio::{
@@ -79,6 +79,14 @@ pub enum StartError {
     /// A directory of ours cannot be made.
     #[error("make the directory for temporary files")]
     Scratch(#[source] std::io::Error),
+    /// A directory cannot be opened to tasks.
+    #[error("open `{}` to tasks: {problem}", path.display())]
+    Workspace {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        problem: Problem,
+    },
     /// A thread we need broke.
     #[error("start the agent")]
     Broken(#[from] tokio::task::JoinError),
@@ -137,6 +145,15 @@ impl Agent {
             started_at: Timestamp::now(),
             stopping: CancellationToken::new(),
         });
+        for path in &device.config.workspaces {
+            let failed = |problem| StartError::Workspace {
+                path: path.clone(),
+                problem,
+            };
+            requests::open_workspace(&device, path)
+                .await
+                .map_err(failed)?;
+        }
         let executors = Executors::try_out(&device).await;
         device
             .health

@@ -589,6 +589,17 @@ fn open_workspaces(device: &Device) -> DeviceResponse {
     }
 }
 
+/// Opens a directory to tasks at the start of the agent, as its owner wishes.
+pub(crate) async fn open_workspace(device: &Device, path: &Path) -> Result<(), Problem> {
+    let Some(path) = path.to_str() else {
+        let error = "the path is not UTF-8";
+        return Err(Problem::new(ErrorCode::InvalidRequest, error));
+    };
+    add_workspace(device, path.to_owned(), None, None)
+        .await
+        .map(drop)
+}
+
 async fn add_workspace(
     device: &Device,
     path: String,

@@ -20,6 +20,12 @@ struct Home {
 
 impl Home {
     fn new() -> Self {
+        // Without it no agent can execute, and `up` would wait for it.
+        let helper = Path::new(env!("CARGO_BIN_EXE_deskhand")).with_file_name("deskhand-sandbox");
+        assert!(
+            helper.exists(),
+            "deskhand-sandbox is not built: cargo build --bins"
+        );
         let root = tempfile::tempdir().unwrap();
         for dir in ["home", "workspace"] {
             fs::create_dir(root.path().join(dir)).unwrap();

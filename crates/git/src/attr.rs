@@ -66,10 +66,10 @@ impl<'r> Attributes<'r> {
                 let path = path.ok_or_else(|| {
                     Stop::not_native("core.attributesFile in another user's home")
                 })?;
-                Some(bytes::join(
-                    repo.work_tree.as_deref().unwrap_or(&repo.git_dir),
-                    &path,
-                ))
+                let full = bytes::join(repo.work_tree.as_deref().unwrap_or(&repo.git_dir), &path);
+                repo.config
+                    .may_read(repo.call, "core.attributesfile", &full)
+                    .then_some(full)
             }
             None => config::xdg_file(repo.call, b"attributes"),
         };
@@ -82,7 +82,10 @@ impl<'r> Attributes<'r> {
             index,
             system: read((!no_system).then(|| b"/etc/gitattributes".to_vec())),
             user: read(user),
-            info: read(Some(bytes::join(&repo.common_dir, b"info/attributes"))),
+            info: read(
+                Some(bytes::join(&repo.common_dir, b"info/attributes"))
+                    .filter(|path| config::is_within(repo.call, path)),
+            ),
             by_dir: RefCell::default(),
             flags,
         })

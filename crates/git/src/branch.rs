@@ -4,7 +4,7 @@ use deskhand_protocol::git::{BranchEntry, BranchReport, GitReport, MAX_REPORT_EN
 
 use crate::branch_edit;
 use crate::bytes::{Bytes, lossy};
-use crate::exec::{Call, Plan};
+use crate::exec::{self, Call, Plan};
 use crate::id::Id;
 use crate::known;
 use crate::operation::Operation;
@@ -75,7 +75,9 @@ fn is_list(parsed: &Parsed) -> bool {
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::BRANCH) {
         Ok(parsed) if is_list(&parsed) => parsed,
-        Err(stop @ Stop::Fail { .. }) => return Err(stop),
+        Err(stop @ Stop::Fail { .. }) => {
+            return Err(exec::refusal_in_repository(call, stop, false));
+        }
         _ => return branch_edit::run(call, args, out),
     };
     let repo = Repo::open(call)?;
@@ -128,7 +130,10 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             id,
             symref: None,
         };
-        if parsed.args.is_empty() && keep.keeps(repo, id)? {
+        if parsed.args.is_empty()
+            && keep.keeps(repo, id)?
+            && keep.points_at(repo, parsed, &reference)?
+        {
             lines.push(Line {
                 shown: detached_words(repo)?,
                 reference,

@@ -10,7 +10,7 @@ use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
 use crate::patch::{listed_id, short_id};
 use crate::pathspec::Pathspec;
-use crate::{quote, tree_diff, userdiff, xdiff};
+use crate::{quote, rename, tree_diff, userdiff, xdiff};
 
 /// A file that differs from every parent.
 #[derive(Debug, Clone)]
@@ -48,6 +48,17 @@ pub(crate) fn of_trees(
     let mut by_path: BTreeMap<Bytes, Vec<Pair>> = BTreeMap::new();
     for (i, parent) in parents.iter().enumerate() {
         let pairs = tree_diff::changes(contents.repo, *parent, tree, spec)?;
+        let has = |letter: u8| pairs.iter().any(|p| p.status == letter);
+        if let Some(renames) = options.renames
+            && has(b'A')
+            && (has(b'D') || renames.copies)
+            && rename::detect(pairs.clone(), contents, renames)?
+                .iter()
+                .any(Pair::is_rename_or_copy)
+        {
+            // Renames would join paths that are apart here.
+            return Err(Stop::not_native("renames in a combined diff"));
+        }
         let pairs = if options.reverse || options.follow {
             return Err(Stop::not_native("this form of a combined diff"));
         } else {
@@ -60,19 +71,6 @@ pub(crate) fn of_trees(
             }
         }
         by_path.retain(|_, list| list.len() == i + 1);
-    }
-    // Renames would join paths that are here apart; without any addition there is none.
-    if options.renames.is_some()
-        && by_path
-            .values()
-            .any(|list| list.iter().any(|p| p.status == b'A'))
-    {
-        let added_everywhere = by_path
-            .values()
-            .all(|l| l.iter().all(|p| p.status == b'A') || l.iter().all(|p| p.status != b'A'));
-        if !added_everywhere {
-            return Err(Stop::not_native("renames in a combined diff"));
-        }
     }
     Ok(by_path
         .into_iter()
@@ -524,8 +522,7 @@ fn header(
             } else {
                 quote::two(prefix, path, options.quote)
             };
-            let tab: &[u8] = if name.contains(&b' ') { b"\t" } else { b"" };
-            [sign.as_bytes(), &name, tab, b"\n"].concat()
+            [sign.as_bytes(), &name, b"\n"].concat()
         };
         out.put(label("--- ", &a, added));
         out.put(label("+++ ", &b, deleted));

@@ -20,6 +20,11 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
+    /// Says whether configuration of this origin may have a file read.
+    fn may_read(self, call: &Call<'_>, path: &[u8]) -> bool {
+        !matches!(self, Scope::Local | Scope::Worktree) || is_within(call, path)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Scope::System => "system",
@@ -76,25 +81,32 @@ impl Config {
             let system = call
                 .var("GIT_CONFIG_SYSTEM")
                 .unwrap_or_else(|| b"/etc/gitconfig".to_vec());
-            config.read_file(&system, Scope::System, &at, 0)?;
+            config.read_file(call, &system, Scope::System, &at, 0)?;
         }
         match call.var("GIT_CONFIG_GLOBAL") {
-            Some(file) => config.read_file(&file, Scope::Global, &at, 0)?,
+            Some(file) => config.read_file(call, &file, Scope::Global, &at, 0)?,
             None => {
                 if let Some(file) = xdg_file(call, b"config") {
-                    config.read_file(&file, Scope::Global, &at, 0)?;
+                    config.read_file(call, &file, Scope::Global, &at, 0)?;
                 }
                 if !home.is_empty() {
-                    config.read_file(&bytes::join(&home, b".gitconfig"), Scope::Global, &at, 0)?;
+                    config.read_file(
+                        call,
+                        &bytes::join(&home, b".gitconfig"),
+                        Scope::Global,
+                        &at,
+                        0,
+                    )?;
                 }
             }
         }
         if let Some(dir) = common_dir {
-            config.read_file(&bytes::join(dir, b"config"), Scope::Local, &at, 0)?;
+            config.read_file(call, &bytes::join(dir, b"config"), Scope::Local, &at, 0)?;
             if config.bool("extensions.worktreeconfig")?.unwrap_or(false)
                 && let Some(dir) = git_dir
             {
                 config.read_file(
+                    call,
                     &bytes::join(dir, b"config.worktree"),
                     Scope::Worktree,
                     &at,
@@ -141,7 +153,17 @@ impl Config {
         Ok(())
     }
 
-    fn read_file(&mut self, path: &[u8], scope: Scope, at: &Where, depth: usize) -> Res<()> {
+    fn read_file(
+        &mut self,
+        call: &Call<'_>,
+        path: &[u8],
+        scope: Scope,
+        at: &Where,
+        depth: usize,
+    ) -> Res<()> {
+        if !scope.may_read(call, path) {
+            return Ok(());
+        }
         let text = match fs::read(bytes::to_path(path)) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -169,7 +191,7 @@ impl Config {
                         "configuration includes that nest too deep",
                     ));
                 }
-                self.read_file(&file, scope, at, depth + 1)?;
+                self.read_file(call, &file, scope, at, depth + 1)?;
             }
         }
         Ok(())
@@ -183,6 +205,23 @@ impl Config {
             .rev()
             .find(|e| e.key == key.as_bytes())?;
         Some(entry.value.as_deref().unwrap_or(b"true"))
+    }
+
+    /// Says whether a file that a key names may be read.
+    ///
+    /// A repository's own configuration could name any file of the user; where the caller said how far it may look,
+    /// such a file counts as missing, as it is for git in the sandbox. The user's own configuration may name any.
+    pub(crate) fn may_read(&self, call: &Call<'_>, key: &str, path: &[u8]) -> bool {
+        let named_by = self
+            .entries
+            .iter()
+            .rev()
+            .find(|e| e.key == key.as_bytes())
+            .map(|e| e.scope);
+        match named_by {
+            Some(scope) => scope.may_read(call, path),
+            None => true,
+        }
     }
 
     /// Returns the last value of a key in the repository's own file: what says what the repository is counts only there.
@@ -258,6 +297,13 @@ impl Config {
         }
         names
     }
+}
+
+/// Says whether a path leads to where the caller may look; anywhere will do where it did not say.
+pub(crate) fn is_within(call: &Call<'_>, path: &[u8]) -> bool {
+    call.within.is_none_or(|within| {
+        fs::canonicalize(bytes::to_path(path)).is_ok_and(|path| path.starts_with(within))
+    })
 }
 
 /// Returns a file in git's XDG directory.

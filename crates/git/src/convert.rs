@@ -168,6 +168,36 @@ impl Conversion {
         Ok(Cow::Owned(out))
     }
 
+    /// Returns the words of `ls-files --eol` for the attributes of a path.
+    pub(crate) fn eol_attributes(
+        repo: &Repo<'_>,
+        attributes: &Attributes<'_>,
+        path: &[u8],
+    ) -> Res<&'static str> {
+        Conversion::of(repo, attributes, path)?;
+        let [text, eol, crlf] = attributes.get(path, ["text", "eol", "crlf"])?;
+        let text = match text {
+            None | Some(Value::Unspecified) => crlf,
+            set => set,
+        };
+        let eol = match &eol {
+            Some(Value::Text(t)) if t == b"lf" => Some(false),
+            Some(Value::Text(t)) if t == b"crlf" => Some(true),
+            _ => None,
+        };
+        Ok(match (&text, eol) {
+            (Some(Value::Unset), _) => "-text",
+            (Some(Value::Text(t)), None) if t == b"auto" => "text=auto",
+            (Some(Value::Text(t)), Some(true)) if t == b"auto" => "text=auto eol=crlf",
+            (Some(Value::Text(t)), Some(false)) if t == b"auto" => "text=auto eol=lf",
+            (Some(Value::Text(t)), _) if t == b"input" => "text eol=lf",
+            (_, Some(true)) => "text eol=crlf",
+            (_, Some(false)) => "text eol=lf",
+            (Some(Value::Set), None) => "text",
+            _ => "",
+        })
+    }
+
     /// Converts what is stored to what lies in the work tree.
     pub(crate) fn to_work_tree(self, id: Id, data: Bytes) -> Bytes {
         let data = if self.ident {
@@ -234,6 +264,18 @@ impl Conversion {
     /// Says whether nothing is ever converted.
     pub(crate) fn is_none(self) -> bool {
         self.crlf == Crlf::Binary && !self.ident
+    }
+}
+
+/// Returns the word of `ls-files --eol` for the line ends of some contents.
+pub(crate) fn eol_of(data: &[u8]) -> &'static str {
+    let stats = Stats::gather(data);
+    match (stats.lone_lf > 0, stats.crlf > 0) {
+        _ if stats.is_binary() => "-text",
+        (true, true) => "mixed",
+        (true, false) => "lf",
+        (false, true) => "crlf",
+        (false, false) => "none",
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn show(call: &Call<'_>, time: i64, zone: i32, format: &Format) -> Re
         Style::Unix => time.to_string(),
         Style::Relative => relative(now()? - time),
         Style::Raw => format!("{time} {zone:+05}"),
-        Style::Human => return Err(Stop::not_native("human dates")),
+        Style::Human => human(call, time, zone)?,
         Style::Normal => {
             let t = Broken::new(time, zone);
             let zone = if format.local {
@@ -162,6 +162,36 @@ pub(crate) fn show(call: &Call<'_>, time: i64, zone: i32, format: &Format) -> Re
         }
         Style::Strftime(template) => strftime(template, time, zone)?,
     })
+}
+
+/// Shows a time as briefly as the distance to the present allows.
+fn human(call: &Call<'_>, time: i64, zone: i32) -> Res<String> {
+    let present = now()?;
+    let now_zone = local_zone(call, present)?;
+    let (t, now) = (Broken::new(time, zone), Broken::new(present, now_zone));
+    let this_year = t.year == now.year;
+    let this_month = this_year && t.month == now.month;
+    if this_month && t.day == now.day {
+        return Ok(relative(present - time));
+    }
+    // A few days ago, the weekday is enough.
+    let only_weekday = this_month && t.day < now.day && t.day + 5 > now.day;
+    let mut out = String::new();
+    if this_year {
+        out.push_str(&format!("{} ", WEEKDAYS[t.weekday]));
+    }
+    if !only_weekday {
+        out.push_str(&format!("{} {} ", MONTHS[t.month - 1], t.day));
+    }
+    if this_year {
+        out.push_str(&format!("{:02}:{:02}", t.hour, t.minute));
+    } else {
+        out.push_str(&t.year.to_string());
+    }
+    if only_weekday && zone != now_zone {
+        out.push_str(&format!(" {zone:+05}"));
+    }
+    Ok(out)
 }
 
 /// Returns the present time in seconds.

@@ -143,6 +143,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         Sides::Blobs(old, new) if old.id == new.id && old.mode == new.mode => {
             (Vec::new(), (b"a/", b"b/"))
         }
+        Sides::Blobs(old, new) if new.is_in_work_tree() => {
+            (vec![Pair::new(old.clone(), new.clone())], (b"o/", b"w/"))
+        }
         Sides::Blobs(old, new) => (vec![Pair::new(old.clone(), new.clone())], (b"a/", b"b/")),
         Sides::Combined(parents, result) => {
             if options.forms.counts() || options.forms.summary || options.forms.dirstat {
@@ -439,6 +442,18 @@ pub(crate) fn print_local_changes(repo: &Repo<'_>, tree: Id, out: &mut Out) -> R
 /// Returns a path as it is in the work tree.
 fn work_tree_side(repo: &Repo<'_>, path: &[u8]) -> Res<Side> {
     let full = bytes::join(repo.need_work_tree()?, path);
+    // What lies behind a symbolic link is not in the work tree.
+    let behind_link = path
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| **c == b'/')
+        .any(|(i, _)| {
+            let dir = bytes::join(repo.work_tree.as_deref().unwrap_or_default(), &path[..i]);
+            std::fs::symlink_metadata(bytes::to_path(&dir)).is_ok_and(|m| m.is_symlink())
+        });
+    if behind_link {
+        return Ok(Side::absent(path));
+    }
     let mode = match std::fs::symlink_metadata(bytes::to_path(&full)) {
         Ok(meta) if meta.is_symlink() => mode::LINK,
         Ok(meta) if meta.is_file() && work_tree::is_executable(&meta) => mode::EXECUTABLE,

@@ -275,6 +275,8 @@ impl DiffOptions {
         options.set_renames_by_config(repo)?;
         if config.bool("diff.noprefix")?.unwrap_or(false) {
             options.prefixes = Some(Default::default());
+        } else if options.mnemonic {
+            // Where things come from is said instead.
         } else if config.get("diff.srcprefix").is_some() || config.get("diff.dstprefix").is_some() {
             let text = |key: &str, default: &[u8]| config.get(key).unwrap_or(default).to_vec();
             options.prefixes = Some((text("diff.srcprefix", b"a/"), text("diff.dstprefix", b"b/")));
@@ -586,7 +588,10 @@ impl DiffOptions {
             }
             "order-file" => self.order = order_file(repo, given.text())?,
             "find-object" => {
-                let found = repo.resolve(given.text())?;
+                let found = match repo.resolve(given.text()) {
+                    Err(Stop::Fail { .. }) => None,
+                    other => other?,
+                };
                 let id = found.ok_or_else(|| {
                     Stop::error(129, format!("unable to resolve '{}'", lossy(given.text())))
                 })?;

@@ -117,10 +117,22 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
     let Some(name) = rest.first() else {
         return Err(Stop::not_native("no command"));
     };
-    let Some(verb) = find_verb(name) else {
-        return Err(not_a_command(&call, name));
+    let expanded;
+    let (verb, arguments) = match find_verb(name) {
+        Some(verb) => (verb, &rest[1..]),
+        None => match alias(&call, rest)? {
+            Some(words) => {
+                expanded = words;
+                let name = expanded.first().map(Vec::as_slice).unwrap_or_default();
+                match find_verb(name) {
+                    Some(verb) => (verb, &expanded[1..]),
+                    None => return Err(Stop::not_native("an alias of another command")),
+                }
+            }
+            None => return Err(not_a_command(&call, name)),
+        },
     };
-    let done = (verb.run)(&call, &rest[1..], out);
+    let done = (verb.run)(&call, arguments, out);
     out.warn(call.warnings.borrow().as_slice());
     match done {
         // The command was begun here, so it ends here.
@@ -180,6 +192,42 @@ pub(crate) struct Globals {
     pub(crate) git_dir: Option<Bytes>,
     pub(crate) work_tree: Option<Bytes>,
     pub(crate) no_optional_locks: bool,
+    /// `--no-advice`: no hints.
+    pub(crate) no_advice: bool,
+    pub(crate) pathspecs: PathspecRules,
+}
+
+/// How all path patterns of a command are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PathspecRules {
+    /// Nothing has a meaning but the characters themselves.
+    pub(crate) literal: bool,
+    pub(crate) glob: bool,
+    pub(crate) no_glob: bool,
+    pub(crate) icase: bool,
+}
+
+/// Options before the verb that git knows and this crate does not follow.
+fn is_known_option(arg: &[u8]) -> bool {
+    const KNOWN: &[&str] = &[
+        "--help",
+        "-h",
+        "--html-path",
+        "--man-path",
+        "--info-path",
+        "--exec-path",
+        "--namespace",
+        "--super-prefix",
+        "--bare",
+        "--config-env",
+        "--shallow-file",
+        "--list-cmds",
+        "--attr-source",
+    ];
+    KNOWN.iter().any(|k| {
+        arg.strip_prefix(k.as_bytes())
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'=')
+    })
 }
 
 impl Globals {
@@ -210,17 +258,14 @@ impl Globals {
                 }
                 b"--git-dir" => globals.git_dir = Some(next()?),
                 b"--work-tree" => globals.work_tree = Some(next()?),
-                b"--no-pager"
-                | b"-P"
-                | b"-p"
-                | b"--paginate"
-                | b"--no-replace-objects"
-                | b"--no-lazy-fetch"
-                | b"--no-advice" => {
-                    if matches!(arg, b"--no-replace-objects" | b"--no-advice") {
-                        return Err(Stop::NotNative(format!("option `{}`", lossy(arg))));
-                    }
-                }
+                b"--no-pager" | b"-P" | b"-p" | b"--paginate" | b"--no-lazy-fetch" => {}
+                // Repositories with replaced objects are not answered here anyway.
+                b"--no-replace-objects" => {}
+                b"--no-advice" => globals.no_advice = true,
+                b"--literal-pathspecs" => globals.pathspecs.literal = true,
+                b"--glob-pathspecs" => globals.pathspecs.glob = true,
+                b"--noglob-pathspecs" => globals.pathspecs.no_glob = true,
+                b"--icase-pathspecs" => globals.pathspecs.icase = true,
                 b"--no-optional-locks" => globals.no_optional_locks = true,
                 b"--version" | b"-v" => {
                     return Ok((
@@ -233,6 +278,13 @@ impl Globals {
                         globals.git_dir = Some(v.to_vec());
                     } else if let Some(v) = arg.strip_prefix(b"--work-tree=") {
                         globals.work_tree = Some(v.to_vec());
+                    } else if !is_known_option(arg) {
+                        let usage = include_str!("usage/git.txt");
+                        return Err(Stop::Fail {
+                            code: 129,
+                            text: [b"unknown option: ".as_slice(), arg, b"\n", usage.as_bytes()]
+                                .concat(),
+                        });
                     } else {
                         return Err(Stop::NotNative(format!("option `{}`", lossy(arg))));
                     }
@@ -276,6 +328,95 @@ fn not_a_command(call: &Call<'_>, name: &[u8]) -> Stop {
     ]
     .concat();
     Stop::Fail { code: 1, text }
+}
+
+/// Keeps a refusal for where git comes to it: only in a repository, and with a work tree where the verb needs one.
+pub(crate) fn refusal_in_repository(call: &Call<'_>, refusal: Stop, work_tree: bool) -> Stop {
+    match repo::Repo::open(call) {
+        Err(stop) => stop,
+        Ok(repo) if work_tree => match repo.need_work_tree() {
+            Err(stop) => stop,
+            Ok(_) => refusal,
+        },
+        Ok(_) => refusal,
+    }
+}
+
+/// Expands an alias that is a plain command line; `None` when there is none of that name.
+///
+/// One that runs a shell, has global options, or leads to a command that changes something is handed over.
+fn alias(call: &Call<'_>, words: &[Bytes]) -> Res<Option<Vec<Bytes>>> {
+    /// How many aliases may lead to each other.
+    const MAX_STEPS: usize = 10;
+    let mut words = words.to_vec();
+    for step in 0..MAX_STEPS {
+        let name = words.first().cloned().unwrap_or_default();
+        if step > 0 && find_verb(&name).is_some() {
+            let verb = find_verb(&name).map(|v| (v.plan)(&words[1..]));
+            return match verb {
+                Some(Ok(Plan::Read)) => Ok(Some(words)),
+                _ => Err(Stop::not_native("an alias that is no mere read")),
+            };
+        }
+        if command_names::is_known(&name) || name.contains(&b'/') {
+            return Ok(None);
+        }
+        let config = match repo::locate(call)? {
+            Some((git_dir, common_dir)) => Config::load(call, Some(&git_dir), Some(&common_dir))?,
+            None => Config::load(call, None, None)?,
+        };
+        let key = [b"alias.".as_slice(), &name.to_ascii_lowercase()].concat();
+        let Some(text) = config.get_bytes(&key) else {
+            return Ok(None);
+        };
+        if text.starts_with(b"!") {
+            return Err(Stop::not_native("an alias that runs a shell"));
+        }
+        let mut expanded = split_words(text)?;
+        if expanded.first().is_none_or(|w| w.starts_with(b"-")) {
+            return Err(Stop::not_native("an alias with options before its command"));
+        }
+        expanded.extend_from_slice(&words[1..]);
+        words = expanded;
+    }
+    Err(Stop::not_native("aliases that lead to each other"))
+}
+
+/// Splits at blanks; quotes of both kinds hold a word together, a backslash takes the next character as it is.
+fn split_words(text: &[u8]) -> Res<Vec<Bytes>> {
+    let mut words = Vec::new();
+    let (mut word, mut quote, mut any) = (Bytes::new(), None, false);
+    let mut rest = text.iter();
+    while let Some(&c) = rest.next() {
+        match (c, quote) {
+            (c, Some(q)) if c == q => quote = None,
+            (b'\\', q) if q != Some(b'\'') => match rest.next() {
+                Some(&next) => {
+                    word.push(next);
+                    any = true;
+                }
+                None => return Err(Stop::not_native("an alias that ends with a backslash")),
+            },
+            (b'\'' | b'"', None) => (quote, any) = (Some(c), true),
+            (c, None) if c.is_ascii_whitespace() => {
+                if any {
+                    words.push(std::mem::take(&mut word));
+                }
+                any = false;
+            }
+            (c, _) => {
+                word.push(c);
+                any = true;
+            }
+        }
+    }
+    if quote.is_some() {
+        return Err(Stop::not_native("an alias with an open quote"));
+    }
+    if any {
+        words.push(word);
+    }
+    Ok(words)
 }
 
 static VERSION_VERB: std::sync::OnceLock<Vec<Bytes>> = std::sync::OnceLock::new();

@@ -26,8 +26,12 @@ pub(crate) struct Rule {
 /// The ignore rules of a work tree, read as directories are visited.
 pub(crate) struct Ignore {
     top: Bytes,
+    /// From the command line: stronger than all others.
+    first: Vec<Rule>,
     /// From the configuration, weakest first.
     global: Vec<Rc<Vec<Rule>>>,
+    /// Whether `.gitignore` files are read.
+    reads_directories: bool,
     by_dir: RefCell<HashMap<Bytes, Rc<Vec<Rule>>>>,
     flags: u8,
 }
@@ -53,22 +57,78 @@ impl Ignore {
         let mut global = Vec::new();
         if let Some(file) = excludes_file {
             let full = bytes::join(repo.work_tree.as_deref().unwrap_or(&repo.git_dir), &file);
-            global.push(Rc::new(read(&full, &file, b"")));
+            if repo.config.may_read(repo.call, "core.excludesfile", &full) {
+                global.push(Rc::new(read(&full, &file, b"")));
+            }
         }
         let info = bytes::join(&repo.common_dir, b"info/exclude");
         let shown = [repo.git_dir_shown.as_slice(), b"/info/exclude"].concat();
-        global.push(Rc::new(read(&info, &shown, b"")));
+        if config::is_within(repo.call, &info) {
+            global.push(Rc::new(read(&info, &shown, b"")));
+        }
         let top = repo.work_tree.clone().unwrap_or_default();
         Ok(Ignore {
             top,
+            first: Vec::new(),
+            reads_directories: true,
             global,
             by_dir: RefCell::default(),
             flags,
         })
     }
 
+    /// Takes the rules of a command line: single patterns, files of them, and whether `.gitignore` files count.
+    ///
+    /// Nothing else is read; a file that is not there is git's error.
+    pub(crate) fn of_command_line(
+        repo: &Repo<'_>,
+        patterns: &[Bytes],
+        files: &[Bytes],
+        reads_directories: bool,
+    ) -> Res<Ignore> {
+        let mut ignore = Ignore {
+            top: repo.work_tree.clone().unwrap_or_default(),
+            first: Vec::new(),
+            global: Vec::new(),
+            reads_directories,
+            by_dir: RefCell::default(),
+            flags: if repo.config.bool("core.ignorecase")?.unwrap_or(false) {
+                wildmatch::CASEFOLD
+            } else {
+                0
+            },
+        };
+        ignore.add(repo, patterns, files)?;
+        Ok(ignore)
+    }
+
+    /// Adds the rules of a command line.
+    pub(crate) fn add(&mut self, repo: &Repo<'_>, patterns: &[Bytes], files: &[Bytes]) -> Res<()> {
+        for text in patterns {
+            self.first.push(Rule {
+                pattern: Pattern::parse(text, b"", true),
+                text: text.clone(),
+                file: Bytes::new(),
+                line: 0,
+            });
+        }
+        for file in files {
+            let full = bytes::join(&repo.call.cwd, file);
+            if !bytes::to_path(&full).exists() {
+                return Err(Stop::fatal(
+                    [b"cannot use ".as_slice(), file, b" as exclude file"].concat(),
+                ));
+            }
+            self.global.push(Rc::new(read(&full, file, b"")));
+        }
+        Ok(())
+    }
+
     /// Returns the rule that decides about a path whose parents are not ignored; `None` when no rule does.
     pub(crate) fn deciding(&self, path: &[u8], is_directory: bool) -> Option<Rule> {
+        if let Some(rule) = self.last_match(&self.first, path, is_directory) {
+            return Some(rule);
+        }
         let mut dir_end = path.iter().rposition(|b| *b == b'/').map(|i| i + 1);
         loop {
             let dir = &path[..dir_end.unwrap_or(0)];
@@ -124,6 +184,9 @@ impl Ignore {
     }
 
     fn of_dir(&self, dir: &[u8]) -> Rc<Vec<Rule>> {
+        if !self.reads_directories {
+            return Rc::default();
+        }
         if let Some(rules) = self.by_dir.borrow().get(dir) {
             return Rc::clone(rules);
         }

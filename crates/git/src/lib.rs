@@ -105,6 +105,7 @@ mod shortlog;
 mod show;
 mod show_ref;
 mod stash;
+mod stash_show;
 mod stat;
 mod status;
 mod status_long;

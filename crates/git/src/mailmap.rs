@@ -28,9 +28,14 @@ impl Mailmap {
             return Err(Stop::not_native("mailmap.blob"));
         }
         match &repo.work_tree {
-            Some(top) => map.read(
-                &fs::read(bytes::to_path(&bytes::join(top, b".mailmap"))).unwrap_or_default(),
-            ),
+            Some(top) => {
+                let file = bytes::to_path(&bytes::join(top, b".mailmap"));
+                // git does not follow a symbolic link here.
+                let is_file = fs::symlink_metadata(&file).is_ok_and(|m| m.is_file());
+                if is_file {
+                    map.read(&fs::read(&file).unwrap_or_default());
+                }
+            }
             None => {
                 if let Ok(Some(found)) = repo.resolve_full(b"HEAD:.mailmap") {
                     map.read(&repo.blob(found.id)?);
@@ -42,7 +47,10 @@ impl Mailmap {
             let file = crate::config::expand_home(file, &home)
                 .ok_or_else(|| Stop::not_native("mailmap.file"))?;
             let base = repo.work_tree.as_deref().unwrap_or(&repo.git_dir);
-            map.read(&fs::read(bytes::to_path(&bytes::join(base, &file))).unwrap_or_default());
+            let full = bytes::join(base, &file);
+            if repo.config.may_read(repo.call, "mailmap.file", &full) {
+                map.read(&fs::read(bytes::to_path(&full)).unwrap_or_default());
+            }
         }
         Ok(map)
     }

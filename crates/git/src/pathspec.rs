@@ -101,7 +101,17 @@ impl Item {
         let (mut top, mut exclude, mut icase, mut glob, mut literal) =
             (false, false, false, false, false);
         let mut rest = arg;
-        if let Some(long) = arg.strip_prefix(b":(") {
+        let rules = repo.call.globals.pathspecs;
+        if rules.literal && (rules.glob || rules.icase || rules.no_glob)
+            || rules.glob && rules.no_glob
+        {
+            return Err(Stop::not_native("contradictory pathspec options"));
+        }
+        icase |= rules.icase;
+        glob |= rules.glob;
+        if rules.literal {
+            literal = true;
+        } else if let Some(long) = arg.strip_prefix(b":(") {
             let close = long
                 .iter()
                 .position(|b| *b == b')')
@@ -140,6 +150,13 @@ impl Item {
             return Err(Stop::fatal(
                 "empty string is not a valid pathspec. please use . instead if you meant to match all paths",
             ));
+        }
+        // A pattern that asks for wildcards has them all the same.
+        if rules.no_glob && !glob {
+            literal = true;
+        }
+        if literal && glob && rules.glob {
+            glob = false;
         }
         if literal && glob {
             return Err(Stop::not_native("a contradictory pathspec"));

@@ -599,7 +599,8 @@ fn replace(text: &mut Bytes, from: i64, columns: i64) {
             continue;
         }
         let (n, width) = wrap::next_char(&text[at..]);
-        if position >= from && position < from + columns {
+        // What takes no column stays.
+        if width > 0 && position >= from && position < from + columns {
             if !put {
                 out.extend_from_slice(b"..");
                 put = true;

@@ -54,6 +54,9 @@ pub(crate) fn relative(path: &[u8], prefix: &[u8]) -> Bytes {
     if prefix.is_empty() {
         return path.to_vec();
     }
+    if prefix.strip_suffix(b"/") == Some(path) {
+        return b"./".to_vec();
+    }
     // Length of the common part that ends with a slash in both.
     let mut common = 0;
     for i in 0..path.len().min(prefix.len()) {

@@ -19,7 +19,11 @@ pub(crate) struct Line {
 
 /// Reads the log of a reference given by its full name, oldest first; empty when there is none.
 pub(crate) fn read(repo: &Repo<'_>, name: &[u8]) -> Res<Vec<Line>> {
-    let text = fs::read(bytes::to_path(&path(repo, name))).unwrap_or_default();
+    let file = path(repo, name);
+    if !crate::config::is_within(repo.call, &file) {
+        return Ok(Vec::new());
+    }
+    let text = fs::read(bytes::to_path(&file)).unwrap_or_default();
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 

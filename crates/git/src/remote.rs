@@ -2,25 +2,73 @@
 
 use crate::bytes::Bytes;
 use crate::config::Config;
-use crate::exec::{Call, Plan};
-use crate::options::{Numbers, Spec, flag, parse};
+use crate::exec::{self, Call, Plan};
+use crate::options::{Known, Numbers, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::repo::Repo;
 
-const OPTIONS: &[Spec] = &[flag("verbose", Some(b'v'))];
+const OPTIONS: &[Spec] = &[
+    flag("verbose", Some(b'v')).or_no(),
+    flag("push", None),
+    flag("all", None),
+];
+
+const KNOWN: Known = Known {
+    long: "verbose push all add dry-run fetch mirror track master tags progress auto delete prune",
+    short: "vfmtndap",
+    usage: Some(include_str!("usage/remote.txt")),
+};
+
+/// What follows `remote`, besides `show` and `get-url`.
+const WRITES: &[&[u8]] = &[
+    b"add",
+    b"rename",
+    b"rm",
+    b"remove",
+    b"set-head",
+    b"set-branches",
+    b"set-url",
+    b"prune",
+    b"update",
+];
 
 /// Says what a remote command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN)?;
+    let late = |name: &str| {
+        let mut given = parsed.options.iter().zip(&parsed.places);
+        given.any(|(g, at)| g.name == name && *at == 0)
+    };
+    if late("push") || late("all") {
+        return Err(Stop::not_native("options of `remote`"));
+    }
     match parsed.args.first().map(Vec::as_slice) {
         None | Some(b"get-url") => Ok(Plan::Read),
-        Some(_) => Err(Stop::not_native("changing remotes")),
+        Some(b"show") if parsed.args.len() == 1 => Ok(Plan::Read),
+        Some(b"show") => Err(Stop::not_native("what a remote has")),
+        Some(verb) if WRITES.contains(&verb) => Err(Stop::not_native("changing remotes")),
+        Some(verb) => Err(Stop::Fail {
+            code: 129,
+            text: [
+                b"error: unknown subcommand: `".as_slice(),
+                verb,
+                b"'\n",
+                KNOWN.usage.unwrap_or_default().as_bytes(),
+            ]
+            .concat(),
+        }),
     }
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    match plan(args) {
+        Err(stop @ Stop::Fail { .. }) => {
+            return Err(exec::refusal_in_repository(call, stop, false));
+        }
+        other => drop(other?),
+    }
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN)?;
     let repo = Repo::open(call)?;
     for dir in ["remotes", "branches"] {
         let path = crate::bytes::join(&repo.common_dir, dir.as_bytes());
@@ -29,7 +77,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
     }
     let names = names(&repo.config);
-    if let Some(verb) = parsed.args.first() {
+    if let Some(verb) = parsed.args.first().filter(|v| *v != b"show") {
         let ([_, name], b"get-url") = (parsed.args.as_slice(), verb.as_slice()) else {
             return Err(Stop::not_native("changing remotes"));
         };
@@ -39,9 +87,19 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
                 [b"No such remote '", name.as_slice(), b"'"].concat(),
             ));
         }
-        let (fetch, _) = urls(&repo.config, name)?;
-        out.put(fetch.first().cloned().unwrap_or_else(|| name.clone()));
-        out.put("\n");
+        let (fetch, push) = urls(&repo.config, name)?;
+        let mut list = if parsed.has("push") && !push.is_empty() {
+            push
+        } else {
+            fetch
+        };
+        if list.is_empty() {
+            list.push(name.clone());
+        }
+        let count = if parsed.has("all") { list.len() } else { 1 };
+        for url in list.iter().take(count) {
+            out.put([url.as_slice(), b"\n"].concat());
+        }
         return Ok(());
     }
     let mut sorted = names;

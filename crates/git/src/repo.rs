@@ -120,7 +120,23 @@ impl<'a> Repo<'a> {
 
     /// Reads a small file in the git directory of this work tree.
     pub(crate) fn git_file(&self, name: &str) -> Option<Bytes> {
-        fs::read(bytes::to_path(&self.git_path(name))).ok()
+        self.read_own(&self.git_path(name))
+    }
+
+    /// Reads a file of the repository; one that is a link to where the caller may not look counts as missing.
+    fn read_own(&self, path: &[u8]) -> Option<Bytes> {
+        if self.call.within.is_some() {
+            let file = bytes::to_path(path);
+            let nested = path.len() > self.git_dir.len() + 1
+                && path
+                    .get(self.git_dir.len() + 1..)
+                    .is_some_and(|p| p.contains(&b'/'));
+            let is_link = fs::symlink_metadata(&file).is_ok_and(|m| m.is_symlink());
+            if (nested || is_link) && !crate::config::is_within(self.call, path) {
+                return None;
+            }
+        }
+        fs::read(bytes::to_path(path)).ok()
     }
 
     /// Says whether a file is there in the git directory of this work tree.
@@ -130,11 +146,7 @@ impl<'a> Repo<'a> {
 
     /// Reads a file in the git directory that all work trees share.
     pub(crate) fn common_file(&self, name: &str) -> Option<Bytes> {
-        fs::read(bytes::to_path(&bytes::join(
-            &self.common_dir,
-            name.as_bytes(),
-        )))
-        .ok()
+        self.read_own(&bytes::join(&self.common_dir, name.as_bytes()))
     }
 
     /// Runs something on an object's kind and bytes; `None` when there is no such object.
@@ -712,8 +724,14 @@ fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Byt
         .clone()
         .or_else(|| call.var("GIT_WORK_TREE"))
     {
-        let dir = bytes::join(&call.cwd, &dir);
-        return Ok((Some(real_path(&dir)?), false));
+        let dir = real_path(&bytes::join(&call.cwd, &dir))?;
+        // A work tree that has the git directory among its files, other than as `.git` at its top, is a rare thing.
+        let is_usual = found.git_dir == bytes::join(&dir, b".git")
+            || prefix_below(&found.git_dir, &dir).is_none();
+        if !is_usual || !bytes::to_path(&dir).is_dir() {
+            return Err(Stop::not_native("an unusual work tree"));
+        }
+        return Ok((Some(dir), false));
     }
     if let Some(dir) = config.own("core.worktree") {
         let dir = real_path(&bytes::join(&found.git_dir, dir))?;

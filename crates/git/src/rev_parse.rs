@@ -379,7 +379,9 @@ impl State<'_> {
         };
         let found = match self.resolve(name) {
             Err(stop @ Stop::Fail { .. })
-                if !self.verify && name.contains(&b':') && self.repo.work_tree.is_some() =>
+                if !self.verify
+                    && name.contains(&b':')
+                    && (self.repo.work_tree.is_some() || bytes::find(name, b":.").is_none()) =>
             {
                 // It is taken for a path, which is printed before it is found missing.
                 self.file(arg, out)?;

@@ -212,6 +212,10 @@ impl<'r> Walker<'r> {
             if !self.walk.unsorted {
                 list.sort_by_key(|id| Reverse(self.nodes.get(id).map_or(0, |n| n.time)));
             }
+            let since = self.walk.since;
+            list.retain(|id| {
+                since.is_none_or(|since| self.nodes.get(id).is_some_and(|n| n.time >= since))
+            });
             for id in &list {
                 self.simplify(*id)?;
             }

@@ -68,6 +68,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             },
             None => title,
         };
+        let title = title.trim_ascii_start().to_vec();
         groups.entry(who).or_default().push(if title.is_empty() {
             b"<none>".to_vec()
         } else {

@@ -15,6 +15,7 @@ use crate::log_settings::{self, KNOWN, Settings};
 use crate::object::{Tag, mode, tree_entries};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
+use crate::pathspec::Pathspec;
 use crate::pretty::Pretty;
 use crate::repo::Repo;
 use crate::rev_args::RevArg;
@@ -37,6 +38,16 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let mut revs = selection.named.clone();
     // What walks history makes a log of it.
     let walks = revs.iter().any(|r| r.exclude || r.symmetric) || parsed.has("do-walk");
+    let counts = [
+        "max-count",
+        "skip",
+        "reverse",
+        "boundary",
+        "since-as-filter",
+    ];
+    if !walks && revs.len() > 1 && counts.iter().any(|o| parsed.last(o).is_some()) {
+        return Err(Stop::not_native("a show of some of several"));
+    }
     let groups = ["all", "branches", "tags", "remotes", "glob"];
     if !walks && groups.iter().any(|g| parsed.last(g).is_some()) {
         return Err(Stop::not_native("a show of all references"));
@@ -84,6 +95,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     for rev in &revs {
         show.object(rev, out)?;
     }
+    if show.printer.check_failed {
+        out.code = 2;
+    } else if settings.diff.exit_code && show.printer.found_changes {
+        out.code = 1;
+    }
     let (commits, report): (bool, LogReport) = (show.commits, show.printer.report);
     if commits {
         out.report = Some(GitReport::Show(report));
@@ -130,6 +146,9 @@ impl Show<'_> {
             ..Tip::default()
         }];
         walk.no_walk = true;
+        if self.settings.diff.follow {
+            walk.paths = Pathspec::default();
+        }
         walk.skip = 0;
         walk.reverse = false;
         let mut walker = Walker::filtered(self.repo, walk, Some(&self.settings.filter))?;

@@ -8,7 +8,7 @@ use crate::exec::{Call, Plan};
 use crate::log::index_for_attributes;
 use crate::log_print::Printer;
 use crate::log_settings::{self, Settings};
-use crate::options::{Given, Parsed};
+use crate::options::{Given, Parsed, Spec};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
 use crate::pathspec::Pathspec;
@@ -16,11 +16,13 @@ use crate::pretty::ReflogNames;
 use crate::reflog;
 use crate::repo::Repo;
 use crate::revwalk::Step;
+use crate::{log_filter, rev_select, stash_show};
 
 /// Says what a stash command would do.
 pub(crate) fn plan_stash(args: &[Bytes]) -> Res<Plan> {
     match args.split_first() {
         Some((verb, rest)) if verb == b"list" => log_settings::parse(rest).map(|_| Plan::Read),
+        Some((verb, rest)) if verb == b"show" => stash_show::arguments(rest).map(|_| Plan::Read),
         _ => Err(Stop::not_native("changing the stash")),
     }
 }
@@ -38,6 +40,9 @@ pub(crate) fn plan_reflog(args: &[Bytes]) -> Res<Plan> {
 /// Carries out `git stash list`.
 pub(crate) fn run_stash(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     plan_stash(args)?;
+    if args.first().map(Vec::as_slice) == Some(b"show") {
+        return stash_show::run(call, &args[1..], out);
+    }
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     let parsed = log_settings::parse(args.get(1..).unwrap_or_default())?;
@@ -124,24 +129,17 @@ fn print(
     short: &[u8],
     out: &mut Out,
 ) -> Res<Vec<(Step, ReflogNames)>> {
-    const REFUSED: &[&str] = &[
-        "all",
-        "branches",
-        "reverse",
-        "since",
-        "until",
-        "after",
-        "before",
-        "date",
-        "author",
-        "grep",
-        "committer",
-        "merges",
-        "no-merges",
-        "parents",
-        "topo-order",
-    ];
-    if REFUSED.iter().any(|o| parsed.last(o).is_some())
+    // What selects commits by anything but their place in the log.
+    let selects = |name: &str| {
+        let listed = |specs: &[Spec]| specs.iter().any(|s| s.name == name);
+        listed(rev_select::OPTIONS) && !matches!(name, "max-count" | "skip" | "first-parent")
+            || listed(log_filter::OPTIONS)
+            || matches!(
+                name,
+                "date" | "relative-date" | "graph" | "source" | "follow"
+            )
+    };
+    if parsed.options.iter().any(|g| selects(g.name))
         || !parsed.args.is_empty()
         || repo.config.get("log.date").is_some()
     {

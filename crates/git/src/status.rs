@@ -8,7 +8,7 @@ use crate::attr::Attributes;
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::diff_options::DiffOptions;
 use crate::diff_print;
-use crate::exec::{Call, Plan};
+use crate::exec::{self, Call, Plan};
 use crate::id::Id;
 use crate::index::Index;
 use crate::known;
@@ -59,7 +59,10 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::STATUS)?;
+    let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::STATUS) {
+        Err(stop @ Stop::Fail { .. }) => return Err(exec::refusal_in_repository(call, stop, true)),
+        other => other?,
+    };
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     let options = Options::new(&repo, &parsed)?;
@@ -237,7 +240,8 @@ impl Options {
                 Bytes::new()
             },
             quote: repo.quote_path()?,
-            hints: config.bool("advice.statushints")?.unwrap_or(true),
+            hints: config.bool("advice.statushints")?.unwrap_or(true)
+                && !repo.call.globals.no_advice,
             for_commit: false,
             verbose: parsed
                 .options
@@ -254,9 +258,8 @@ impl Options {
 
 fn untracked_mode(repo: &Repo<'_>, parsed: &Parsed) -> Res<Option<bool>> {
     let text = match parsed.last("untracked-files") {
-        Some(given) if given.negated => b"normal".to_vec(),
-        Some(given) => given.value.clone().unwrap_or_else(|| b"all".to_vec()),
-        None => match repo.config.get("status.showuntrackedfiles") {
+        Some(given) if !given.negated => given.value.clone().unwrap_or_else(|| b"all".to_vec()),
+        _ => match repo.config.get("status.showuntrackedfiles") {
             Some(value) => value.to_vec(),
             None => b"normal".to_vec(),
         },

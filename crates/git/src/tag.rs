@@ -4,7 +4,7 @@ use deskhand_protocol::git::{GitReport, MAX_REPORT_ENTRIES, TagEntry, TagReport}
 use git2::ObjectType;
 
 use crate::bytes::{Bytes, lossy, parse_int};
-use crate::exec::{Call, Plan};
+use crate::exec::{self, Call, Plan};
 use crate::known;
 use crate::object::Tag;
 use crate::options::{Given, Numbers, Parsed, Spec, flag, maybe, parse_known, unless_last, value};
@@ -58,7 +58,9 @@ fn is_list(parsed: &Parsed) -> bool {
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::TAG) {
         Ok(parsed) if is_list(&parsed) => parsed,
-        Err(stop @ Stop::Fail { .. }) => return Err(stop),
+        Err(stop @ Stop::Fail { .. }) => {
+            return Err(exec::refusal_in_repository(call, stop, false));
+        }
         _ => return tag_edit::run(call, args, out),
     };
     let repo = Repo::open(call)?;

@@ -1,5 +1,7 @@
 //! Files that are not in the index: untracked ones, and ignored ones where they are asked for.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
 
@@ -45,13 +47,30 @@ pub(crate) struct Lists {
 
 /// Lists what is not in the index, as far as a pathspec means it.
 pub(crate) fn list(repo: &Repo<'_>, index: &Index, spec: &Pathspec, wanted: Wanted) -> Res<Lists> {
+    list_with(repo, index, spec, wanted, Ignore::load(repo)?)
+}
+
+/// Like [`list`], by other rules than the repository's.
+pub(crate) fn list_with(
+    repo: &Repo<'_>,
+    index: &Index,
+    spec: &Pathspec,
+    wanted: Wanted,
+    ignore: Ignore,
+) -> Res<Lists> {
     let top = repo.need_work_tree()?;
+    let listed = if spec.is_empty() {
+        list_directories(repo, index, top)
+    } else {
+        HashMap::new()
+    };
     let walk = Walk {
         repo,
         index,
         spec,
         wanted,
-        ignore: Ignore::load(repo)?,
+        ignore,
+        listed: RefCell::new(listed),
         top: top.to_vec(),
     };
     let mut lists = Lists::default();
@@ -73,6 +92,108 @@ struct Walk<'r> {
     wanted: Wanted,
     ignore: Ignore,
     top: Bytes,
+    /// Directories that were read ahead; each is looked at once.
+    listed: RefCell<HashMap<Bytes, Listing>>,
+}
+
+/// What is in a directory.
+#[derive(Default)]
+struct Listing {
+    /// Where it was read ahead, without the files that are tracked.
+    children: Vec<Child>,
+    has_rules: bool,
+}
+
+/// Fewest entries in the index for which reading ahead is worth starting threads.
+const READ_AHEAD_FROM: usize = 2_000;
+
+/// Reads all directories with tracked files from several threads at once; empty when there are few.
+fn list_directories(repo: &Repo<'_>, index: &Index, top: &[u8]) -> HashMap<Bytes, Listing> {
+    let n = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
+    if index.entries.len() < READ_AHEAD_FROM || n < 2 {
+        return HashMap::new();
+    }
+    // The index is sorted, so what is below a directory stands together.
+    let mut directories: Vec<&[u8]> = vec![b""];
+    let mut last: &[u8] = b"";
+    for entry in &index.entries {
+        let path = index.path(entry);
+        let end = path.iter().rposition(|b| *b == b'/').map_or(0, |i| i + 1);
+        let dir = &path[..end];
+        if dir == last {
+            continue;
+        }
+        let shared = dir.iter().zip(last).take_while(|(a, b)| a == b).count();
+        for (i, _) in dir.iter().enumerate().filter(|(_, b)| **b == b'/') {
+            if i + 1 > shared || i >= last.len() {
+                directories.push(&dir[..=i]);
+            }
+        }
+        last = dir;
+    }
+    let cancel = repo.cancel();
+    let share = directories.len().div_ceil(n);
+    let mut listed = HashMap::with_capacity(directories.len());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = directories
+            .chunks(share)
+            .map(|chunk| {
+                scope.spawn(move || {
+                    let mut found = Vec::with_capacity(chunk.len());
+                    for dir in chunk {
+                        if cancel.check().is_err() {
+                            break;
+                        }
+                        found.push((dir.to_vec(), untracked_in(index, top, dir)));
+                    }
+                    found
+                })
+            })
+            .collect();
+        for worker in workers {
+            listed.extend(worker.join().unwrap_or_default());
+        }
+    });
+    listed
+}
+
+/// Lists a directory without its tracked files.
+fn untracked_in(index: &Index, top: &[u8], dir: &[u8]) -> Listing {
+    let entries = index.below(dir, 0..index.entries.len());
+    let mut path = dir.to_vec();
+    read_directory(top, dir, |name| {
+        path.truncate(dir.len());
+        path.extend_from_slice(name);
+        !index.contains(&path, entries.clone())
+    })
+}
+
+/// Reads a directory; of its files, only those that are wanted.
+fn read_directory(top: &[u8], dir: &[u8], mut wanted: impl FnMut(&[u8]) -> bool) -> Listing {
+    let mut listing = Listing::default();
+    // What cannot be opened is as good as empty; git warns on standard error.
+    for entry in fs::read_dir(bytes::to_path(&bytes::join(top, dir)))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name();
+        let name = bytes::from_os(&name);
+        if name == b".git" {
+            continue;
+        }
+        listing.has_rules |= name == b".gitignore";
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        let is_directory = kind.is_dir();
+        if is_directory || (kind.is_file() || kind.is_symlink()) && wanted(&name) {
+            listing.children.push(Child { name, is_directory });
+        }
+    }
+    listing
 }
 
 struct Child {
@@ -91,33 +212,14 @@ enum Holds {
 impl Walk<'_> {
     fn children(&self, dir: &[u8]) -> Res<Vec<Child>> {
         self.repo.cancel().check()?;
-        let mut children = Vec::new();
-        let mut has_rules = false;
-        // What cannot be opened is as good as empty; git warns on standard error.
-        for entry in fs::read_dir(bytes::to_path(&bytes::join(&self.top, dir)))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let name = bytes::from_os(&entry.file_name());
-            if name == b".git" {
-                continue;
-            }
-            has_rules |= name == b".gitignore";
-            let Ok(kind) = entry.file_type() else {
-                continue;
-            };
-            if kind.is_dir() || kind.is_file() || kind.is_symlink() {
-                children.push(Child {
-                    name,
-                    is_directory: kind.is_dir(),
-                });
-            }
-        }
-        if !has_rules {
+        let listing = match self.listed.borrow_mut().remove(dir) {
+            Some(listing) => listing,
+            None => read_directory(&self.top, dir, |_| true),
+        };
+        if !listing.has_rules {
             self.ignore.no_file_in(dir);
         }
-        Ok(children)
+        Ok(listing.children)
     }
 
     /// Visits a directory that has tracked files (or is the top).

@@ -108,8 +108,11 @@ impl Rules {
             match c {
                 b' ' => {}
                 b'\t' => {
-                    space_tab |= self.space_before_tab && written < i;
-                    tab |= self.tab_in_indent;
+                    if self.space_before_tab && written < i {
+                        space_tab = true;
+                    } else {
+                        tab |= self.tab_in_indent;
+                    }
                     written = i + 1;
                 }
                 _ => break,

@@ -112,32 +112,112 @@ fn preload(repo: &Repo<'_>, look: &Look<'_>, index: &Index) -> Vec<bool> {
         return Vec::new();
     }
     let rules = look.rules;
-    let top = look.top.as_slice();
+    let Ok(top) = Top::open(&look.top) else {
+        return Vec::new();
+    };
+    let top = &top;
     let cancel = repo.cancel();
     let mut unchanged = vec![false; index.entries.len()];
     let share = index.entries.len().div_ceil(n);
     std::thread::scope(|scope| {
         for (entries, results) in index.entries.chunks(share).zip(unchanged.chunks_mut(share)) {
             scope.spawn(move || {
-                let mut full = top.to_vec();
                 for (entry, result) in entries.iter().zip(results) {
                     if entry.stage != 0 || entry.intent_to_add || cancel.check().is_err() {
                         continue;
                     }
-                    full.truncate(top.len());
-                    full.extend_from_slice(index.path(entry));
-                    let Ok(meta) = fs::symlink_metadata(bytes::as_path(&full)) else {
+                    let Some((kind, stat)) = top.look(index.path(entry)) else {
                         continue;
                     };
-                    *result = (meta.is_file() || meta.is_symlink())
-                        && rules.mode_of(entry, &meta) == entry.mode
-                        && rules.stat_matches(entry, &stat_of(&meta))
+                    *result = rules.mode_of(entry, kind) == Some(entry.mode)
+                        && rules.stat_matches(entry, &stat)
                         && !index.is_racy(entry);
                 }
             });
         }
     });
     unchanged
+}
+
+/// What a path in the work tree is, as far as the index cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileKind {
+    Link,
+    Executable,
+    File,
+    Other,
+}
+
+impl FileKind {
+    fn of(meta: &Metadata) -> FileKind {
+        if meta.is_symlink() {
+            FileKind::Link
+        } else if !meta.is_file() {
+            FileKind::Other
+        } else if is_executable(meta) {
+            FileKind::Executable
+        } else {
+            FileKind::File
+        }
+    }
+}
+
+/// The top of the work tree, held open so that the way to it is walked once.
+#[cfg(unix)]
+struct Top(rustix::fd::OwnedFd);
+
+#[cfg(unix)]
+impl Top {
+    fn open(path: &[u8]) -> std::io::Result<Top> {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(Top(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// Looks at a path below, without following a symbolic link.
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_lossless,
+        reason = "the fields differ between platforms; the index has 32 bits for each"
+    )]
+    fn look(&self, path: &[u8]) -> Option<(FileKind, crate::index::Stat)> {
+        use rustix::fs::{AtFlags, FileType};
+        let stat = rustix::fs::statat(&self.0, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => FileKind::Link,
+            FileType::RegularFile if stat.st_mode & 0o100 != 0 => FileKind::Executable,
+            FileType::RegularFile => FileKind::File,
+            _ => FileKind::Other,
+        };
+        let found = crate::index::Stat {
+            ctime: (stat.st_ctime as u32, stat.st_ctime_nsec as u32),
+            mtime: (stat.st_mtime as u32, stat.st_mtime_nsec as u32),
+            dev: stat.st_dev as u32,
+            ino: stat.st_ino as u32,
+            uid: stat.st_uid as u32,
+            gid: stat.st_gid as u32,
+            size: stat.st_size as u32,
+        };
+        Some((kind, found))
+    }
+}
+
+/// The top of the work tree.
+#[cfg(not(unix))]
+struct Top(Bytes);
+
+#[cfg(not(unix))]
+impl Top {
+    fn open(path: &[u8]) -> std::io::Result<Top> {
+        Ok(Top(path.to_vec()))
+    }
+
+    /// Looks at a path below, without following a symbolic link.
+    fn look(&self, path: &[u8]) -> Option<(FileKind, crate::index::Stat)> {
+        let full = [self.0.as_slice(), path].concat();
+        let meta = fs::symlink_metadata(bytes::as_path(&full)).ok()?;
+        Some((FileKind::of(&meta), stat_of(&meta)))
+    }
 }
 
 /// What one entry's file is like.
@@ -159,23 +239,17 @@ struct Rules {
 }
 
 impl Rules {
-    /// Returns the mode a file would have in the index.
-    fn mode_of(self, entry: &Entry, meta: &Metadata) -> u32 {
-        if meta.is_symlink() {
-            mode::LINK
-        } else if !self.has_links && mode::is_link(entry.mode) {
-            entry.mode
-        } else if !self.trust_mode {
-            if mode::is_file(entry.mode) {
-                entry.mode
-            } else {
-                mode::FILE
-            }
-        } else if is_executable(meta) {
-            mode::EXECUTABLE
-        } else {
-            mode::FILE
-        }
+    /// Returns the mode a file would have in the index; `None` for what is no file.
+    fn mode_of(self, entry: &Entry, kind: FileKind) -> Option<u32> {
+        Some(match kind {
+            FileKind::Other => return None,
+            FileKind::Link => mode::LINK,
+            _ if !self.has_links && mode::is_link(entry.mode) => entry.mode,
+            _ if !self.trust_mode && mode::is_file(entry.mode) => entry.mode,
+            _ if !self.trust_mode => mode::FILE,
+            FileKind::Executable => mode::EXECUTABLE,
+            FileKind::File => mode::FILE,
+        })
     }
 
     fn stat_matches(self, entry: &Entry, now: &crate::index::Stat) -> bool {
@@ -305,7 +379,10 @@ impl<'r> Look<'r> {
     fn side(&self, entry: &Entry, path: &[u8], meta: &Metadata) -> Side {
         Side {
             path: path.to_vec(),
-            mode: self.rules.mode_of(entry, meta),
+            mode: self
+                .rules
+                .mode_of(entry, FileKind::of(meta))
+                .unwrap_or(mode::FILE),
             id: Id::ZERO,
             dirty: false,
         }

@@ -41,7 +41,15 @@ pub(crate) fn changes(old: &[u8], new: &[u8], how: Compare) -> Res<Vec<Change>> 
     if old == new {
         return Ok(Vec::new());
     }
-    if how.histogram || how.ignore_cr_at_eol {
+    if how.ignore_cr_at_eol {
+        // Without these, the lines compare as if they were not there; their number stays.
+        let plain = Compare {
+            ignore_cr_at_eol: false,
+            ..how
+        };
+        return changes(&without_cr(old), &without_cr(new), plain);
+    }
+    if how.histogram {
         return Err(crate::outcome::Stop::not_native(
             "this way of comparing lines",
         ));
@@ -76,6 +84,20 @@ pub(crate) fn changes(old: &[u8], new: &[u8], how: Compare) -> Res<Vec<Change>> 
         });
     }
     Ok(changes)
+}
+
+fn without_cr(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|b| *b == b'\n') {
+        match line.strip_suffix(b"\r\n") {
+            Some(bare) => {
+                out.extend_from_slice(bare);
+                out.push(b'\n');
+            }
+            None => out.extend_from_slice(line),
+        }
+    }
+    out
 }
 
 /// Splits a text into lines that keep their ends.
@@ -265,8 +287,8 @@ fn group(
     }
     let mut last = first;
     let mut skipped = 0;
-    for i in first + 1..changes.len() {
-        let distance = changes[i].old - end(i - 1);
+    for (i, change) in changes.iter().enumerate().skip(first + 1) {
+        let distance = change.old - end(i - 1);
         if distance > max_common {
             break;
         }
@@ -274,14 +296,14 @@ fn group(
             last = i;
             skipped = 0;
         } else if distance < max_ignorable && is_ignored(i) {
-            skipped += changes[i].n_new;
-        } else if last != i - 1 && changes[i].old + skipped - end(last) > max_common {
+            skipped += change.n_new;
+        } else if last != i - 1 && change.old + skipped - end(last) > max_common {
             break;
         } else if !is_ignored(i) {
             last = i;
             skipped = 0;
         } else {
-            skipped += changes[i].n_new;
+            skipped += change.n_new;
         }
     }
     Some((first, last))

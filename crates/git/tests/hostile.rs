@@ -36,6 +36,14 @@ const NATIVE: &[&[&str]] = &[
     &["checkout", "-b", "other"],
     &["reflog"],
     &["shortlog", "-s", "HEAD"],
+    &["log", "--graph", "--stat"],
+    &["log", "--follow", "-p", "--", "a.txt"],
+    &["log", "-S", "x", "--oneline"],
+    &["log", "-m", "--name-status"],
+    &["diff", "--check"],
+    &["diff", "--dirstat"],
+    &["ls-files", "-t", "--eol"],
+    &["for-each-ref", "--format=%(contents)"],
 ];
 
 const READS: &[&[&str]] = &[
@@ -193,4 +201,61 @@ fn plant(repo: &Path, marker: &Path, env: &Environment) {
         std::fs::copy(&evil, &hook).unwrap();
     }
     let _ = std::fs::remove_file(marker);
+}
+
+/// A repository's configuration may name any file; outside of where the caller may look it counts as missing.
+#[test]
+fn files_the_repository_names_outside_are_not_read() {
+    if Command::new("git").arg("--version").output().is_err() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let top = root.path().canonicalize().unwrap();
+    let (repo, outside, home) = (top.join("repo"), top.join("outside"), top.join("home"));
+    for dir in [&repo, &outside, &home] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    let git = |args: &[&str]| {
+        let done = Command::new("git").args(args).current_dir(&repo).status();
+        assert!(done.unwrap().success(), "{args:?}");
+    };
+    git(&["init", "-q", "."]);
+    std::fs::write(repo.join("hidden"), "x\n").unwrap();
+    std::fs::write(outside.join("ignore"), "hidden\n").unwrap();
+    std::fs::write(outside.join("config"), "[secret]\n\tkey = value\n").unwrap();
+    let name = |file: &str| outside.join(file).to_string_lossy().into_owned();
+    git(&["config", "core.excludesFile", &name("ignore")]);
+    git(&["config", "include.path", &name("config")]);
+    let ask = |args: &[&str], within: bool, global: &str| -> String {
+        let settings = home.join("settings");
+        std::fs::write(&settings, global).unwrap();
+        let env: Environment = [
+            ("HOME", home.as_os_str().to_os_string()),
+            ("GIT_CONFIG_GLOBAL", settings.into_os_string()),
+            ("GIT_CONFIG_NOSYSTEM", "1".into()),
+        ]
+        .into_iter()
+        .collect();
+        let argv = std::iter::once("git").chain(args.iter().copied());
+        let request = Request {
+            argv: argv.map(OsString::from).collect(),
+            cwd: repo.clone(),
+            env,
+            stdin: None,
+            within: within.then(|| repo.clone()),
+            limits: OutputLimits::default(),
+        };
+        match deskhand_git::exec(&request, &AtomicBool::new(false)) {
+            deskhand_git::Exec::Answer(answer) => String::from_utf8(answer.stdout).unwrap(),
+            deskhand_git::Exec::NotNative(not) => panic!("{args:?}: {}", not.reason),
+        }
+    };
+    assert_eq!(ask(&["status", "-s"], false, ""), "");
+    assert_eq!(ask(&["status", "-s"], true, ""), "?? hidden\n");
+    assert!(ask(&["config", "--list"], false, "").contains("secret.key=value"));
+    assert!(!ask(&["config", "--list"], true, "").contains("secret"));
+    // What the user's own configuration names is the user's choice.
+    git(&["config", "--unset", "core.excludesFile"]);
+    let own = format!("[core]\n\texcludesFile = {}\n", name("ignore"));
+    assert_eq!(ask(&["status", "-s"], true, &own), "");
 }

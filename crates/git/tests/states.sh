@@ -54,6 +54,30 @@ s_cherry_pick() { conflict; git cherry-pick side >/dev/null 2>&1 || true; }
 s_revert() { base; sed -i 's/^line seven$/7/' a.txt; git commit -qam change; git revert --no-edit HEAD~2 >/dev/null 2>&1 || true; }
 s_bisect() { base; commit x; commit y; git bisect start -q >/dev/null; git bisect bad >/dev/null; git bisect good HEAD~4 >/dev/null; }
 s_am() { conflict; git format-patch -q -1 side --stdout > p; git am p >/dev/null 2>&1 || true; }
+s_notes() { base; at; git notes add -m 'a note' HEAD; at; git notes add -m 'older
+note' HEAD~1; at; git notes --ref=other add -m 'other' HEAD; }
+s_trailers() { base; commit 'with trailers
+
+Text before: it.
+
+Signed-off-by: Ann <ann@x.org>
+Acked-by: Bob
+ and others
+Fixes: #12'; commit 'no trailers
+
+Only: one
+of these is a trailer, and this is not'; commit 'cherry
+
+(cherry picked from commit 1234567)
+Reviewed-by:  Carl'; git commit -q --allow-empty --cleanup=verbatim -m '
+ odd   title
+second	line
+
+	body	with tabs  
+'; }
+s_cherry() { base; git checkout -q -b side; sed -i 's/^line 20$/twenty/' a.txt; git commit -qam 'same change'; commit 'side only'; git checkout -q main; commit 'main first'; sed -i 's/^line 20$/twenty/' a.txt; at; git commit -qam 'same change, other words'; commit 'main last'; git checkout -q side; at; git merge -q -m 'merge main' main >/dev/null 2>&1; commit 'after merge'; git checkout -q main; }
+s_crisscross() { base; git checkout -q -b x; file x1 'x\n'; git add .; commit x1; git checkout -q -b y main; file y1 'y\n'; git add .; commit y1; at; git merge -q -m 'y takes x' x; git checkout -q x; at; git merge -q -m 'x takes y' y~1; commit x2; git checkout -q y; commit y2; at; git merge -q -m 'again' x; git checkout -q main; at; git merge -q --no-ff -m 'into main' y; git branch z HEAD~1; git checkout -q z; commit z1; git checkout -q main; }
+s_blanks() { base; printf 'a \n\tb\n \tc\n        d\n' > ws; git add ws; commit 'blanks'; printf 'a\n\tb  \n \tc\t\n        d\nint  x = 1;\n<<<<<<< HEAD\n\n\n' > ws; sed -i 's/^line 5$/line  5/; s/^line 9$/line nine/; 12s/$/ /' a.txt; printf 'int one(void)\n{\n\treturn  1;\n}\n\n\nint two(int a)\n{\n\treturn 2 + a;\n}\n' > src/lib.c; }
 s_stash() { base; echo 1 >> a.txt; git stash -q; echo 2 >> a.txt; git stash push -q -m 'named stash'; echo 3 >> a.txt; }
 s_authors() { base; for n in 'Ann One <ann@x.org>' 'Bob Two <bob@y.org>' 'Änn Öne <ann@x.org>'; do at; git commit -q --allow-empty --author "$n" -m "by ${n%% *}"; done; printf 'Ann Mapped <mapped@x.org> <ann@x.org>\n' > .mailmap; git add .; commit 'mailmap'; }
 upstream() { base; git clone -q --bare . ../up.git 2>/dev/null || true; rm -rf .up; mv ../up.git .git/up; git remote add origin "$PWD/.git/up"; git fetch -q origin 2>/dev/null; git branch -q -u origin/main; git remote set-head origin main; }

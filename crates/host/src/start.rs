@@ -264,7 +264,7 @@ async fn start_agent(
     let sandbox_path = machine::sandbox_helper(config).map_err(StartError::Helper)?;
     let git_environment = machine::git_environment(environment);
     deskhand_agent::init_git(&git_environment);
-    let agent = Agent::start(deskhand_agent::Config {
+    Agent::start(deskhand_agent::Config {
         relay_url,
         device_token: credentials.device_token,
         device_name: device_name(config),
@@ -294,39 +294,24 @@ async fn start_agent(
         time_zone: machine::time_zone(),
         inbox: dirs.inbox(),
         max_tasks: config.agent_max_tasks.value.get(),
+        workspaces: absolute(&options.workspaces),
         rules: dirs.rules_file(),
         secrets,
         hidden: dirs.all().map(PathBuf::from).to_vec(),
     })
     .await
-    .map_err(StartError::Agent)?;
-    for path in &options.workspaces {
-        open_workspace(&agent, path).await?;
-    }
-    Ok(agent)
+    .map_err(|error| match error {
+        deskhand_agent::StartError::Workspace { path, problem } => {
+            StartError::Workspace { path, problem }
+        }
+        other => StartError::Agent(other),
+    })
 }
 
-async fn open_workspace(agent: &AgentHandle, path: &std::path::Path) -> Result<(), StartError> {
-    let failed = |problem| StartError::Workspace {
-        path: path.to_owned(),
-        problem,
-    };
-    let absolute = std::path::absolute(path).map(|path| path.into_os_string().into_string());
-    let Ok(Ok(text)) = absolute else {
-        return Err(failed(Problem::new(
-            ErrorCode::InvalidRequest,
-            "the path is not UTF-8",
-        )));
-    };
-    let request = DeviceRequest::AddWorkspace {
-        path: text,
-        name: None,
-        level: None,
-    };
-    match agent.request(request, Door::Local).await {
-        DeviceResponse::Problem { problem } => Err(failed(problem)),
-        _ => Ok(()),
-    }
+/// One that has no absolute path, since the current directory is gone, is refused as it is.
+fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    paths.iter().map(absolute).collect()
 }
 
 fn open_control(

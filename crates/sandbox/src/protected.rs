@@ -32,6 +32,23 @@ const TOLD_NAMES: &[&str] = &[
     ".gitmodules",
     ".gitattributes",
     ".pre-commit-config.yaml",
+    "lefthook.yml",
+    ".lefthook.yml",
+    ".windsurf",
+    ".kiro",
+    ".fleet",
+    ".vs",
+    ".aider.conf.yml",
+    ".hg",
+    ".jj",
+    ".gitconfig",
+    ".direnvrc",
+    ".tool-versions",
+    "mise.toml",
+    ".mise.toml",
+    ".gdbinit",
+    ".lldbinit",
+    ".vimrc",
     ".npmrc",
     ".yarnrc.yml",
     ".exrc",
@@ -52,7 +69,9 @@ const BESIDE_HEAD: &[&str] = &["objects", "refs"];
 /// Entries looked at before the task, which waits for it, and in what the task made or changed.
 const ENTRIES_BEFORE: usize = 4_000;
 const ENTRIES_AFTER: usize = 40_000;
-const MAX_DEPTH: usize = 6;
+
+/// Ends what the number of entries would not: a chain of directories, each in the other.
+const MAX_DEPTH: usize = 100;
 
 /// Most paths told of; a task that made more has made its point.
 const MAX_TOLD: usize = 100;
@@ -258,15 +277,18 @@ impl Inventory {
     }
 
     fn look_at(&mut self, workspace: &Path, path: &Path, kind: std::fs::FileType) {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        // Whoever copies the workspace to a file system that ignores case has another file than we see.
+        let lower = |name: &OsStr| Some(name.to_str()?.to_ascii_lowercase());
+        let Some(name) = path.file_name().and_then(lower) else {
             return;
         };
+        let name = name.as_str();
         let in_cargo = path
             .parent()
             .and_then(Path::file_name)
-            .is_some_and(|parent| parent == ".cargo");
+            .is_some_and(|parent| parent.eq_ignore_ascii_case(".cargo"));
         let n_before = self.items.len();
-        if name == "HEAD" {
+        if name == "head" {
             // A repository without a work tree has its hooks and configuration right there.
             let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
             let is_repository = |dir: &&Path| {
@@ -332,8 +354,12 @@ impl Inventory {
             .into_iter()
             .flatten()
             .flatten();
+        // Git puts samples of its hooks everywhere and never runs one.
+        let is_sample = |name: &OsStr| name.as_bytes().ends_with(b".sample");
         for entry in entries.take(ENTRIES_BEFORE) {
-            self.add(workspace, &path.join(entry.file_name()));
+            if !is_sample(&entry.file_name()) {
+                self.add(workspace, &path.join(entry.file_name()));
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 
 use common::{Place, everyone, is_root};
@@ -68,6 +68,8 @@ const PYTHON: &[&str] = &[
     "udp6",
     "unix_abstract",
     "unix_path",
+    "unix_datagram",
+    "set_user_id",
     "packet",
     "netlink_audit",
     "vsock",
@@ -183,6 +185,13 @@ async fn attack(place: &Place, script: &str) -> bool {
         PermissionsExt::from_mode(0o777),
     )
     .unwrap();
+    let datagrams = UnixDatagram::bind(place.path("outside/datagrams")).unwrap();
+    datagrams.set_nonblocking(true).unwrap();
+    std::fs::set_permissions(
+        place.path("outside/datagrams"),
+        PermissionsExt::from_mode(0o777),
+    )
+    .unwrap();
     let in_the_air = SocketAddr::from_abstract_name(format!("deskhand-{port}")).unwrap();
     let unix = [on_path, UnixListener::bind_addr(&in_the_air).unwrap()];
     unix.iter()
@@ -217,7 +226,8 @@ async fn attack(place: &Place, script: &str) -> bool {
     let after = look(place, &name);
 
     let connected = tcp.accept().is_ok() || unix.iter().any(|listener| listener.accept().is_ok());
-    let sent = udp.iter().any(|socket| socket.recv(&mut [0; 8]).is_ok());
+    let sent = udp.iter().any(|socket| socket.recv(&mut [0; 8]).is_ok())
+        || datagrams.recv(&mut [0; 8]).is_ok();
     let killed = victim.try_wait().unwrap().is_some();
     victim.kill().unwrap();
     victim.wait().unwrap();
@@ -314,6 +324,8 @@ async fn every_kind_of_attack_succeeds_without_a_sandbox() {
         "udp",
         "unix_abstract",
         "unix_path",
+        "unix_datagram",
+        "set_user_id",
         "xattr",
         "environ",
         "cmdlines",
@@ -374,7 +386,14 @@ async fn without_a_layer_something_gets_through() {
         ("skip:netns", &["tcp", "mptcp", "fastopen", "udp", "udp6"]),
         (
             "skip:seccomp",
-            &["unix_path", "ptrace", "personality", "netlink_audit"],
+            &[
+                "unix_path",
+                "unix_datagram",
+                "set_user_id",
+                "ptrace",
+                "personality",
+                "netlink_audit",
+            ],
         ),
         (
             "skip:capabilities",

@@ -237,7 +237,7 @@ async fn no_instant_is_run_twice_however_often_the_agent_is_killed() {
         source: Some(Source::Schedule),
         ..TaskFilter::default()
     };
-    let DeviceResponse::Tasks { tasks } = ask(&agent, DeviceRequest::ListTasks(filter)).await
+    let DeviceResponse::Tasks { tasks, .. } = ask(&agent, DeviceRequest::ListTasks(filter)).await
     else {
         panic!("no tasks");
     };

@@ -82,6 +82,7 @@ impl TestDevice {
             time_zone: "UTC".into(),
             inbox: self.path("own").join("inbox"),
             max_tasks: self.max_tasks,
+            workspaces: Vec::new(),
             rules: self.path("own").join("rules.toml"),
             secrets: vec![Secret::new("known-secret-value")],
             hidden: vec![self.path("own")],

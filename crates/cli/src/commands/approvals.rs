@@ -99,7 +99,8 @@ async fn open(context: &Context) -> anyhow::Result<Vec<QuestionView>> {
     }
 }
 
-/// Shows questions as they are asked, until Ctrl-C. Each look says that somebody is there.
+/// Shows questions as they are asked, until Ctrl-C. Each look says that somebody is there, for
+/// a minute.
 async fn watch(context: &Context) -> anyhow::Result<u8> {
     let out = context.out;
     let mut shown = HashSet::new();
@@ -114,8 +115,6 @@ async fn watch(context: &Context) -> anyhow::Result<u8> {
             _ = tokio::signal::ctrl_c() => break,
         }
     }
-    let request = DeviceRequest::Attend { seconds: 0 };
-    context.control().device(request).await?;
     Ok(exit::OK)
 }
 

@@ -36,6 +36,25 @@ const PROC_COVERED: &[&str] = &[
     "latency_stats",
 ];
 
+/// The same for root, whom the host's own modes do not keep out.
+const PROC_COVERED_FROM_ROOT: &[&str] = &[
+    "slabinfo",
+    "vmallocinfo",
+    "pagetypeinfo",
+    "kpageflags",
+    "kpagecount",
+    "kpagecgroup",
+];
+
+/// What other programs of the machine do, in kernel interfaces that only root reads. Covered when they are there.
+const COVERED_FROM_ROOT: &[&str] = &[
+    "/sys/kernel/debug",
+    "/sys/kernel/tracing",
+    "/sys/fs/bpf",
+    "/sys/fs/pstore",
+    "/sys/firmware/efi/efivars",
+];
+
 /// Files and directories a memory file system may hold.
 const TEMPORARY_INODES: u32 = 200_000;
 
@@ -266,7 +285,9 @@ fn mount_proc(limits: &Limits) -> Result<(), Failure> {
     // System V shared memory that nobody has attached counts for no process either.
     let pages = limits.private_tmp_bytes / rustix::param::page_size() as u64;
     let _ = std::fs::write("/proc/sys/kernel/shmall", pages.to_string());
-    for name in PROC_COVERED {
+    let is_root = rustix::process::geteuid().is_root();
+    let from_root = PROC_COVERED_FROM_ROOT.iter().filter(|_| is_root);
+    for name in PROC_COVERED.iter().chain(from_root) {
         let path = proc.join(name);
         if path.exists() {
             rustix::mount::mount_bind("/dev/null", &path).step("mounts/proc")?;
@@ -330,7 +351,7 @@ pub(super) struct Mask {
 
 /// Resolves the hidden paths. One that does not exist, or that we could not reach ourselves, has nothing to hide.
 pub(super) fn existing(hidden: &[PathBuf]) -> Vec<Mask> {
-    let resolve = |path: &PathBuf| {
+    let resolve = |path: &Path| {
         // One call tells whether it is there, and the kernel knows the resolved path of what is open.
         let opened = open(path).ok()?;
         let there = rustix::fs::fstat(&opened).ok()?;
@@ -342,7 +363,10 @@ pub(super) fn existing(hidden: &[PathBuf]) -> Vec<Mask> {
             device: there.st_dev,
         })
     };
-    let mut masks: Vec<Mask> = hidden.iter().filter_map(resolve).collect();
+    let is_root = rustix::process::geteuid().is_root();
+    let from_root = COVERED_FROM_ROOT.iter().filter(|_| is_root).map(Path::new);
+    let hidden = hidden.iter().map(PathBuf::as_path).chain(from_root);
+    let mut masks: Vec<Mask> = hidden.filter_map(resolve).collect();
     // Parents first: what lies beneath a covered directory is gone already.
     masks.sort_by(|one, other| one.path.cmp(&other.path));
     masks.dedup_by(|next, kept| next.path.starts_with(&kept.path) && kept.directory);

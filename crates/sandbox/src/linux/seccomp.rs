@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use libc::{
-    BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W,
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_JSET, BPF_K, BPF_LD,
+    BPF_RET, BPF_W,
 };
 use libc::{c_long, sock_filter};
 
@@ -117,6 +118,37 @@ const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u32;
 
+/// Calls that set a file's mode, with the argument that holds it.
+const MODES: &[(c_long, u32)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    // fchmodat2
+    (452, 2),
+    (libc::SYS_mknodat, 2),
+];
+
+/// Calls that may create a file, with the argument that holds their flags; the mode is the next.
+const OPENINGS: &[(c_long, u32)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1),
+    (libc::SYS_openat, 2),
+];
+
+/// What makes a program run as its owner or group.
+const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
+
+/// Flags with which a mode is looked at; an unnamed file sets a bit of its own beside that of a directory.
+const CREATES: u32 = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
+
+/// The bits of a socket's type that are not flags.
+const SOCKET_KIND: u32 = 0xf;
+
 /// A query that changes nothing.
 const PERSONALITY_QUERY: u32 = 0xffff_ffff;
 
@@ -215,6 +247,45 @@ fn rules(sockets: Sockets, large: Large) -> Vec<Rule> {
     ];
     rule(libc::SYS_shmget, &segment);
     rule(libc::SYS_socket, &socket(sockets));
+    if sockets != Sockets::InternetAndUnix {
+        // One end of a pair of datagram sockets can be turned to any socket in the file system; of the other kinds it cannot.
+        let pair = [
+            load(low(1)),
+            instruction(BPF_ALU | BPF_AND | BPF_K, SOCKET_KIND, 0, 0),
+            jump(BPF_JEQ, libc::SOCK_DGRAM as u32, 2, 0),
+            jump(BPF_JEQ, libc::SOCK_RAW as u32, 1, 0),
+            ret(ALLOW),
+            ret(EPERM),
+        ];
+        rule(libc::SYS_socketpair, &pair);
+    }
+    // The workspace's own mount on the host may well obey them: what runs there later would run as the owner.
+    for (call, mode) in MODES {
+        rule(
+            *call,
+            &[
+                load(low(*mode)),
+                jump(BPF_JSET, SET_ID, 0, 1),
+                ret(EPERM),
+                ret(ALLOW),
+            ],
+        );
+    }
+    for (call, flags) in OPENINGS {
+        rule(
+            *call,
+            &[
+                load(low(*flags)),
+                jump(BPF_JSET, CREATES, 0, 3),
+                load(low(*flags + 1)),
+                jump(BPF_JSET, SET_ID, 0, 1),
+                ret(EPERM),
+                ret(ALLOW),
+            ],
+        );
+    }
+    // The same in memory, out of a filter's sight; who asks has a way without.
+    rule(libc::SYS_openat2, &[ret(ENOSYS)]);
     for (call, decide) in asked::rules(large) {
         rule(call, &decide);
     }
@@ -315,8 +386,6 @@ pub(super) fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
 
 #[cfg(test)]
 mod tests {
-    use libc::{BPF_ALU, BPF_AND};
-
     use super::*;
 
     const LARGE: Large = Large {
@@ -436,6 +505,48 @@ mod tests {
             judge(&program, &call(libc::SYS_personality, &[0x0004_0000])),
             EPERM
         );
+    }
+
+    #[test]
+    fn no_file_is_made_that_runs_as_its_owner() {
+        let program = filter(Sockets::Internet, LARGE);
+        let verdict = |number, arguments: &[u64]| judge(&program, &call(number, arguments));
+        assert_eq!(verdict(libc::SYS_fchmod, &[3, 0o755]), ALLOW);
+        assert_eq!(verdict(libc::SYS_fchmod, &[3, 0o4755]), EPERM);
+        assert_eq!(verdict(libc::SYS_fchmodat, &[3, 0, 0o2755]), EPERM);
+        assert_eq!(verdict(452, &[3, 0, 0o6755]), EPERM);
+        let create = libc::O_CREAT as u64;
+        assert_eq!(verdict(libc::SYS_openat, &[3, 0, create, 0o644]), ALLOW);
+        assert_eq!(verdict(libc::SYS_openat, &[3, 0, create, 0o4755]), EPERM);
+        assert_eq!(
+            verdict(libc::SYS_openat, &[3, 0, libc::O_TMPFILE as u64, 0o4755]),
+            EPERM
+        );
+        // Without creating, the argument is whatever was in the register.
+        assert_eq!(verdict(libc::SYS_openat, &[3, 0, 0, 0o4755]), ALLOW);
+        assert_eq!(verdict(libc::SYS_openat2, &[]), ENOSYS);
+    }
+
+    #[test]
+    fn pairs_of_sockets_cannot_be_turned_elsewhere() {
+        let verdict = |sockets, kind: i32| {
+            let program = filter(sockets, LARGE);
+            judge(&program, &call(libc::SYS_socketpair, &[1, kind as u64, 0]))
+        };
+        for sockets in [Sockets::Refused, Sockets::Internet] {
+            assert_eq!(verdict(sockets, libc::SOCK_STREAM), ALLOW);
+            assert_eq!(
+                verdict(sockets, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC),
+                ALLOW
+            );
+            assert_eq!(verdict(sockets, libc::SOCK_DGRAM), EPERM);
+            assert_eq!(
+                verdict(sockets, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC),
+                EPERM
+            );
+            assert_eq!(verdict(sockets, libc::SOCK_RAW), EPERM);
+        }
+        assert_eq!(verdict(Sockets::InternetAndUnix, libc::SOCK_DGRAM), ALLOW);
     }
 
     #[test]

@@ -45,6 +45,17 @@ def unix_path():
     socket.socket(socket.AF_UNIX).connect(OUT + "/socket")
 
 
+def unix_datagram():
+    socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b"x", OUT + "/datagrams")
+
+
+def set_user_id():
+    open("as-owner", "w").close()
+    os.chmod("as-owner", 0o4755)
+    if os.stat("as-owner").st_mode & 0o4000:
+        got("set_user_id")
+
+
 def packet():
     socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     got("packet")

@@ -3,10 +3,13 @@ import type { Answer } from "./Answer";
 import type { Approver } from "./Approver";
 import type { Level } from "./Level";
 import type { NewRule } from "./NewRule";
+import type { NewSchedule } from "./NewSchedule";
 import type { Seq } from "./Seq";
+import type { Source } from "./Source";
 import type { Stream } from "./Stream";
 import type { TaskFilter } from "./TaskFilter";
 import type { TaskId } from "./TaskId";
+import type { TaskRequest } from "./TaskRequest";
 import type { TestedCommand } from "./TestedCommand";
 
 /**
@@ -80,7 +83,39 @@ level?: Level, } | { "type": "remove_workspace",
 /**
  * Its name or path.
  */
-workspace: string, } | { "type": "list_approvals" } | { "type": "attend", 
+workspace: string, } | { "type": "pause" } | { "type": "resume" } | { "type": "open_task", 
+/**
+ * The task. It names no other device.
+ */
+request: TaskRequest, 
+/**
+ * The door: `cli` or `viewer`.
+ */
+source: Source, } | { "type": "list_schedules" } | { "type": "get_schedule", 
+/**
+ * Its name.
+ */
+name: string, } | { "type": "add_schedule", 
+/**
+ * The schedule.
+ */
+schedule: NewSchedule, } | { "type": "run_schedule", 
+/**
+ * Its name.
+ */
+name: string, } | { "type": "enable_schedule", 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Whether it is to run.
+ */
+enabled: boolean, } | { "type": "remove_schedule", 
+/**
+ * Its name.
+ */
+name: string, } | { "type": "list_approvals" } | { "type": "attend", 
 /**
  * For how long, in seconds; five minutes at most. 0 ends it.
  */

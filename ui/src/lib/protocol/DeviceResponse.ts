@@ -7,11 +7,13 @@ import type { Excerpt } from "./Excerpt";
 import type { Explanation } from "./Explanation";
 import type { OutputRange } from "./OutputRange";
 import type { Problem } from "./Problem";
-import type { TaskHit } from "./TaskHit";
-import type { TaskStatistics } from "./TaskStatistics";
 import type { QuestionView } from "./QuestionView";
 import type { RuleView } from "./RuleView";
+import type { ScheduleView } from "./ScheduleView";
+import type { ScheduledRun } from "./ScheduledRun";
+import type { TaskHit } from "./TaskHit";
 import type { TaskId } from "./TaskId";
+import type { TaskStatistics } from "./TaskStatistics";
 import type { TaskStatus } from "./TaskStatus";
 import type { TaskView } from "./TaskView";
 import type { Workspace } from "./Workspace";
@@ -63,7 +65,31 @@ n_tasks: number, } | { "type": "workspaces",
 /**
  * The workspaces.
  */
-workspaces: Array<Workspace>, } | { "type": "approvals", 
+workspaces: Array<Workspace>, } | { "type": "paused", 
+/**
+ * Whether it is.
+ */
+paused: boolean, } | { "type": "task_opened", 
+/**
+ * The task.
+ */
+task: TaskView, } | { "type": "schedules", 
+/**
+ * The schedules.
+ */
+schedules: Array<ScheduleView>, } | { "type": "schedule", 
+/**
+ * The schedule.
+ */
+schedule: ScheduleView, 
+/**
+ * Its next runs, at most five.
+ */
+upcoming: string[], 
+/**
+ * Its last runs, newest first, at most twenty.
+ */
+runs: Array<ScheduledRun>, } | { "type": "approvals", 
 /**
  * The questions.
  */

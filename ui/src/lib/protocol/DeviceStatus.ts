@@ -33,6 +33,10 @@ can_execute: boolean,
  */
 reason: string | null, 
 /**
+ * Whether the owner paused it.
+ */
+paused: boolean, 
+/**
  * Tasks that run.
  */
 n_running: number, 
