@@ -41,6 +41,7 @@ pub(crate) fn task(
         priority: request.priority,
         // It is nobody's to ask again.
         durability: Durability::Full,
+        request_id: None,
         created_at,
         expires_at,
     }
