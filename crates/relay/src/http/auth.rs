@@ -83,6 +83,7 @@ impl FromRequestParts<State> for Caller {
             return Ok(Self {
                 key,
                 source: Source::Viewer,
+                request_id: request_id::of(&parts.headers),
             });
         }
         Caller::of(state, &parts.headers).map_err(problem)

@@ -44,6 +44,10 @@ priority: Priority,
  */
 durability: Durability, 
 /**
+ * The request it came with (`X-Request-ID`), for reading the logs of both sides side by side.
+ */
+request_id?: string, 
+/**
  * When it was asked for.
  */
 created_at: string, 
