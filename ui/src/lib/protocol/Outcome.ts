@@ -53,6 +53,10 @@ engine_reason?: string,
  */
 data?: GitReport, 
 /**
+ * The sandbox tier that confined a shell action: `full`, `reduced` or `none`.
+ */
+sandbox_tier?: string, 
+/**
  * The layers that confined a shell action.
  */
 sandbox_layers?: Array<string>, 
