@@ -66,7 +66,7 @@ enum Message {
     Deliver(Box<Delivery>, mpsc::Sender<DeviceToRelay>),
     Enter(Vec<Ticket>),
     Cancel(TaskId, Duration),
-    Answered(TaskId, Option<Outcome>),
+    Answered(TaskId, Option<Box<Outcome>>),
     Count(oneshot::Sender<Counts>),
     Stop(oneshot::Sender<()>),
 }
@@ -94,6 +94,7 @@ impl Dispatcher {
     /// Says that the question of a task was answered: the task is judged again when it gets a place, or
     /// ends at once when it was refused.
     pub(crate) async fn answered(&self, task_id: TaskId, refused: Option<Outcome>) {
+        let refused = refused.map(Box::new);
         self.send(Message::Answered(task_id, refused)).await;
     }
 
@@ -365,14 +366,14 @@ impl Loop {
         }
     }
 
-    fn answered(&mut self, task_id: TaskId, refused: Option<Outcome>) {
+    fn answered(&mut self, task_id: TaskId, refused: Option<Box<Outcome>>) {
         let Some(live) = self.live.get_mut(&task_id) else {
             return;
         };
         live.is_answered = true;
         if live.state == State::Asking {
             match refused {
-                Some(outcome) => self.end_waiting(task_id, outcome),
+                Some(outcome) => self.end_waiting(task_id, *outcome),
                 None => {
                     self.wait(task_id);
                     self.fill();
