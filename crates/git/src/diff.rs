@@ -152,6 +152,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
                 return Err(Stop::not_native("this form of a combined diff"));
             }
             combined_files = combined::of_trees(&contents, parents, *result, &spec, &options)?;
+            if combined_files.iter().any(|f| !f.result.exists()) {
+                return Err(Stop::not_native("a file that is gone in a combined diff"));
+            }
             (Vec::new(), (b"a/", b"b/"))
         }
     };

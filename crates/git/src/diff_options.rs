@@ -285,7 +285,7 @@ impl DiffOptions {
             options.set(given.name, given.value.as_deref(), given.negated)?;
             options.set_with_repository(repo, given)?;
         }
-        options.finish(parsed)?;
+        options.finish()?;
         Ok(options)
     }
 
@@ -608,7 +608,7 @@ impl DiffOptions {
     }
 
     /// Checks what cannot stand together.
-    fn finish(&mut self, parsed: &Parsed) -> Res<()> {
+    fn finish(&mut self) -> Res<()> {
         let forms = self.forms;
         let exclusive = usize::from(forms.name_only)
             + usize::from(forms.name_status)
@@ -652,8 +652,6 @@ impl DiffOptions {
         {
             self.relative = None;
         }
-        // The last word-diff option decides; blanks between words never count with it.
-        let _ = parsed;
         if self.follow && self.pickaxe.as_ref().is_some_and(|p| p.all) {
             return Err(Stop::not_native("following with --pickaxe-all"));
         }

@@ -8,7 +8,7 @@ use crate::exec::{Call, Plan};
 use crate::graph::Graph;
 use crate::index::Index;
 use crate::log_print::Printer;
-use crate::log_settings::{self, KNOWN, Settings};
+use crate::log_settings::{self, Settings};
 use crate::outcome::{Out, Res};
 use crate::pair::Contents;
 use crate::pathspec::Pathspec;
@@ -26,7 +26,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = log_settings::parse(args)?;
     let repo = Repo::open(call)?;
     let settings = Settings::new(&repo, &parsed, false)?;
-    let mut selection = rev_select::select(&repo, &parsed, &KNOWN)?;
+    let mut selection = rev_select::select(&repo, &parsed)?;
     selection.or_head(&repo)?;
     log_settings::refuse_unknown(&parsed)?;
     settings.adjust(&mut selection);

@@ -49,7 +49,7 @@ const OPTIONS: &[Spec] = &[
 ];
 
 /// Everything `git log` and `git show` know.
-pub(crate) const KNOWN: Known = Known {
+const KNOWN: Known = Known {
     long: KNOWN_LONG,
     short: "gLqpsuUXBMDCRawbGSOzlWrtmcvniEFP",
     usage: None,

@@ -143,7 +143,7 @@ impl Context<'_> {
             rest = &rest[1..];
             total += 1;
         }
-        let mut len = wrap::width(&local) as i64;
+        let len = wrap::width(&local) as i64;
         if side == Side::LeftAndSteal {
             while len > columns && out.len() > 1 {
                 if out.last() != Some(&b' ') {
@@ -154,7 +154,6 @@ impl Context<'_> {
             }
             side = Side::Left;
         }
-        let _ = &mut len;
         if len > columns {
             match cut {
                 Some(Cut::Left) => replace(&mut local, 0, len - (columns - 2)),

@@ -80,8 +80,12 @@ pub(crate) fn object(repo: &Repo<'_>, id: crate::id::Id) -> Res<Object> {
         ObjectType::Tag => Tag::parse(data).map(Object::Tag),
         other => Some(Object::Other(other)),
     })?;
-    read.flatten()
-        .ok_or_else(|| Stop::NotNative(format!("object {id} cannot be read")))
+    let found = match read.flatten() {
+        // Where a shallow history ends, a commit has no parents.
+        Some(Object::Commit(_)) => repo.try_commit(id)?.map(Object::Commit),
+        other => other,
+    };
+    found.ok_or_else(|| Stop::NotNative(format!("object {id} cannot be read")))
 }
 
 impl Object {

@@ -91,6 +91,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         [false, false, false, true] => Quoting::Tcl,
         _ => return Err(Stop::error(129, "more than one quoting style?")),
     };
+    if refs.is_empty() && parsed.last("format").is_some() {
+        return Err(Stop::not_native("a format of nothing"));
+    }
     for reference in refs.iter().take(count) {
         let line = ref_format::expand_with(&repo, reference, &format, None, quoting)?;
         if line.is_empty() && parsed.has("omit-empty") {
@@ -179,6 +182,10 @@ enum Value {
 
 /// Sorts references by the last key given, then by the ones before, then by name.
 pub(crate) fn sort(repo: &Repo<'_>, refs: &mut Vec<Ref>, sorts: &[Sort]) -> Res<()> {
+    if refs.is_empty() && !sorts.is_empty() {
+        // Whether the keys are any is not found out here.
+        return Err(Stop::not_native("an order of nothing"));
+    }
     if sorts.is_empty() {
         refs.sort_by(|a, b| a.name.cmp(&b.name));
         return Ok(());

@@ -4,7 +4,7 @@ use git2::ObjectType;
 
 use crate::bytes::{self, Bytes};
 use crate::id::Id;
-use crate::options::{Known, Parsed};
+use crate::options::Parsed;
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
 use crate::rev;
@@ -62,7 +62,6 @@ pub(crate) fn split(
 pub(crate) fn split_with_places(
     repo: &Repo<'_>,
     parsed: &Parsed,
-    known: &Known,
 ) -> Res<(Vec<RevArg>, Vec<Bytes>, Vec<usize>)> {
     let (mut named, mut places) = (Vec::new(), Vec::new());
     let split_at = match parsed.before_dashes {
@@ -77,7 +76,6 @@ pub(crate) fn split_with_places(
     };
     // Every argument is looked at again, so that errors come in their order.
     let (_, paths) = split(repo, parsed, "")?;
-    let _ = known;
     for (i, arg) in parsed.args[..split_at].iter().enumerate() {
         let mut found = Vec::new();
         add(repo, arg, &mut found)?;

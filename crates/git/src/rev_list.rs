@@ -6,7 +6,6 @@ use crate::bytes::{Bytes, lossy, parse_int};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::log_filter::{self, Filter};
-use crate::log_settings;
 use crate::options::{Given, Numbers, Spec, flag, maybe, parse, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::repo::Repo;
@@ -56,7 +55,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
     }
     let repo = Repo::open(call)?;
-    let selection = rev_select::select(&repo, &parsed, &log_settings::KNOWN)?;
+    let selection = rev_select::select(&repo, &parsed)?;
     if !selection.any {
         return Err(Stop::not_native("a rev-list without revisions"));
     }

@@ -4,7 +4,7 @@
 use crate::approxidate;
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::id::Id;
-use crate::options::{Given, Known, Parsed, Spec, flag, maybe, value};
+use crate::options::{Given, Parsed, Spec, flag, maybe, value};
 use crate::outcome::{Res, Stop};
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;
@@ -71,16 +71,16 @@ pub(crate) struct Selection {
 }
 
 /// Reads revisions, groups and limits of a command line; the default revision is left to the caller.
-pub(crate) fn select(repo: &Repo<'_>, parsed: &Parsed, known: &Known) -> Res<Selection> {
+pub(crate) fn select(repo: &Repo<'_>, parsed: &Parsed) -> Res<Selection> {
     if parsed.has("ignore-missing") {
         return Err(Stop::not_native("option `--ignore-missing`"));
     }
-    let (named, paths, places) = rev_args::split_with_places(repo, parsed, known)?;
+    let (named, paths, places) = rev_args::split_with_places(repo, parsed)?;
     let mut walk = Walk {
         paths: Pathspec::parse(repo, &paths)?,
         ..Walk::default()
     };
-    let mut any = !named.is_empty();
+    let mut any = parsed.args.len() > paths.len();
     let mut flip = false;
     let mut excluded: Vec<Bytes> = Vec::new();
     let mut args = named.iter().zip(&places).peekable();

@@ -192,6 +192,7 @@ impl<'r> Walker<'r> {
     fn start(&mut self) -> Res<()> {
         let tips = self.walk.tips.clone();
         let mut order: Vec<Id> = Vec::new();
+        let mut named: HashSet<Id> = HashSet::new();
         for (i, tip) in tips.iter().enumerate() {
             let node = self.node(tip.id)?;
             if tip.exclude {
@@ -203,7 +204,7 @@ impl<'r> Walker<'r> {
             let node = self.node(tip.id)?;
             node.left |= tip.left;
             node.source.get_or_insert(i);
-            if !order.contains(&tip.id) {
+            if named.insert(tip.id) {
                 order.push(tip.id);
             }
         }
@@ -711,9 +712,7 @@ impl<'r> Walker<'r> {
             return Ok(false);
         }
         let n = node.parents.len();
-        let (same, pull_merge, left) = (node.same_tree, node.pull_merge, node.left);
-        let (patch_same, tree) = (node.patch_same, node.tree);
-        let _ = (left, tree);
+        let (same, pull_merge, patch_same) = (node.same_tree, node.pull_merge, node.patch_same);
         if n < min || max.is_some_and(|max| n > max) {
             return Ok(false);
         }

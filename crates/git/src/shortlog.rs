@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::bytes::Bytes;
 use crate::exec::{Call, Plan};
-use crate::log_settings;
 use crate::mailmap::Mailmap;
 use crate::object::Person;
 use crate::options::{Numbers, Spec, flag, parse};
@@ -34,7 +33,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let Some(repo) = Repo::find(call)? else {
         return Err(Stop::not_native("a shortlog outside a repository"));
     };
-    let selection = rev_select::select(&repo, &parsed, &log_settings::KNOWN)?;
+    let selection = rev_select::select(&repo, &parsed)?;
     if !selection.any {
         // Without a revision git reads a log from standard input here.
         return Err(Stop::not_native("a shortlog of standard input"));

@@ -11,7 +11,7 @@ use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::log::{self, index_for_attributes};
 use crate::log_print::Printer;
-use crate::log_settings::{self, KNOWN, Settings};
+use crate::log_settings::{self, Settings};
 use crate::object::{Tag, mode, tree_entries};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
@@ -33,7 +33,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = log_settings::parse(args)?;
     let repo = Repo::open(call)?;
     let settings = Settings::new(&repo, &parsed, true)?;
-    let selection = rev_select::select(&repo, &parsed, &KNOWN)?;
+    let selection = rev_select::select(&repo, &parsed)?;
     let spec = selection.walk.paths.clone();
     let mut revs = selection.named.clone();
     // What walks history makes a log of it.

@@ -46,6 +46,9 @@ pub(crate) fn run_stash(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<(
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     let parsed = log_settings::parse(args.get(1..).unwrap_or_default())?;
+    if parsed.unknown.is_some() {
+        return Err(Stop::not_native("an unknown option of `stash list`"));
+    }
     if repo.ref_id(b"refs/stash")?.is_none() {
         return Ok(());
     }
@@ -83,6 +86,9 @@ pub(crate) fn run_reflog(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<
         args
     };
     let parsed = log_settings::parse(args)?;
+    if parsed.has("all") {
+        return Err(Stop::not_native("all reference logs"));
+    }
     let (name, short) = match parsed.args.as_slice() {
         [] => (b"HEAD".to_vec(), b"HEAD".to_vec()),
         [one] => match repo.dwim(one)?.into_iter().next() {

@@ -64,7 +64,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             options.forms.patch = true;
         }
     }
-    if options.with_copies_harder() || options.follow || options.quiet {
+    if parsed.has("patch-u") || options.with_copies_harder() || options.follow || options.quiet {
         return Err(Stop::not_native("this form of `stash show`"));
     }
     let index = repo.index()?;

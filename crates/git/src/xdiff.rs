@@ -42,6 +42,11 @@ pub(crate) fn changes(old: &[u8], new: &[u8], how: Compare) -> Res<Vec<Change>> 
         return Ok(Vec::new());
     }
     if how.ignore_cr_at_eol {
+        if !(old.ends_with(b"\n") && new.ends_with(b"\n")) {
+            return Err(crate::outcome::Stop::not_native(
+                "a last line without an end",
+            ));
+        }
         // Without these, the lines compare as if they were not there; their number stays.
         let plain = Compare {
             ignore_cr_at_eol: false,
