@@ -225,19 +225,18 @@ fn find_place(repo: &Repo<'_>, wish: &mut Wish) -> Res<(Option<Place>, Vec<Bytes
         let may_guess = wish.command == Command::Switch || alone;
         let has_wildcard = !certain && name.iter().any(|c| b"*?[\\".contains(c));
         let tracks = wish.parsed.last("track").is_some();
-        if wish.guess && may_guess && !has_wildcard && wish.new.is_none() && !tracks {
-            if let Some(remote) = remote_branch(repo, &name)? {
-                if is_file {
-                    return Err(Stop::fatal(format!(
-                        "'{name}' could be both a local file and a tracking branch.\n\
+        let guesses = wish.guess && may_guess && !has_wildcard && wish.new.is_none() && !tracks;
+        if guesses && let Some(remote) = remote_branch(repo, &name)? {
+            if is_file {
+                return Err(Stop::fatal(format!(
+                    "'{name}' could be both a local file and a tracking branch.\n\
                          Please use -- (and optionally --no-guess) to disambiguate",
-                        name = lossy(&name)
-                    )));
-                }
-                id = repo.ref_id(&remote)?;
-                wish.new = Some((name, false));
-                name = remote;
+                    name = lossy(&name)
+                )));
             }
+            id = repo.ref_id(&remote)?;
+            wish.new = Some((name, false));
+            name = remote;
         }
         if id.is_none() {
             if certain {
