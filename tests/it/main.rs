@@ -5,12 +5,14 @@
 
 mod bad_input;
 mod bursts;
+mod by_itself;
 mod cancel;
 mod crashes;
 mod duplicates;
 mod enrolment;
 mod events;
 mod github;
+mod handed_over;
 mod keys;
 mod link;
 mod offline;

@@ -10,12 +10,18 @@ use std::{
 pub struct TestRepo(PathBuf);
 
 impl TestRepo {
+    /// Makes a repository without commits.
+    pub fn empty(dir: &Path, options: &[&str]) -> Self {
+        std::fs::create_dir_all(dir).unwrap();
+        let repo = Self(dir.to_owned());
+        repo.git(&[&["init", "--quiet", "--initial-branch=main"], options].concat());
+        repo
+    }
+
     /// Makes a repository with one commit, a change that is not staged, one that is, and a file git
     /// does not know.
     pub fn dirty(dir: &Path) -> Self {
-        std::fs::create_dir_all(dir).unwrap();
-        let repo = Self(dir.to_owned());
-        repo.git(&["init", "--quiet", "--initial-branch=main"]);
+        let repo = Self::empty(dir, &[]);
         repo.write("README.md", "# Test\n");
         repo.write("src/main.rs", "fn main() {}\n");
         repo.git(&["add", "."]);

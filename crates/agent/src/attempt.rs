@@ -14,10 +14,12 @@ use std::{
     time::Duration,
 };
 
-use deskhand_policy::{Decision, Permit};
+use deskhand_policy::{Decision, Denial, Permit};
 use deskhand_protocol::{
-    ErrorCode, Outcome, Task, TaskId, TaskResult, Timestamp, limits::MAX_TEXT_BYTES,
-    outcome::EndStatus, task::Durability,
+    ErrorCode, Outcome, Task, TaskId, TaskResult, Timestamp,
+    limits::MAX_TEXT_BYTES,
+    outcome::{EndStatus, Engine},
+    task::{Durability, GitAction},
 };
 use deskhand_sqlite::{Error, Sync};
 use tokio::{
@@ -27,7 +29,11 @@ use tokio::{
 
 use crate::{
     device::Device,
-    executor::{self, Executor, Ran, Stop, git},
+    executor::{
+        self, Executor, Ran, Stop,
+        git::{self, Native, RealGit},
+        shell::{Place, Program},
+    },
     judge,
     recorder::Draft,
     store::ledger,
@@ -150,6 +156,17 @@ pub(crate) fn expired() -> Outcome {
     )
 }
 
+fn denied(denial: Denial) -> Outcome {
+    Outcome::failed(denial.code, denial.reason)
+}
+
+fn cannot_ask() -> Outcome {
+    Outcome::failed(
+        ErrorCode::Denied,
+        "this needs the owner's answer, and this version cannot ask",
+    )
+}
+
 fn sync_of(durability: Durability) -> Sync {
     match durability {
         Durability::Normal => Sync::Normal,
@@ -193,19 +210,10 @@ impl Attempt {
         }
         let action = self.task.action.clone();
         let workspaces = self.device.workspaces.borrow().clone();
-        match judge::judge(action, workspaces).await {
+        match judge::judge(action, Engine::Native, workspaces).await {
             Decision::Allow(permit) => self.execute(permit).await,
-            Decision::Deny(denial) => {
-                self.refuse(Outcome::failed(denial.code, denial.reason))
-                    .await
-            }
-            Decision::Ask(_) => {
-                let outcome = Outcome::failed(
-                    ErrorCode::Denied,
-                    "this needs the owner's answer, and this version cannot ask",
-                );
-                self.refuse(outcome).await
-            }
+            Decision::Deny(denial) => self.refuse(denied(denial)).await,
+            Decision::Ask(_) => self.refuse(cannot_ask()).await,
         }
     }
 
@@ -223,21 +231,25 @@ impl Attempt {
             Executor::Echo(echo) => return self.echo(executor::echo(echo)).await,
             Executor::Git(git, place) => {
                 let environment = self.device.git_environment.clone();
-                if self.task.action.is_repeatable() {
-                    let running = git::start(git, place, environment);
+                let repositories = self.device.repositories.clone();
+                let start = move || git::start(&git, place, environment, repositories);
+                let running = if self.task.action.is_repeatable() {
+                    let running = start();
                     // Dropping it does no harm: it reads.
                     self.start().await.inspect_err(|_| running.stop())?;
-                    self.watch_git(running).await
+                    running
                 } else {
                     self.start().await?;
-                    self.watch_git(git::start(git, place, environment)).await
+                    start()
+                };
+                match self.watch_git(running).await {
+                    Native::Ran(ran) => *ran,
+                    Native::HandedOver { reason } => self.hand_over(&reason).await,
                 }
             }
             Executor::Shell(shell, place) => {
                 self.start().await?;
-                let (config, recorder) = (&self.device.config, &self.device.recorder);
-                let (task_id, stop) = (self.task.task_id, &mut self.stop);
-                executor::shell::run(shell, place, task_id, config, recorder, stop).await
+                self.confine(shell.into(), place).await
             }
             Executor::Misfit => {
                 let outcome = Outcome::failed(ErrorCode::Internal, "the permit does not fit");
@@ -294,16 +306,63 @@ impl Attempt {
         }
     }
 
+    /// Has the real git do what the native engine does not. It is judged anew, as the shell action that
+    /// it is.
+    async fn hand_over(&mut self, reason: &str) -> Ran {
+        let action = self.task.action.clone();
+        let workspaces = self.device.workspaces.borrow().clone();
+        let mut ran = match judge::judge(action, Engine::Git, workspaces).await {
+            Decision::Allow(permit) => match Executor::from(permit) {
+                Executor::Git(git, place) => self.real_git(git, place).await,
+                _ => Ran::silent(Outcome::failed(
+                    ErrorCode::Internal,
+                    "the permit does not fit",
+                )),
+            },
+            Decision::Deny(denial) => Ran::silent(denied(denial)),
+            Decision::Ask(_) => Ran::silent(cannot_ask()),
+        };
+        let outcome = &mut ran.outcome;
+        outcome.engine = outcome.returncode.map(|_| Engine::Git);
+        outcome.engine_reason = Some(reason.to_owned());
+        if outcome.code == Some(ErrorCode::NotNative)
+            && let Some(error) = &mut outcome.error
+        {
+            *error = format!("the native git engine does not perform this ({reason}), and {error}");
+        }
+        ran
+    }
+
+    async fn real_git(&mut self, git: GitAction, place: Place) -> Ran {
+        let environment = self.device.git_environment.clone();
+        let repositories = self.device.repositories.clone();
+        let real_git = match RealGit::prepare(git, &place, environment, repositories).await {
+            Ok(real_git) => real_git,
+            Err(error) => return Ran::silent(Outcome::failed(ErrorCode::NotNative, error)),
+        };
+        let _alone = tokio::select! {
+            alone = real_git.alone() => alone,
+            stop = self.stop.wait() => return Ran::silent(stop.outcome()),
+        };
+        self.confine(real_git.program, place).await
+    }
+
+    async fn confine(&mut self, program: Program, place: Place) -> Ran {
+        let (config, recorder) = (&self.device.config, &self.device.recorder);
+        let (task_id, stop) = (self.task.task_id, &mut self.stop);
+        executor::shell::run(program, place, task_id, config, recorder, stop).await
+    }
+
     /// Waits for a git command; one that does not heed the request to stop is left behind, since a
     /// thread cannot be ended.
-    async fn watch_git(&mut self, mut running: git::Running) -> Ran {
+    async fn watch_git(&mut self, mut running: git::Running) -> Native {
         let begun = Instant::now();
         let timeout = self.task.action.timeout().duration();
         let mut elapsed = interval_at(begun + ELAPSED_EVERY, ELAPSED_EVERY);
         let stop = loop {
             tokio::select! {
                 biased;
-                ran = running.wait() => return ran,
+                native = running.wait() => return native,
                 stop = self.stop.wait() => break stop,
                 () = sleep_until(begun + timeout) => break Stop::Timeout(timeout),
                 _ = elapsed.tick() => {
@@ -319,14 +378,17 @@ impl Attempt {
         };
         running.stop();
         let printed = tokio::time::timeout(stop.grace(), running.wait()).await;
-        let mut ran = printed.unwrap_or_else(|_| Ran::silent(stop.outcome()));
+        let mut ran = match printed {
+            Ok(Native::Ran(ran)) => ran,
+            Ok(Native::HandedOver { .. }) | Err(_) => Box::new(Ran::silent(stop.outcome())),
+        };
         ran.outcome = Outcome {
             duration_ms: begun.elapsed().as_millis() as u64,
             n_stdout_bytes: ran.outcome.n_stdout_bytes,
             n_stderr_bytes: ran.outcome.n_stderr_bytes,
             ..stop.outcome()
         };
-        ran
+        Native::Ran(ran)
     }
 
     /// Stores how the task ended, however long the store takes to be writable again: what was done

@@ -11,23 +11,25 @@ use std::{
 
 use deskhand_policy::{Decision, Denial, workspace::containing};
 use deskhand_protocol::{
-    Action, ErrorCode,
-    policy::{Facts, GitNature, WorkingDir},
+    Action, ErrorCode, Timestamp,
+    outcome::Engine,
+    policy::{Facts, GitFacts, GitNature, WorkingDir},
     task::GitAction,
     workspace::Workspace,
 };
 
-/// Judges an action by the workspaces that are open now.
-pub(crate) async fn judge(action: Action, workspaces: Arc<[Workspace]>) -> Decision {
+/// Judges an action by the workspaces that are open now. `engine` is who would carry out a git action.
+pub(crate) async fn judge(
+    action: Action,
+    engine: Engine,
+    workspaces: Arc<[Workspace]>,
+) -> Decision {
     if let Action::Echo(_) = action {
-        let facts = Facts {
-            working_dir: WorkingDir::NotNeeded,
-            git: None,
-        };
+        let facts = Facts::new(Timestamp::now(), WorkingDir::NotNeeded);
         return deskhand_policy::decide(action, &facts);
     }
     let judged = tokio::task::spawn_blocking(move || {
-        let facts = facts(&action, &workspaces);
+        let facts = facts(&action, engine, &workspaces);
         deskhand_policy::decide(action, &facts)
     });
     judged.await.unwrap_or_else(|_| {
@@ -38,18 +40,20 @@ pub(crate) async fn judge(action: Action, workspaces: Arc<[Workspace]>) -> Decis
     })
 }
 
-fn facts(action: &Action, workspaces: &[Workspace]) -> Facts {
+fn facts(action: &Action, engine: Engine, workspaces: &[Workspace]) -> Facts {
     let working_dir = working_dir(action.working_dir(), workspaces);
+    let now = Timestamp::now();
     match action {
-        Action::Echo(_) | Action::Shell(_) => Facts {
-            working_dir,
-            git: None,
-        },
+        Action::Echo(_) | Action::Shell(_) => Facts::new(now, working_dir),
         Action::Git(git) => {
             let words = git.command.words().unwrap_or_default();
+            let working_dir = with_git_directories(working_dir, &words, workspaces);
             Facts {
-                working_dir: with_git_directories(working_dir, &words, workspaces),
-                git: Some(nature(git)),
+                git: Some(GitFacts {
+                    nature: nature(git),
+                    engine,
+                }),
+                ..Facts::new(now, working_dir)
             }
         }
     }
@@ -147,7 +151,7 @@ fn moves_git(setting: &str) -> bool {
 }
 
 fn nature(git: &GitAction) -> GitNature {
-    use deskhand_git::Plan;
+    use deskhand_git::{Nature, Plan};
     let argv: Vec<_> = git
         .command
         .words()
@@ -159,7 +163,11 @@ fn nature(git: &GitAction) -> GitNature {
         Plan::Read => GitNature::Read,
         Plan::LocalWrite => GitNature::LocalWrite,
         Plan::Remote => GitNature::Remote,
-        Plan::NotNative { .. } => GitNature::NotNative,
+        Plan::NotNative { .. } => match deskhand_git::nature(&argv) {
+            Nature::Read => GitNature::Read,
+            Nature::LocalWrite => GitNature::LocalWrite,
+            Nature::Remote => GitNature::Remote,
+        },
     }
 }
 
@@ -187,6 +195,7 @@ mod tests {
             let open = vec![Workspace {
                 name: "open".into(),
                 path: path.to_str().unwrap().into(),
+                level: Default::default(),
                 added_at: Timestamp::UNIX_EPOCH,
             }];
             Self { root, open }
@@ -195,7 +204,7 @@ mod tests {
         fn judge(&self, command: &str, dir: Option<&str>) -> Result<PathBuf, ErrorCode> {
             let json = serde_json::json!({"type": "git", "command": command, "working_dir": dir});
             let action: Action = serde_json::from_value(json).unwrap();
-            let facts = facts(&action, &self.open);
+            let facts = facts(&action, Engine::Native, &self.open);
             match deskhand_policy::decide(action, &facts) {
                 Decision::Allow(permit) => match permit.into_parts().1 {
                     deskhand_policy::Grant::Directory { dir, .. } => Ok(dir),

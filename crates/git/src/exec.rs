@@ -12,7 +12,7 @@ use crate::request::{Answer, Environment, Exec, NotNative, Request};
 use crate::{
     add, branch, cat_file, check_ignore, command_names, commit, config_show, describe, diff, log,
     ls_files, ref_filter, remote, remove, rename_files, repo, reset, restore, rev_list, rev_parse,
-    shortlog, show, stash, status, switch, tag, worktree_list,
+    shortlog, show, show_ref, stash, status, switch, tag, worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -291,7 +291,7 @@ impl Globals {
                 b"-C" => globals.directories.push(next),
                 b"--git-dir" => globals.git_dir = Some(next),
                 b"--work-tree" => globals.work_tree = Some(next),
-                b"-c" | b"--namespace" => {}
+                b"-c" | b"--namespace" | b"--config-env" => {}
                 _ => {
                     if let Some(dir) = arg.strip_prefix(b"--git-dir=") {
                         globals.git_dir = Some(dir.to_vec());
@@ -444,8 +444,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "show-ref",
-        plan: ref_filter::plan_show_ref,
-        run: ref_filter::run_show_ref,
+        plan: show_ref::plan,
+        run: show_ref::run,
     },
     Verb {
         name: "stash",

@@ -3,6 +3,8 @@
 //! Pure: it reads the repository's configuration and gives a command line; somebody else runs it, in a sandbox.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use crate::bytes::{self, Bytes, lossy};
 use crate::config::Config;
@@ -29,6 +31,9 @@ pub enum FallbackError {
     /// The configuration could not be read, so nothing is known about what it would start.
     #[error("read the repository's configuration: {0}")]
     Unreadable(String),
+    /// The repository reaches outside of the directory it has to lie in.
+    #[error("{0}")]
+    Outside(String),
 }
 
 /// Returns the command that carries out a request with the real git.
@@ -40,16 +45,15 @@ pub enum FallbackError {
 /// # Errors
 ///
 /// Refuses options and settings by which the *caller* would name a program or an output file, and aliases that are
-/// shell commands.
+/// shell commands. Refuses a repository that reaches outside of [`Request::within`], as the native engine does.
 pub fn fallback_command(request: &Request) -> Result<FallbackCommand, FallbackError> {
     let argv: Vec<Bytes> = request.argv.iter().map(|a| bytes::from_os(a)).collect();
     let verb_at = refuse_globals(&argv)?;
     refuse_options(&argv[verb_at..])?;
-    let config = configuration(request).map_err(|stop| match stop {
-        Stop::NotNative(reason) => FallbackError::Unreadable(reason),
-        Stop::Fail { text, .. } => FallbackError::Unreadable(lossy(text.trim_ascii()).into_owned()),
-        Stop::Cancelled => FallbackError::Unreadable("cancelled".to_string()),
-    })?;
+    let config = configuration(request).map_err(|stop| FallbackError::Unreadable(said(stop)))?;
+    let cancel = AtomicBool::new(false);
+    repo::refuse_reaching_outside(&loose_call(request, &cancel))
+        .map_err(|stop| FallbackError::Outside(said(stop)))?;
     if let Some(verb) = argv.get(verb_at) {
         let alias = [b"alias.".as_slice(), &verb.to_ascii_lowercase()].concat();
         if config
@@ -101,6 +105,14 @@ pub fn fallback_command(request: &Request) -> Result<FallbackCommand, FallbackEr
         env.set(name, value);
     }
     Ok(FallbackCommand { argv: full, env })
+}
+
+fn said(stop: Stop) -> String {
+    match stop {
+        Stop::NotNative(reason) => reason,
+        Stop::Fail { text, .. } => lossy(text.trim_ascii()).into_owned(),
+        Stop::Cancelled => "cancelled".to_owned(),
+    }
 }
 
 /// Variables that name programs.
@@ -371,9 +383,27 @@ fn neutral_settings(config: &Config) -> Vec<Bytes> {
     settings
 }
 
+/// Returns the directory that all work trees of the request's repository share, resolved; none outside of a repository.
+///
+/// Two commands that change one repository have it in common, so it can name a lock. Blocks for some file look-ups.
+pub fn common_dir(request: &Request) -> Option<PathBuf> {
+    let cancel = AtomicBool::new(false);
+    let (_, common_dir) = repo::locate(&loose_call(request, &cancel)).ok()??;
+    std::fs::canonicalize(bytes::to_path(&common_dir)).ok()
+}
+
 /// Reads the configuration that would apply; outside a repository, the user's.
 fn configuration(request: &Request) -> Res<Config> {
-    let cancel = std::sync::atomic::AtomicBool::new(false);
+    let cancel = AtomicBool::new(false);
+    let call = loose_call(request, &cancel);
+    match repo::locate(&call)? {
+        Some((git_dir, common_dir)) => Config::load(&call, Some(&git_dir), Some(&common_dir)),
+        None => Config::load(&call, None, None),
+    }
+}
+
+/// The call of a command line of which only what says where the repository is was understood.
+fn loose_call<'a>(request: &'a Request, cancel: &'a AtomicBool) -> Call<'a> {
     let argv: Vec<Bytes> = request.argv.iter().map(|a| bytes::from_os(a)).collect();
     let (globals, _) = Globals::parse_loosely(&argv);
     let mut cwd = bytes::from_path(&request.cwd);
@@ -383,21 +413,17 @@ fn configuration(request: &Request) -> Res<Config> {
     if let Ok(real) = std::fs::canonicalize(bytes::to_path(&cwd)) {
         cwd = bytes::from_path(&real);
     }
-    let call = Call {
+    Call {
         env: &request.env,
         cwd,
         started_in: Bytes::new(),
-        within: None,
+        within: request.within.as_deref(),
         globals,
         stdin: b"",
-        cancel: Cancel(&cancel),
+        cancel: Cancel(cancel),
         warnings: Default::default(),
         wrote: Default::default(),
         depth: 0,
-    };
-    match repo::locate(&call)? {
-        Some((git_dir, common_dir)) => Config::load(&call, Some(&git_dir), Some(&common_dir)),
-        None => Config::load(&call, None, None),
     }
 }
 

@@ -693,8 +693,19 @@ fn refuse_outside(
     Ok(())
 }
 
+/// Refuses a request whose repository, if there is one, reaches outside of where the caller may look.
+pub(crate) fn refuse_reaching_outside(call: &Call<'_>) -> Res<()> {
+    let Some(found) = discover(call)? else {
+        return Ok(());
+    };
+    let common_dir = common_dir(&found.git_dir)?;
+    let config = Config::load(call, Some(&found.git_dir), Some(&common_dir))?;
+    let (work_tree, _) = work_tree(call, &found, &config)?;
+    refuse_outside(call, &found.git_dir, &common_dir, work_tree.as_deref())
+}
+
 fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Bytes>, bool)> {
-    let bare = config.bool("core.bare")?;
+    let bare = config.own_bool("core.bare")?;
     if let Some(dir) = call
         .globals
         .work_tree
@@ -704,7 +715,7 @@ fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Byt
         let dir = bytes::join(&call.cwd, &dir);
         return Ok((Some(real_path(&dir)?), false));
     }
-    if let Some(dir) = config.get("core.worktree") {
+    if let Some(dir) = config.own("core.worktree") {
         let dir = real_path(&bytes::join(&found.git_dir, dir))?;
         return Ok((Some(dir), false));
     }

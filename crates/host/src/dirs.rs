@@ -132,6 +132,11 @@ impl Dirs {
         self.data.join("scratch")
     }
 
+    /// Returns the directory whose files become tasks.
+    pub fn inbox(&self) -> PathBuf {
+        self.data.join("inbox")
+    }
+
     /// Returns the file with the secrets, where there is no keyring.
     pub fn secrets_file(&self) -> PathBuf {
         self.data.join("secrets.json")
@@ -145,6 +150,11 @@ impl Dirs {
     /// Returns the control socket.
     pub fn control_socket(&self) -> PathBuf {
         self.data.join("control.sock")
+    }
+
+    /// Returns the socket of the desktop application, which a second launch looks for.
+    pub fn desktop_socket(&self) -> PathBuf {
+        self.data.join("desktop.sock")
     }
 
     /// Returns the file that the running process locks, with its number in it.

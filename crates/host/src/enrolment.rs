@@ -170,6 +170,8 @@ impl Enrolment {
             scopes: Scope::ALL.to_vec(),
             devices: None,
             expires_at: None,
+            limits: Default::default(),
+            requests_per_minute: None,
         };
         if let RelayResponse::KeyCreated { secret, .. } = ask(relay, request).await? {
             self.secrets.owner_key = Some(Secret::new(secret));
@@ -259,7 +261,7 @@ async fn ask(relay: &Relay, request: RelayRequest) -> Result<RelayResponse, Enro
 }
 
 /// Returns the part of a key that is no secret: `dh_<key id>_<secret>`.
-fn key_id(key: &Secret) -> Option<&str> {
+pub(crate) fn key_id(key: &Secret) -> Option<&str> {
     key.expose().strip_prefix("dh_")?.split('_').next()
 }
 

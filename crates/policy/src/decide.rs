@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use deskhand_protocol::{
     Action, ErrorCode,
-    policy::{Facts, WorkingDir},
+    outcome::Engine,
+    policy::{Facts, GitNature, WorkingDir},
 };
 
 use crate::permit::{Grant, Permit, Question};
@@ -31,10 +32,26 @@ pub struct Denial {
 }
 
 /// Judges one action: an echo touches nothing and is allowed; git and shell actions are allowed in a
-/// directory that lies beneath a workspace and nowhere else.
+/// directory that lies beneath a workspace and nowhere else. The real git runs as a shell action
+/// does, so what would write a repository or reach another one by it is denied: a shell action may do
+/// neither.
 pub fn decide(action: Action, facts: &Facts) -> Decision {
     match action {
         Action::Echo(_) => Decision::Allow(Permit::new(action, Grant::Nothing)),
+        Action::Git(_)
+            if let Some(git) = facts.git
+                && git.engine == Engine::Git
+                && git.nature != GitNature::Read =>
+        {
+            let wanted = match git.nature {
+                GitNature::Remote => "reach a remote",
+                GitNature::Read | GitNature::LocalWrite => "write the repository",
+            };
+            Decision::Deny(Denial {
+                code: ErrorCode::NotNative,
+                reason: format!("the real git would have to {wanted}, which is not allowed here"),
+            })
+        }
         Action::Git(_) | Action::Shell(_) => match grant(&facts.working_dir) {
             Ok(grant) => Decision::Allow(Permit::new(action, grant)),
             Err(denial) => Decision::Deny(denial),
@@ -83,10 +100,7 @@ mod tests {
     }
 
     fn judge(action: Action, working_dir: WorkingDir) -> Result<(Action, Grant), ErrorCode> {
-        let facts = Facts {
-            working_dir,
-            git: None,
-        };
+        let facts = Facts::new(Timestamp::UNIX_EPOCH, working_dir);
         match decide(action, &facts) {
             Decision::Allow(permit) => Ok(permit.into_parts()),
             Decision::Deny(denial) => Err(denial.code),
@@ -106,6 +120,7 @@ mod tests {
         let workspace = Workspace {
             name: "site".into(),
             path: "/w/site".into(),
+            level: Default::default(),
             added_at: Timestamp::UNIX_EPOCH,
         };
         let within = WorkingDir::Within {

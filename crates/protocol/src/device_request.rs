@@ -7,8 +7,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DeviceId, Event, Problem, Seq, Source, TaskId, TaskStatus, Timestamp, event::Stream,
-    outcome::Excerpt, task::TaskView, workspace::Workspace,
+    DeviceId, Event, Problem, Seq, Source, TaskId, TaskRequest, TaskStatus, Timestamp,
+    approval::{Answer, Approver, QuestionView},
+    audit::AuditRow,
+    event::Stream,
+    history::{TaskHit, TaskStatistics},
+    outcome::Excerpt,
+    policy::{Explanation, Level, NewRule, RuleView, TestedCommand},
+    schedule::{NewSchedule, ScheduleView, ScheduledRun},
+    task::TaskView,
+    workspace::Workspace,
 };
 
 /// One question to an agent.
@@ -20,6 +28,21 @@ pub enum DeviceRequest {
     Status,
     /// Tasks, newest first.
     ListTasks(TaskFilter),
+    /// Tasks whose command or output holds every word of a text, or words that begin so: open ones
+    /// first (by their command alone), then those that ended last. The filter's `before` is the last
+    /// hit of the page before; `skip` and `count` are not heard.
+    SearchTasks {
+        /// The words; 256 bytes at most.
+        text: String,
+        /// Only among these.
+        #[serde(default)]
+        filter: TaskFilter,
+    },
+    /// How tasks went lately.
+    Statistics {
+        /// How many hours back; 720 at most.
+        hours: u32,
+    },
     /// One task.
     GetTask {
         /// Which one.
@@ -69,11 +92,101 @@ pub enum DeviceRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "ts", ts(optional))]
         name: Option<String>,
+        /// How much happens there without asking; `work` when absent, or as it is when it is open.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        level: Option<Level>,
     },
     /// Closes a directory to tasks.
     RemoveWorkspace {
         /// Its name or path.
         workspace: String,
+    },
+    /// Takes no more tasks until it is resumed; what runs goes on. Stored: a restart changes nothing.
+    Pause,
+    /// Takes tasks again.
+    Resume,
+    /// Opens a task here, without a relay, which hears of it when there is one.
+    OpenTask {
+        /// The task. It names no other device.
+        request: TaskRequest,
+        /// The door: `cli` or `viewer`.
+        source: Source,
+    },
+    /// The schedules, by name.
+    ListSchedules,
+    /// One schedule, with its next and its last runs.
+    GetSchedule {
+        /// Its name.
+        name: String,
+    },
+    /// Adds a schedule.
+    AddSchedule {
+        /// The schedule.
+        schedule: NewSchedule,
+    },
+    /// Starts a run of a schedule now, beside its planned ones.
+    RunSchedule {
+        /// Its name.
+        name: String,
+    },
+    /// Has a schedule run, or not. What was due while it was disabled was not planned.
+    EnableSchedule {
+        /// Its name.
+        name: String,
+        /// Whether it is to run.
+        enabled: bool,
+    },
+    /// Removes a schedule; the tasks it made stay.
+    RemoveSchedule {
+        /// Its name.
+        name: String,
+    },
+    /// The questions that wait for an answer. Asked from this computer it counts as a sign of life for
+    /// a minute: somebody looks.
+    ListApprovals,
+    /// Says that somebody who could answer a question is here, a window or a desktop session.
+    Attend {
+        /// For how long, in seconds; five minutes at most. 0 ends it.
+        seconds: u32,
+    },
+    /// Answers a question. `always_here` is local.
+    AnswerApproval {
+        /// The task that waits.
+        task_id: TaskId,
+        /// The digest of the question that was shown; any open one of the task when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        digest: Option<String>,
+        /// The answer.
+        answer: Answer,
+        /// Who answers.
+        by: Approver,
+    },
+    /// The owner's rules.
+    ListRules,
+    /// Adds a rule to the end of the file.
+    AddRule {
+        /// The rule.
+        rule: NewRule,
+    },
+    /// Removes a rule from the file.
+    RemoveRule {
+        /// Its name.
+        id: String,
+    },
+    /// Explains what would be decided about a shell command, and runs nothing.
+    TestRules(TestedCommand),
+    /// Checks the hashes of the audit trail.
+    VerifyAudit,
+    /// Rows of the audit trail, in order.
+    ListAudit {
+        /// Only later ones.
+        #[serde(default)]
+        after: u64,
+        /// How many at most; 1,000 is the ceiling, and what 0 means.
+        #[serde(default)]
+        limit: u32,
     },
 }
 
@@ -87,15 +200,42 @@ impl DeviceRequest {
         match self {
             DeviceRequest::ClearTasks
             | DeviceRequest::AddWorkspace { .. }
-            | DeviceRequest::RemoveWorkspace { .. } => true,
+            | DeviceRequest::RemoveWorkspace { .. }
+            | DeviceRequest::OpenTask { .. }
+            | DeviceRequest::AddSchedule { .. }
+            | DeviceRequest::RunSchedule { .. }
+            | DeviceRequest::EnableSchedule { .. }
+            | DeviceRequest::RemoveSchedule { .. }
+            | DeviceRequest::Attend { .. }
+            | DeviceRequest::AnswerApproval {
+                answer: Answer::AlwaysHere,
+                ..
+            }
+            | DeviceRequest::ListRules
+            | DeviceRequest::AddRule { .. }
+            | DeviceRequest::RemoveRule { .. }
+            | DeviceRequest::TestRules(_)
+            | DeviceRequest::VerifyAudit
+            | DeviceRequest::ListAudit { .. } => true,
             DeviceRequest::Status
             | DeviceRequest::ListTasks(_)
+            | DeviceRequest::SearchTasks { .. }
+            | DeviceRequest::Statistics { .. }
             | DeviceRequest::GetTask { .. }
             | DeviceRequest::Excerpt { .. }
             | DeviceRequest::Output { .. }
             | DeviceRequest::Events { .. }
             | DeviceRequest::Cancel { .. }
-            | DeviceRequest::ListWorkspaces => false,
+            | DeviceRequest::ListWorkspaces
+            | DeviceRequest::Pause
+            | DeviceRequest::Resume
+            | DeviceRequest::ListSchedules
+            | DeviceRequest::GetSchedule { .. }
+            | DeviceRequest::ListApprovals
+            | DeviceRequest::AnswerApproval {
+                answer: Answer::Once | Answer::No,
+                ..
+            } => false,
         }
     }
 }
@@ -116,10 +256,30 @@ pub struct TaskFilter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub action: Option<String>,
+    /// Only from callers of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub caller: Option<String>,
+    /// Only those that have not ended (true), or have (false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub is_open: Option<bool>,
+    /// Only those that ended with exit code 0 (true), or in any other way (false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub success: Option<bool>,
     /// Only those asked for since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional, type = "string"))]
     pub since: Option<Timestamp>,
+    /// Only those asked for before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional, type = "string"))]
+    pub until: Option<Timestamp>,
+    /// Only this one and older ones: holds a list still while new tasks arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub newest: Option<TaskId>,
     /// Only older than this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
@@ -127,6 +287,12 @@ pub struct TaskFilter {
     /// How many at most; 100 is the ceiling, and what 0 means.
     #[serde(default)]
     pub limit: u32,
+    /// How many of the newest to leave out: a place in a long list, without the pages before it.
+    #[serde(default)]
+    pub skip: u32,
+    /// Whether to say how many there are in all.
+    #[serde(default)]
+    pub count: bool,
 }
 
 /// An answer of an agent.
@@ -138,9 +304,22 @@ pub enum DeviceResponse {
     Status(DeviceStatus),
     /// Tasks, newest first.
     Tasks {
-        /// The tasks, without their output.
+        /// The tasks, without their results.
         tasks: Vec<TaskView>,
+        /// How many match in all, when that was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        n_total: Option<u64>,
     },
+    /// What a search found.
+    Found {
+        /// The tasks, and where the text is in them.
+        hits: Vec<TaskHit>,
+        /// Whether there are more.
+        has_more: bool,
+    },
+    /// How tasks went lately.
+    Statistics(TaskStatistics),
     /// One task, with its result once it has one.
     Task {
         /// The task.
@@ -175,6 +354,77 @@ pub enum DeviceResponse {
         /// The workspaces.
         workspaces: Vec<Workspace>,
     },
+    /// Whether the device is paused now.
+    Paused {
+        /// Whether it is.
+        paused: bool,
+    },
+    /// A task was opened here.
+    TaskOpened {
+        /// The task.
+        task: Box<TaskView>,
+    },
+    /// The schedules, by name.
+    Schedules {
+        /// The schedules.
+        schedules: Vec<ScheduleView>,
+    },
+    /// One schedule.
+    Schedule {
+        /// The schedule.
+        schedule: Box<ScheduleView>,
+        /// Its next runs, at most five.
+        #[cfg_attr(feature = "ts", ts(type = "string[]"))]
+        upcoming: Vec<Timestamp>,
+        /// Its last runs, newest first, at most twenty.
+        runs: Vec<ScheduledRun>,
+    },
+    /// The open questions, oldest first.
+    Approvals {
+        /// The questions.
+        questions: Vec<QuestionView>,
+    },
+    /// The answer was taken: it was the first.
+    ApprovalTaken {
+        /// The task.
+        task_id: TaskId,
+        /// The answer.
+        answer: Answer,
+        /// The name of the rule that was written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        rule: Option<String>,
+    },
+    /// Somebody attends.
+    Attending {
+        /// How many may answer from afar.
+        n_approvers: u32,
+    },
+    /// The owner's rules, in the order of the file.
+    Rules {
+        /// The rules in force.
+        rules: Vec<RuleView>,
+        /// The file they stand in.
+        path: String,
+        /// What is wrong with the file; the rules are then those it held before.
+        problem: Option<String>,
+    },
+    /// What would be decided.
+    Explanation(Explanation),
+    /// What checking the audit trail gave.
+    AuditVerified {
+        /// How many rows there are.
+        n_rows: u64,
+        /// The first thing that is wrong; none when all is as it was written.
+        fault: Option<String>,
+    },
+    /// Rows of the audit trail.
+    Audit {
+        /// The rows, in order.
+        rows: Vec<AuditRow>,
+        /// Whether there are later ones.
+        has_more: bool,
+    },
     /// It cannot be done.
     Problem {
         /// Why.
@@ -198,10 +448,16 @@ pub struct DeviceStatus {
     pub can_execute: bool,
     /// Why not.
     pub reason: Option<String>,
+    /// Whether the owner paused it.
+    #[serde(default)]
+    pub paused: bool,
     /// Tasks that run.
     pub n_running: u32,
     /// Tasks that wait for their turn.
     pub n_waiting: u32,
+    /// Tasks that wait for the owner's answer.
+    #[serde(default)]
+    pub n_asking: u32,
     /// Events the relay has not acknowledged.
     pub n_unsent_events: u64,
     /// Since when the agent runs.

@@ -12,17 +12,21 @@
 //! This crate does no input or output, knows no clock and mints no ids: relay and agent do. JSON is
 //! UTF-8, snake_case and internally tagged by `type`; times are RFC 3339 in UTC; sizes are bytes.
 
+pub mod approval;
+pub mod audit;
 pub mod command;
 pub mod device_request;
 pub mod error;
 pub mod event;
 pub mod git;
+pub mod history;
 pub mod ids;
 pub mod limits;
 pub mod link;
 pub mod outcome;
 pub mod policy;
 pub mod relay_request;
+pub mod schedule;
 pub mod secret;
 pub mod task;
 pub mod webhook;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, KeyId, Problem, Timestamp};
+use crate::{DeviceId, KeyId, Problem, Timestamp, policy::CallerLimits};
 
 /// One question to a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,13 @@ pub enum RelayRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "ts", ts(optional, type = "string"))]
         expires_at: Option<Timestamp>,
+        /// What it is held to on its devices. Whether it may approve is in its scopes.
+        #[serde(default)]
+        limits: CallerLimits,
+        /// How many requests a minute it may make; any number when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        requests_per_minute: Option<u32>,
     },
     /// The keys, without their secrets.
     ListKeys,
@@ -36,6 +43,11 @@ pub enum RelayRequest {
     },
     /// Makes a code that enrols one computer.
     CreatePairingCode,
+    /// Makes a link that opens the viewer in a browser, signed in with a key.
+    CreateSignInLink {
+        /// Which key, by id or name.
+        key: String,
+    },
     /// The enrolled computers.
     ListDevices,
 }
@@ -123,6 +135,8 @@ pub enum RelayResponse {
     },
     /// A new pairing code.
     PairingCode(PairingCode),
+    /// A link that opens the viewer, once.
+    SignInLink(SignInLink),
     /// The computers.
     Devices {
         /// The computers, oldest first.
@@ -147,6 +161,12 @@ pub struct KeyView {
     pub scopes: Vec<Scope>,
     /// Devices it reaches; all when absent.
     pub devices: Option<Vec<DeviceId>>,
+    /// What it is held to on its devices.
+    #[serde(default)]
+    pub limits: CallerLimits,
+    /// How many requests a minute it may make; any number when absent.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
     /// When it was made.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub created_at: Timestamp,
@@ -167,6 +187,44 @@ pub struct PairingCode {
     /// When it ends.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub expires_at: Timestamp,
+}
+
+/// A link that opens the viewer in a browser, signed in: single use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct SignInLink {
+    /// The address. What proves who opens it stands behind `#`, which no browser sends anywhere.
+    pub url: String,
+    /// When it ends.
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
+    pub expires_at: Timestamp,
+}
+
+/// `POST /api/session`: a browser signs in with a key or with the code of a link; one of both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct SessionRequest {
+    /// A caller key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub key: Option<String>,
+    /// The code of a [`SignInLink`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub code: Option<String>,
+}
+
+/// `GET` and `POST /api/session`: who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct SessionView {
+    /// The key that signed in.
+    pub key: KeyView,
+    /// Version of the relay.
+    pub relay_version: String,
+    /// The address callers use.
+    pub relay_url: String,
 }
 
 /// An enrolled computer.

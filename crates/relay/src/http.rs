@@ -2,13 +2,17 @@
 
 mod answer;
 mod auth;
+mod device_requests;
 mod devices;
 mod error;
 mod events;
 mod github;
 mod health;
 mod instructions;
+pub(crate) mod rate;
+mod session;
 mod tasks;
+mod viewer;
 mod webhook;
 
 use axum::{
@@ -16,6 +20,7 @@ use axum::{
     body::Bytes,
     extract::Request,
     http::StatusCode,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{any, get, patch, post},
 };
@@ -34,7 +39,7 @@ const DRAIN_BYTES: usize = 64 * 1024 * 1024;
 /// Every door of the relay.
 pub(crate) fn router(state: State) -> Router {
     Router::new()
-        .route("/", get(health::root))
+        .route("/", get(viewer::root))
         .route("/health", get(health::health))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -52,9 +57,18 @@ pub(crate) fn router(state: State) -> Router {
         )
         .route("/api/pairing-codes", post(devices::create_code))
         .route("/api/enrol", post(devices::enrol))
+        .route(
+            "/api/session",
+            get(session::show).post(session::begin).delete(session::end),
+        )
+        .route(
+            "/api/device-requests/{device}",
+            post(device_requests::answer),
+        )
         .route("/link", any(device::link))
-        .fallback(not_found)
+        .fallback(viewer::file)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), rate::limit))
         .with_state(state)
 }
 

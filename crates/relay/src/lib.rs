@@ -12,6 +12,7 @@ mod devices;
 mod error;
 mod http;
 mod keys;
+mod sessions;
 mod submit;
 mod token;
 mod waiters;
@@ -29,14 +30,20 @@ use std::{
 use axum::serve::ListenerExt;
 use deskhand_protocol::{
     ErrorCode, Problem, Secret,
-    relay_request::{DeviceView, EnrolResponse, RelayRequest, RelayResponse},
+    relay_request::{DeviceView, EnrolResponse, Presence, RelayRequest, RelayResponse, SignInLink},
 };
 use deskhand_sqlite::Database;
 use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    broker::Broker, device::Registry, devices::Devices, error::Fault, keys::Keys, waiters::Waiters,
+    broker::Broker,
+    device::Registry,
+    devices::Devices,
+    error::Fault,
+    keys::{Keys, NewKey},
+    sessions::Sessions,
+    waiters::Waiters,
 };
 
 /// How often overdue tasks are looked for.
@@ -57,6 +64,19 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Whether and how GitHub may post events.
     pub github: Option<GithubOptions>,
+    /// The files of the viewer; without `index.html` a page says that it was not built.
+    pub viewer: &'static [ViewerFile],
+}
+
+/// A file of the viewer.
+#[derive(Debug, Clone, Copy)]
+pub struct ViewerFile {
+    /// Its path below `/`.
+    pub path: &'static str,
+    /// What is in it.
+    pub content: &'static [u8],
+    /// The same, compressed by gzip; none where that saves nothing.
+    pub gzip: Option<&'static [u8]>,
 }
 
 /// How GitHub may post events.
@@ -96,7 +116,10 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) registry: Registry,
     pub(crate) waiters: Waiters,
+    pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
+    pub(crate) sessions: Sessions,
+    pub(crate) viewer: &'static [ViewerFile],
     public_url: Option<String>,
     listens_at: OnceCell<SocketAddr>,
     /// The relay ends its links itself: the next one expects its devices back.
@@ -117,7 +140,13 @@ impl std::ops::Deref for State {
 impl Relay {
     /// Opens the store and reads keys and devices. Blocks while the store is opened.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let migrations = [keys::MIGRATION, devices::MIGRATION, broker::MIGRATION];
+        let migrations = [
+            keys::MIGRATION,
+            devices::MIGRATION,
+            broker::MIGRATION,
+            sessions::MIGRATION,
+            keys::LIMITS_MIGRATION,
+        ];
         let db = Database::open(&options.store, &migrations)?;
         let read = |fault| match fault {
             Fault::Store(error) => OpenError::Read(error),
@@ -126,9 +155,12 @@ impl Relay {
         let state = State(Arc::new(Shared {
             keys: Keys::load(db.clone()).await.map_err(read)?,
             devices: Devices::load(db.clone()).await.map_err(read)?,
+            sessions: Sessions::load(db.clone()).await.map_err(read)?,
+            viewer: options.viewer,
             broker: Broker::new(db),
             registry: Registry::default(),
             waiters: Waiters::default(),
+            quotas: http::rate::Quotas::default(),
             github: options.github,
             public_url: options.public_url,
             listens_at: OnceCell::new(),
@@ -215,11 +247,23 @@ impl Relay {
                 scopes,
                 devices,
                 expires_at,
+                limits,
+                requests_per_minute,
             } => {
                 let devices = devices
                     .map(|devices| state.device_ids(&devices))
                     .transpose()?;
-                let (key, secret) = state.keys.create(name, scopes, devices, expires_at).await?;
+                let (key, secret) = state
+                    .keys
+                    .create(NewKey {
+                        name,
+                        scopes,
+                        devices,
+                        expires_at,
+                        limits,
+                        requests_per_minute,
+                    })
+                    .await?;
                 RelayResponse::KeyCreated {
                     key,
                     secret: secret.expose().to_owned(),
@@ -228,11 +272,23 @@ impl Relay {
             RelayRequest::ListKeys => RelayResponse::Keys {
                 keys: state.keys.list(),
             },
-            RelayRequest::RevokeKey { key } => RelayResponse::KeyRevoked {
-                key_id: state.keys.revoke(&key).await?,
-            },
+            RelayRequest::RevokeKey { key } => {
+                let key_id = state.keys.revoke(&key).await?;
+                state.quotas.forget(&key_id);
+                RelayResponse::KeyRevoked { key_id }
+            }
             RelayRequest::CreatePairingCode => {
                 RelayResponse::PairingCode(state.devices.create_code().await?)
+            }
+            RelayRequest::CreateSignInLink { key } => {
+                let key = state.keys.find(&key).ok_or_else(|| {
+                    Problem::new(ErrorCode::NotFound, format!("there is no key `{key}`"))
+                })?;
+                let (code, expires_at) = state.sessions.create_code(key.view.key_id.clone())?;
+                RelayResponse::SignInLink(SignInLink {
+                    url: format!("{}/#sign-in={}", state.url(), code.expose()),
+                    expires_at,
+                })
             }
             RelayRequest::ListDevices => RelayResponse::Devices {
                 devices: state
@@ -256,6 +312,11 @@ impl Shared {
         }
     }
 
+    /// Returns the address the owner gave the relay, without a trailing slash.
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        Some(self.public_url.as_deref()?.trim_end_matches('/'))
+    }
+
     pub(crate) fn device_view(&self, device: &devices::Device) -> DeviceView {
         let (status, reason, latency_ms) = self.registry.view(&device.device_id);
         DeviceView {
@@ -266,8 +327,8 @@ impl Shared {
             reason,
             enrolled_at: device.enrolled_at,
             last_seen_at: match status {
-                deskhand_protocol::relay_request::Presence::Online => Some(clock::now()),
-                _ => device.last_seen_at,
+                Presence::Online | Presence::CannotExecute | Presence::Paused => Some(clock::now()),
+                Presence::Reconnecting | Presence::Offline => device.last_seen_at,
             },
             latency_ms,
         }

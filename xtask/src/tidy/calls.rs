@@ -36,7 +36,11 @@ const RULES: &[Rule] = &[
         what: "only crates/sandbox starts processes",
         home: &["crates/sandbox/"],
         free_in_tests: true,
-        exceptions: &[("crates/cli/", 1, "`up --detach` starts itself again")],
+        exceptions: &[(
+            "crates/cli/",
+            2,
+            "`up --detach` starts itself again; `git-exec` becomes the installed git",
+        )],
         found: starts_process,
     },
     Rule {

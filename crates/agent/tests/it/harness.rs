@@ -79,6 +79,8 @@ impl TestDevice {
                 extra: Vec::new(),
             },
             git_environment: Vec::new(),
+            time_zone: "UTC".into(),
+            inbox: self.path("own").join("inbox"),
             max_tasks: self.max_tasks,
             hidden: vec![self.path("own")],
         }
@@ -95,6 +97,7 @@ impl TestDevice {
         let request = DeviceRequest::AddWorkspace {
             path: self.path("workspace").to_str().unwrap().to_owned(),
             name: None,
+            level: None,
         };
         let answer = agent.request(request, Door::Local).await;
         assert!(
@@ -244,7 +247,11 @@ impl Session {
     }
 
     pub(crate) async fn deliver(&mut self, task: &Task) {
-        self.send(RelayToDevice::Task { task: task.clone() }).await;
+        self.send(RelayToDevice::Task {
+            task: task.clone(),
+            limits: Default::default(),
+        })
+        .await;
     }
 
     pub(crate) async fn cancel(&mut self, task: &Task, grace_seconds: u32) {

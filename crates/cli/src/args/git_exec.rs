@@ -6,8 +6,9 @@ use clap::Args;
 
 /// Run one git command through the native engine, in the current directory
 ///
-/// Prints what git prints and exits with git's code; 120 means that the engine does not perform the
-/// command, and nothing was done.
+/// Prints what git prints and exits with git's code. A command that the engine does not perform becomes the installed
+/// git; with `--native-only` it exits with 120, and nothing was read, printed or done. A repository's hooks, filters and
+/// other programs are never started by a command that reads.
 #[derive(Debug, Args)]
 pub(crate) struct GitExecArgs {
     /// Never hand the command over to an installed git

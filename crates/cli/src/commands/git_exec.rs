@@ -1,9 +1,12 @@
-//! `deskhand git-exec`: the owner's own act in their own directory, so nothing is asked.
+//! `deskhand git-exec`: the owner's own act in their own directory, so nothing is asked and nothing confined.
+//!
+//! What is not native becomes the installed git. A command that reads starts it with the programs switched off that a
+//! repository names, since looking at a repository should start nothing; one that writes gets the owner's hooks and filters.
 
-use std::{ffi::OsString, io::Write, sync::atomic::AtomicBool};
+use std::{ffi::OsString, io::Write, process::Command, sync::atomic::AtomicBool};
 
 use anyhow::Context as _;
-use deskhand_git::{Environment, Exec, OutputLimits, Request};
+use deskhand_git::{Environment, Exec, Nature, OutputLimits, Request};
 
 use crate::{args::GitExecArgs, context::Context, exit};
 
@@ -26,10 +29,12 @@ pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<
         within: None,
         limits: OutputLimits::default(),
     };
-    let answer =
-        tokio::task::spawn_blocking(move || deskhand_git::exec(&request, &AtomicBool::new(false)))
-            .await
-            .context("run the git engine")?;
+    let (answer, request) = tokio::task::spawn_blocking(move || {
+        let answer = deskhand_git::exec(&request, &AtomicBool::new(false));
+        (answer, request)
+    })
+    .await
+    .context("run the git engine")?;
     match answer {
         Exec::Answer(answer) => {
             let mut stdout = std::io::stdout().lock();
@@ -45,11 +50,44 @@ pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<
             }
             Ok(answer.returncode.to_le_bytes()[0])
         }
-        Exec::NotNative(not_native) => {
+        Exec::NotNative(not_native) if args.native_only => {
             context
                 .out
                 .talk(format!("deskhand: not native: {}", not_native.reason));
             Ok(exit::NOT_NATIVE)
         }
+        Exec::NotNative(_) => become_git(real_git(&request)),
     }
+}
+
+fn real_git(request: &Request) -> Command {
+    let mut git = Command::new("git");
+    let reads = deskhand_git::nature(&request.argv) == Nature::Read;
+    match deskhand_git::fallback_command(request) {
+        Ok(quiet) if reads => {
+            git.args(&quiet.argv[1..])
+                .env_clear()
+                .envs(quiet.env.iter());
+        }
+        // A program that the owner names in their own command is theirs to start.
+        Ok(_) | Err(_) => {
+            git.args(&request.argv[1..]);
+        }
+    }
+    git
+}
+
+/// Puts git in the place of this process, so that terminal, standard input and signals are its own.
+#[cfg(unix)]
+fn become_git(mut git: Command) -> anyhow::Result<u8> {
+    let failed = std::os::unix::process::CommandExt::exec(&mut git);
+    Err(failed).context("start the installed git")
+}
+
+#[cfg(not(unix))]
+fn become_git(mut git: Command) -> anyhow::Result<u8> {
+    let status = git.status().context("start the installed git")?;
+    Ok(status
+        .code()
+        .map_or(exit::FAILED, |code| code.to_le_bytes()[0]))
 }

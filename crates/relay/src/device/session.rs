@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::registry::{SessionHandle, ToSession};
+use super::registry::{Health, SessionHandle, ToSession};
 use crate::{
     State,
     broker::{Applied, Record, Report, SessionKey, sync_of},
@@ -134,6 +134,7 @@ impl Session {
         Box::pin(self.read_mailbox()).await?;
         loop {
             if self.handle.take_behind() {
+                self.tell_attendance();
                 Box::pin(self.read_mailbox()).await?;
             }
             // Boxed, like all that is rare: an idle session holds room for its largest future.
@@ -169,6 +170,7 @@ impl Session {
             ToSession::Deliver(task) => self.deliver(*task),
             ToSession::ReadMailbox => self.read_mailbox().await?,
             ToSession::Cancel(task_id) => self.cancel(task_id),
+            ToSession::Attendance => self.tell_attendance(),
             ToSession::Ask(request, answer) => self.ask(*request, answer),
             ToSession::Fence => {
                 close(
@@ -267,9 +269,12 @@ impl Session {
             DeviceToRelay::Health {
                 can_execute,
                 reason,
-            } => {
-                self.handle.set_health(can_execute, reason);
-            }
+                paused,
+            } => self.handle.set_health(Health {
+                can_execute,
+                reason,
+                paused,
+            }),
             DeviceToRelay::Pong => {
                 self.n_missed_pongs = 0;
                 if let Some(at) = self.pinged_at.take() {
@@ -359,13 +364,11 @@ impl Session {
     async fn read_mailbox(&mut self) -> Result<(), Fault> {
         self.mailbox_read_at = Instant::now();
         let (device, store) = (self.key.device.clone(), self.key.store);
-        for record in self
-            .state
-            .broker
-            .take_mailbox(device.clone(), store)
-            .await?
-        {
-            self.deliver(record.task);
+        if self.handle.refuses().is_none() {
+            let waiting = self.state.broker.take_mailbox(device.clone(), store);
+            for record in waiting.await? {
+                self.deliver(record.task);
+            }
         }
         for task in self.state.broker.cancels(device, store).await? {
             self.cancel(task);
@@ -380,7 +383,18 @@ impl Session {
         }
         self.sent.insert(task.task_id, Instant::now());
         self.durability.insert(task.task_id, task.durability);
-        self.outgoing.push_back(RelayToDevice::Task { task });
+        let key = task.caller.key_id.as_ref();
+        let limits = key.map(|key| self.state.keys.limits_of(key));
+        self.outgoing.push_back(RelayToDevice::Task {
+            task,
+            limits: limits.unwrap_or_default(),
+        });
+    }
+
+    fn tell_attendance(&mut self) {
+        let n_approvers = self.state.registry.n_approvers(&self.key.device);
+        self.outgoing
+            .push_back(RelayToDevice::Attendance { n_approvers });
     }
 
     fn cancel(&mut self, task_id: TaskId) {
