@@ -7,8 +7,9 @@ use crate::exec::{Call, Plan};
 use crate::ignore::Ignore;
 use crate::index::Index;
 use crate::index_edit::IndexEdit;
+use crate::known;
 use crate::object::mode;
-use crate::options::{Numbers, Parsed, Spec, flag, parse, value};
+use crate::options::{Numbers, Parsed, Spec, flag, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::{Pathspec, from_top};
 use crate::repo::Repo;
@@ -29,12 +30,12 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what an add would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, OPTIONS, Numbers::No).map(|_| Plan::LocalWrite)
+    parse_known(args, OPTIONS, Numbers::No, &known::ADD).map(|_| Plan::LocalWrite)
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::ADD)?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     refuse(&repo)?;

@@ -64,6 +64,12 @@ fn task(parsed: &Parsed) -> Res<Task> {
         Task::Follow | Task::FollowNothing => n <= 1,
     };
     let track = parsed.last("track");
+    if task == Task::Create && n > 2 && !parsed.has("remotes") {
+        return Err(Stop::Fail {
+            code: 129,
+            text: crate::known::BRANCH.usage.unwrap_or_default().into(),
+        });
+    }
     if wanted.next().is_some()
         || !fits
         || (track.is_some() && task != Task::Create)

@@ -10,9 +10,10 @@ use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::identity::Identity;
 use crate::index_edit::{self, IndexEdit};
+use crate::known;
 use crate::message::{self, Cleanup};
 use crate::object::{Commit, Person};
-use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, value};
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::Pathspec;
 use crate::refs::Head;
@@ -53,7 +54,7 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what a commit would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::COMMIT)?;
     if parsed.last("edit").is_some_and(|g| !g.negated) || parsed.has("gpg-sign") {
         return Err(Stop::not_native("a commit with an editor or a signature"));
     }
@@ -73,7 +74,7 @@ fn is_dry(parsed: &Parsed) -> bool {
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     plan(args)?;
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::COMMIT)?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     refuse(&repo, &parsed)?;
@@ -109,7 +110,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let nothing =
         empty && task.merge_heads.is_empty() && !parsed.has("allow-empty") && !amends_merge;
     if nothing {
-        if task.amends.is_some() || staged.changed || task.picked.is_some() {
+        if task.amends.is_some() || staged.changed || task.picked.is_some() || first.is_none() {
             return Err(Stop::not_native("a commit that turns out to be empty"));
         }
         drop(edit);
@@ -230,6 +231,9 @@ impl Task {
             .iter()
             .filter(|o| parsed.has(o))
             .count();
+        if parsed.has("message") && parsed.has("file") && given == 2 {
+            return Err(Stop::fatal("options '-m' and '-F' cannot be used together"));
+        }
         if given > 1 {
             return Err(Stop::not_native("several sources of the message"));
         }
@@ -257,7 +261,8 @@ impl Task {
             }
             (true, Some(id)) => Some(repo.commit(id)?),
         };
-        if parsed.has("reset-author") && !amend && !parsed.has("reuse-message") {
+        if parsed.has("reset-author") && !amend && !parsed.has("reuse-message") && picked.is_none()
+        {
             return Err(Stop::fatal(
                 "--reset-author can be used only with -C, -c or --amend.",
             ));
@@ -567,7 +572,7 @@ fn partial(
     staging.apply(repo, edit, How::default())?;
     edit.refresh()?;
     if edit.has_conflicts() {
-        return Err(unresolved(repo, edit, out)?);
+        return Err(Stop::not_native("a partial commit with conflicts"));
     }
     for path in &paths {
         match edit.get(path) {
@@ -581,11 +586,12 @@ fn partial(
     }
     let is_empty = tree.is_empty();
     let id = index_edit::tree_of(repo, &tree)?;
-    edit.write_tree()?;
+    let whole = edit.write_tree()?;
+    let announces = edit.iter().any(|(_, item)| item.intent_to_add);
     Ok(Some(Staged {
         tree: id,
         is_empty,
-        changed: true,
+        changed: whole != head_tree || announces,
     }))
 }
 

@@ -106,6 +106,13 @@ impl<'r> IndexEdit<'r> {
         self.items.get(&(path.to_vec(), stage))
     }
 
+    /// Counts the entries of a path: one, or one for each side of a conflict.
+    pub(crate) fn sides(&self, path: &[u8]) -> usize {
+        self.items
+            .range((path.to_vec(), 0)..=(path.to_vec(), 3))
+            .count()
+    }
+
     /// Says whether a path has any entry.
     pub(crate) fn has(&self, path: &[u8]) -> bool {
         self.items

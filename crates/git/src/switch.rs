@@ -9,15 +9,16 @@ use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::identity::Identity;
 use crate::index_edit::IndexEdit;
+use crate::known;
 use crate::operation::Operation;
-use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, value};
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::from_top;
 use crate::refs::Head;
 use crate::repo::Repo;
 use crate::restore::{self, Paths};
 use crate::rev::At;
-use crate::revwalk::{Walk, Walker};
+use crate::revwalk::{Tip, Walk, Walker};
 use crate::status::Tracking;
 use crate::unpack::Trust;
 use crate::{branch_state, diff, reflog, status_long, unpack};
@@ -73,12 +74,11 @@ struct Wish {
 
 impl Wish {
     fn parse(command: Command, args: &[Bytes]) -> Res<Wish> {
-        let specs = if command == Command::Checkout {
-            CHECKOUT
-        } else {
-            SWITCH
+        let (specs, known) = match command {
+            Command::Checkout => (CHECKOUT, &known::CHECKOUT),
+            Command::Switch => (SWITCH, &known::SWITCH),
         };
-        let parsed = parse(args, specs, Numbers::No)?;
+        let parsed = parse_known(args, specs, Numbers::No, known)?;
         let text = |name: &str| parsed.last(name).map(|g| g.text().to_vec());
         let (new, forced) = match command {
             Command::Checkout => (text("branch"), text("force-branch")),
@@ -234,7 +234,7 @@ fn find_place(repo: &Repo<'_>, wish: &mut Wish) -> Res<(Option<Place>, Vec<Bytes
                     name = lossy(&name)
                 )));
             }
-            id = repo.ref_id(&remote)?;
+            id = repo.resolve(&remote)?;
             wish.new = Some((name, false));
             name = remote;
         }
@@ -284,7 +284,7 @@ fn remote_branch(repo: &Repo<'_>, name: &[u8]) -> Res<Option<Bytes>> {
     for remote in repo.config.subsections("remote") {
         let full = [b"refs/heads/", name].concat();
         if let Some(tracking) = repo.tracking_reference(&remote, &full)
-            && repo.ref_id(&tracking)?.is_some()
+            && repo.resolve(&tracking)?.is_some()
         {
             found.push(tracking);
         }
@@ -401,9 +401,6 @@ fn switch(repo: &Repo<'_>, wish: &Wish, place: Option<Place>, out: &mut Out) -> 
             lossy(&place.name)
         )));
     }
-    if is_switch {
-        refuse_operation(repo)?;
-    }
     let head = repo.head()?;
     if let Some(name) = &wish.orphan {
         valid_new_branch(repo, name, false)?;
@@ -422,6 +419,9 @@ fn switch(repo: &Repo<'_>, wish: &Wish, place: Option<Place>, out: &mut Out) -> 
         }),
         None => None,
     };
+    if is_switch {
+        refuse_operation(repo)?;
+    }
     if is_switch
         && !wish.detach
         && !makes
@@ -748,15 +748,19 @@ fn position(repo: &Repo<'_>, words: &str, id: Id) -> Res<Bytes> {
 
 /// What is said about the commit a detached HEAD leaves.
 fn farewell(repo: &Repo<'_>, old: Id, new: Id) -> Res<String> {
-    let mut exclude = vec![new];
+    let tip = |id: Id, exclude: bool| Tip {
+        id,
+        exclude,
+        ..Tip::default()
+    };
+    let mut tips = vec![tip(old, false), tip(new, true)];
     for reference in repo.refs(b"refs/")? {
         if let Some(id) = repo.peel_to_commit(reference.id)? {
-            exclude.push(id);
+            tips.push(tip(id, true));
         }
     }
     let walk = Walk {
-        include: vec![old],
-        exclude,
+        tips,
         ..Walk::default()
     };
     let mut walker = Walker::new(repo, walk)?;

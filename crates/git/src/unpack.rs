@@ -141,7 +141,14 @@ pub(crate) fn one_way(
                 }
                 true
             }
-            None => true,
+            None => {
+                // What was said to be unchanged, and is not, is the one thing that is kept.
+                let promised = edit.get(&path).is_some_and(|i| i.assume_valid);
+                if promised && !way.is_up_to_date(&path)? {
+                    way.rejects.push((Reject::NotUpToDate, path.clone()));
+                }
+                true
+            }
         };
         if touch {
             way.steps.set.push((path, mode, id));
