@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod codegen;
 mod desktop;
+mod git;
 mod mirror;
 mod run;
 mod tidy;
@@ -49,7 +50,14 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Measures a real relay and a real agent on loopback; what follows is passed on.
+    /// Compares the native git with the real one, case by case, and prints how many answers are the same.
+    GitConformance {
+        /// Every argv in every state instead of a part.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench git` measures the
+    /// native git against a spawned one.
     Bench {
         /// Arguments of the benchmark itself.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -71,6 +79,8 @@ fn main() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Chore::DesktopTest { args } => desktop::test(&args),
+        Chore::GitConformance { all } => git::conformance(all),
+        Chore::Bench { args } if args.first().is_some_and(|a| a == "git") => git::bench(),
         Chore::Bench { args } => {
             let programs = [
                 "build",
