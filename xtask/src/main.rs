@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod codegen;
 mod desktop;
+mod git;
 mod mirror;
 mod run;
 #[cfg(unix)]
@@ -68,8 +69,14 @@ enum Chore {
     /// Runs the sandbox's tests for root and for an ordinary user, on every tier and without each layer.
     #[cfg(unix)]
     SandboxMatrix,
-    /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench sandbox [ROUNDS]` measures
-    /// what confining a task costs.
+    /// Compares the native git with the real one, case by case, and prints how many answers are the same.
+    GitConformance {
+        /// Every argv in every state instead of a part.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench git` measures the
+    /// native git against a spawned one, `bench sandbox [ROUNDS]` what confining a task costs.
     Bench {
         /// Arguments of the benchmark itself.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -109,6 +116,8 @@ fn main() -> Result<ExitCode> {
             sandbox::bench(&args[1..])?;
             Ok(ExitCode::SUCCESS)
         }
+        Chore::GitConformance { all } => git::conformance(all),
+        Chore::Bench { args } if args.first().is_some_and(|a| a == "git") => git::bench(),
         Chore::Bench { args } => {
             let programs = [
                 "build",

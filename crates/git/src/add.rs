@@ -1,37 +1,48 @@
 //! `git add`: what is in the work tree, into the index.
 
-use std::borrow::Cow;
 use std::fs;
 
-use git2::{IndexEntry, IndexTime, ObjectType};
-
-use crate::attr::Attributes;
 use crate::bytes::{self, Bytes, lossy};
-use crate::convert::Conversion;
 use crate::exec::{Call, Plan};
 use crate::ignore::Ignore;
-use crate::index::{Index, stat_of};
+use crate::index::Index;
+use crate::index_edit::IndexEdit;
+use crate::known;
 use crate::object::mode;
-use crate::options::{Numbers, Spec, flag, parse};
+use crate::options::{Numbers, Parsed, Spec, flag, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::{Pathspec, from_top};
 use crate::repo::Repo;
+use crate::staging::{Done, How, Staging};
 use crate::untracked::{self, Ignored, Wanted};
-use crate::work_tree;
 
-const OPTIONS: &[Spec] = &[flag("all", Some(b'A')), flag("update", Some(b'u'))];
+const OPTIONS: &[Spec] = &[
+    flag("all", Some(b'A')).or_no(),
+    flag("update", Some(b'u')),
+    flag("dry-run", Some(b'n')),
+    flag("verbose", Some(b'v')),
+    flag("force", Some(b'f')),
+    flag("intent-to-add", Some(b'N')),
+    flag("ignore-errors", None),
+    flag("ignore-removal", None).or_no(),
+    value("chmod", None),
+];
 
 /// Says what an add would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, OPTIONS, Numbers::No).map(|_| Plan::LocalWrite)
+    parse_known(args, OPTIONS, Numbers::No, &known::ADD).map(|_| Plan::LocalWrite)
 }
 
 /// Carries it out.
-pub(crate) fn run(call: &Call<'_>, args: &[Bytes], _out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::ADD)?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     refuse(&repo)?;
+    if parsed.has("all") && parsed.has("update") {
+        return Err(Stop::fatal("options '-A' and '-u' cannot be used together"));
+    }
+    let chmod = chmod(&parsed)?;
     let everything = parsed.has("all") || parsed.has("update");
     if parsed.args.is_empty() && !everything {
         call.warn("Nothing specified, nothing added.\n");
@@ -43,27 +54,58 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], _out: &mut Out) -> Res<()> {
         }
         return Ok(());
     }
-    let index = repo.index()?;
+    let mut edit = IndexEdit::begin(&repo)?;
     let spec = Pathspec::parse(&repo, &parsed.args)?;
-    let others = if parsed.has("update") {
-        Vec::new()
-    } else {
-        untracked::list(
-            &repo,
-            &index,
-            &spec,
-            Wanted {
-                collapse: false,
-                ignored: Ignored::No,
-            },
-        )?
-        .untracked
-    };
     for arg in &parsed.args {
-        verify_match(&repo, &index, arg, &others)?;
+        refuse_way(&repo, &edit.base, arg)?;
     }
-    let changes = Staging::of(&repo, &index, &spec, &others)?;
-    changes.write(&repo)
+    let found = Others::find(&repo, &edit.base, &spec, &parsed)?;
+    for arg in &parsed.args {
+        verify_match(&repo, &edit.base, arg, &found.others)?;
+    }
+    let keeps_removed =
+        parsed.has("ignore-removal") || parsed.last("all").is_some_and(|g| g.negated);
+    let how = How {
+        dry: parsed.has("dry-run"),
+        announce: parsed.has("intent-to-add"),
+    };
+    let mut staging = Staging::tracked(&repo, &edit.base, &spec, !keeps_removed)?;
+    if how.announce && !staging.is_empty() {
+        return Err(Stop::not_native("announcing over changes of tracked files"));
+    }
+    staging.refuse_filters(&repo, &edit.base)?;
+    if parsed.has("update") && unknown_to_index(&repo, &edit.base, &parsed.args)? {
+        return Err(Stop::exit(128));
+    }
+    let mut embedded = Embedded::default();
+    for dir in found.others.iter().filter_map(|p| p.strip_suffix(b"/")) {
+        embedded.warn(&repo, dir)?;
+    }
+    staging.add_others(&repo, &found.others)?;
+    staging.refuse_filters(&repo, &edit.base)?;
+    call.wrote.set(!how.dry);
+    let done = staging.apply(&repo, &mut edit, how)?;
+    if parsed.has("verbose") || how.dry {
+        for (path, what) in &done {
+            let word: &[u8] = match what {
+                Done::Added => b"add '",
+                Done::Removed => b"remove '",
+            };
+            out.put([word, path, b"'\n"].concat());
+        }
+    }
+    if !found.ignored.is_empty() {
+        tell_ignored(&repo, &found.ignored)?;
+        out.code = 1;
+    }
+    if how.dry {
+        return Ok(());
+    }
+    if let Some(executable) = chmod {
+        change_modes(&repo, &mut edit, &spec, executable, out);
+    }
+    edit.refresh_matching(&spec)?;
+    edit.commit()
 }
 
 /// Hands over what is not staged here.
@@ -71,7 +113,6 @@ pub(crate) fn refuse(repo: &Repo<'_>) -> Res<()> {
     repo.refuse_odd_writes()?;
     repo.refuse_hooks(&["post-index-change"])?;
     for key in [
-        "core.safecrlf",
         "core.bigfilethreshold",
         "add.ignoreerrors",
         "add.ignore-errors",
@@ -82,16 +123,163 @@ pub(crate) fn refuse(repo: &Repo<'_>) -> Res<()> {
             return Err(Stop::NotNative(format!("the setting `{key}`")));
         }
     }
-    if repo.has_git_file("index.lock") {
-        let path = lossy(&repo.git_path("index.lock")).into_owned();
-        return Err(Stop::fatal(format!(
-            "Unable to create '{path}': File exists.\n\n\
-             Another git process seems to be running in this repository, e.g.\n\
-             an editor opened by 'git commit'. Please make sure all processes\n\
-             are terminated then try again. If it still fails, a git process\n\
-             may have crashed in this repository earlier:\n\
-             remove the file manually to continue."
-        )));
+    Ok(())
+}
+
+fn chmod(parsed: &Parsed) -> Res<Option<bool>> {
+    match parsed.last("chmod").map(|g| g.text().to_vec()) {
+        None => Ok(None),
+        Some(v) if v == b"+x" => Ok(Some(true)),
+        Some(v) if v == b"-x" => Ok(Some(false)),
+        Some(v) => Err(Stop::fatal(format!(
+            "--chmod param '{}' must be either -x or +x",
+            lossy(&v)
+        ))),
+    }
+}
+
+fn change_modes(
+    repo: &Repo<'_>,
+    edit: &mut IndexEdit<'_>,
+    spec: &Pathspec,
+    executable: bool,
+    out: &mut Out,
+) {
+    let paths: Vec<Bytes> = edit
+        .iter()
+        .filter(|((path, stage), _)| *stage == 0 && spec.matches(path))
+        .map(|((path, _), _)| path.clone())
+        .collect();
+    for path in paths {
+        let Some(item) = edit.get(&path).copied() else {
+            continue;
+        };
+        if !mode::is_file(item.mode) {
+            let sign = if executable { '+' } else { '-' };
+            repo.call
+                .warn(format!("cannot chmod {sign}x '{}'\n", lossy(&path)));
+            out.code = 1;
+            continue;
+        }
+        let mut item = item;
+        item.mode = if executable {
+            mode::EXECUTABLE
+        } else {
+            mode::FILE
+        };
+        edit.put(&path, item);
+    }
+}
+
+/// A path behind a symbolic link or inside of a submodule is refused.
+fn refuse_way(repo: &Repo<'_>, index: &Index, arg: &[u8]) -> Res<()> {
+    if arg.first() == Some(&b':') {
+        return Ok(());
+    }
+    let Some(path) = from_top(repo, arg)? else {
+        return Ok(());
+    };
+    let top = repo.need_work_tree()?;
+    for (i, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/') {
+        let above = &path[..i];
+        if index.find(above).is_some_and(|e| mode::is_commit(e.mode)) && i + 1 < path.len() {
+            return Err(Stop::fatal(format!(
+                "Pathspec '{}' is in submodule '{}'",
+                lossy(arg),
+                lossy(above)
+            )));
+        }
+        let full = bytes::to_path(&bytes::join(top, above));
+        if i + 1 < path.len() && fs::symlink_metadata(full).is_ok_and(|m| m.is_symlink()) {
+            return Err(Stop::fatal(format!(
+                "pathspec '{}' is beyond a symbolic link",
+                lossy(arg)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Files that are not tracked: those to be added, and ignored ones that were named.
+struct Others {
+    others: Vec<Bytes>,
+    ignored: Vec<Bytes>,
+}
+
+impl Others {
+    fn find(repo: &Repo<'_>, index: &Index, spec: &Pathspec, parsed: &Parsed) -> Res<Others> {
+        let mut found = Others {
+            others: Vec::new(),
+            ignored: Vec::new(),
+        };
+        if parsed.has("update") {
+            return Ok(found);
+        }
+        let force = parsed.has("force");
+        let wanted = Wanted {
+            collapse: false,
+            ignored: if force {
+                Ignored::Traditional
+            } else {
+                Ignored::No
+            },
+        };
+        let lists = untracked::list(repo, index, spec, wanted)?;
+        found.others = lists.untracked;
+        found.others.extend(lists.ignored);
+        found.others.sort();
+        if force {
+            return Ok(found);
+        }
+        let ignore = Ignore::load(repo)?;
+        let top = repo.need_work_tree()?;
+        for arg in &parsed.args {
+            if arg.first() == Some(&b':') || arg.iter().any(|c| b"*?[\\".contains(c)) {
+                continue;
+            }
+            let Some(path) = from_top(repo, arg)? else {
+                continue;
+            };
+            let path = path.strip_suffix(b"/").unwrap_or(&path);
+            let ends = path
+                .iter()
+                .enumerate()
+                .filter(|(_, b)| **b == b'/')
+                .map(|(i, _)| i)
+                .chain([path.len()]);
+            let mut inside_ignored = false;
+            for end in ends.filter(|end| *end > 0) {
+                let part = &path[..end];
+                let full = bytes::to_path(&bytes::join(top, part));
+                let Ok(meta) = fs::symlink_metadata(&full) else {
+                    break;
+                };
+                inside_ignored |= ignore.is_ignored(part, meta.is_dir());
+                let tracked = index.find(part).is_some() || index.has_below(&[part, b"/"].concat());
+                if inside_ignored && !tracked {
+                    if !found.ignored.iter().any(|p| p == part) {
+                        found.ignored.push(part.to_vec());
+                    }
+                    break;
+                }
+            }
+        }
+        found.ignored.sort();
+        Ok(found)
+    }
+}
+
+fn tell_ignored(repo: &Repo<'_>, ignored: &[Bytes]) -> Res<()> {
+    repo.call
+        .warn("The following paths are ignored by one of your .gitignore files:\n");
+    for path in ignored {
+        repo.call.warn([path.as_slice(), b"\n"].concat());
+    }
+    if repo.config.bool("advice.addignoredfile")?.unwrap_or(true) {
+        repo.call.warn(
+            "hint: Use -f if you really want to add them.\n\
+             hint: Disable this message with \"git config advice.addIgnoredFile false\"\n",
+        );
     }
     Ok(())
 }
@@ -99,23 +287,23 @@ pub(crate) fn refuse(repo: &Repo<'_>) -> Res<()> {
 /// Ends with git's error when an argument means nothing that is there.
 fn verify_match(repo: &Repo<'_>, index: &Index, arg: &Bytes, others: &[Bytes]) -> Res<()> {
     let one = Pathspec::parse(repo, std::slice::from_ref(arg))?;
-    let known = others.iter().any(|p| one.matches(p))
-        || index.entries.iter().any(|e| one.matches(index.path(e)));
-    let path = from_top(repo, arg)?.unwrap_or_default();
-    let full = bytes::join(repo.need_work_tree()?, &path);
-    let exists = fs::symlink_metadata(bytes::to_path(&full)).is_ok();
-    if known {
+    if one.only_excludes() {
         return Ok(());
     }
+    let known = others
+        .iter()
+        .any(|p| one.matches(p) || one.matches(p.strip_suffix(b"/").unwrap_or(p)))
+        || index.entries.iter().any(|e| one.matches(index.path(e)));
+    let magic = arg.first() == Some(&b':');
+    if known || magic && arg.as_slice() == b":/" {
+        return Ok(());
+    }
+    let path = if magic { None } else { from_top(repo, arg)? };
+    let exists = path.is_some_and(|path| {
+        let top = repo.work_tree.clone().unwrap_or_default();
+        path.is_empty() || fs::symlink_metadata(bytes::to_path(&bytes::join(&top, &path))).is_ok()
+    });
     if exists {
-        let plain = path.strip_suffix(b"/").unwrap_or(&path);
-        if !plain.is_empty()
-            && Ignore::load(repo)?
-                .deciding_with_parents(plain, bytes::to_path(&full).is_dir())
-                .is_some()
-        {
-            return Err(Stop::not_native("a path that is ignored"));
-        }
         return Ok(());
     }
     Err(Stop::fatal(
@@ -123,127 +311,60 @@ fn verify_match(repo: &Repo<'_>, index: &Index, arg: &Bytes, others: &[Bytes]) -
     ))
 }
 
-/// What goes into the index and what leaves it; everything was read already.
-#[derive(Default)]
-pub(crate) struct Staging {
-    added: Vec<(IndexEntry, Vec<u8>)>,
-    removed: Vec<Bytes>,
+/// With `-u`, a path that exists but is not tracked is an error.
+fn unknown_to_index(repo: &Repo<'_>, index: &Index, args: &[Bytes]) -> Res<bool> {
+    let mut any = false;
+    for arg in args {
+        let one = Pathspec::parse(repo, std::slice::from_ref(arg))?;
+        let known = index.entries.iter().any(|e| one.matches(index.path(e)));
+        if !known && !one.only_excludes() {
+            repo.call.warn(
+                [
+                    b"error: pathspec '".as_slice(),
+                    arg,
+                    b"' did not match any file(s) known to git\n",
+                ]
+                .concat(),
+            );
+            any = true;
+        }
+    }
+    Ok(any)
 }
 
-impl Staging {
-    /// Reads what is to be staged: changes of tracked files that a pathspec means, and other files.
-    pub(crate) fn of(
-        repo: &Repo<'_>,
-        index: &Index,
-        spec: &Pathspec,
-        others: &[Bytes],
-    ) -> Res<Staging> {
-        if index
-            .entries
-            .iter()
-            .any(|e| e.stage > 0 && spec.matches(index.path(e)))
-        {
-            return Err(Stop::not_native("staging conflicts"));
-        }
-        let found = work_tree::changes(repo, index, spec)?;
-        if !found.submodules.is_empty() {
-            return Err(Stop::not_native("staging a submodule"));
-        }
-        let attributes = Attributes::load(repo, Some(index))?;
-        let mut staging = Staging::default();
-        let mut files: Vec<(Bytes, u32)> = Vec::new();
-        for pair in &found.pairs {
-            if pair.new.exists() {
-                files.push((pair.new.path.clone(), pair.new.mode));
-            } else {
-                staging.removed.push(pair.old.path.clone());
-            }
-        }
-        let trust_mode = repo.config.bool("core.filemode")?.unwrap_or(true);
-        for path in others {
-            if path.ends_with(b"/") {
-                return Err(Stop::not_native("adding a repository"));
-            }
-            let meta =
-                fs::symlink_metadata(bytes::to_path(&bytes::join(repo.need_work_tree()?, path)))?;
-            let mode = if meta.is_symlink() {
-                mode::LINK
-            } else if trust_mode && work_tree::is_executable(&meta) {
-                mode::EXECUTABLE
-            } else {
-                mode::FILE
-            };
-            files.push((path.clone(), mode));
-            // A file in the place of a directory (or the other way round) pushes the old entries out.
-            let below = [path.as_slice(), b"/"].concat();
-            let covered = index.has_below(&below)
-                || path
-                    .iter()
-                    .enumerate()
-                    .any(|(i, b)| *b == b'/' && index.find(&path[..i]).is_some());
-            if covered {
-                return Err(Stop::not_native("a directory in the place of a file"));
-            }
-        }
-        for (path, mode) in files {
-            repo.cancel().check()?;
-            let full = bytes::to_path(&bytes::join(repo.need_work_tree()?, &path));
-            let meta = fs::symlink_metadata(&full)?;
-            let data = if mode == mode::LINK {
-                bytes::from_path(&fs::read_link(&full)?)
-            } else if mode::is_file(mode) {
-                let conversion = Conversion::of(repo, &attributes, &path)?;
-                conversion
-                    .to_git(repo, Some(index), &path, Cow::Owned(fs::read(&full)?))?
-                    .into_owned()
-            } else {
-                return Err(Stop::not_native("staging a repository"));
-            };
-            let stat = stat_of(&meta);
-            let time = |(seconds, nanos): (u32, u32)| IndexTime::new(seconds as i32, nanos);
-            let entry = IndexEntry {
-                ctime: time(stat.ctime),
-                mtime: time(stat.mtime),
-                dev: stat.dev,
-                ino: stat.ino,
-                mode,
-                uid: stat.uid,
-                gid: stat.gid,
-                file_size: stat.size,
-                id: git2::Oid::hash_object(ObjectType::Blob, &data)?,
-                flags: 0,
-                flags_extended: 0,
-                path,
-            };
-            staging.added.push((entry, data));
-        }
-        Ok(staging)
-    }
+/// Repositories that are added as such; the advice is given once.
+#[derive(Default)]
+struct Embedded {
+    advised: bool,
+}
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty()
-    }
-
-    /// Writes the objects and the index.
-    pub(crate) fn write(self, repo: &Repo<'_>) -> Res<()> {
-        if self.is_empty() {
+impl Embedded {
+    fn warn(&mut self, repo: &Repo<'_>, dir: &[u8]) -> Res<()> {
+        if crate::submodule::head_of(repo, dir)?.is_none() {
             return Ok(());
         }
-        let failed = |e: git2::Error| {
-            Stop::fatal(format!("unable to write new index file: {}", e.message()))
-        };
-        for (_, data) in &self.added {
-            repo.write_object(ObjectType::Blob, data)?;
+        let dir = lossy(dir);
+        repo.call
+            .warn(format!("warning: adding embedded git repository: {dir}\n"));
+        if !self.advised && repo.config.bool("advice.addembeddedrepo")?.unwrap_or(true) {
+            self.advised = true;
+            repo.call.warn(format!(
+                "hint: You've added another git repository inside your current repository.\n\
+                 hint: Clones of the outer repository will not contain the contents of\n\
+                 hint: the embedded repository and will not know how to obtain it.\n\
+                 hint: If you meant to add a submodule, use:\n\
+                 hint:\n\
+                 hint: \tgit submodule add <url> {dir}\n\
+                 hint:\n\
+                 hint: If you added this path by mistake, you can remove it from the\n\
+                 hint: index with:\n\
+                 hint:\n\
+                 hint: \tgit rm --cached {dir}\n\
+                 hint:\n\
+                 hint: See \"git help submodule\" for more information.\n\
+                 hint: Disable this message with \"git config advice.addEmbeddedRepo false\"\n"
+            ));
         }
-        repo.call.wrote.set(true);
-        let mut index = repo.git.index().map_err(failed)?;
-        index.read(true).map_err(failed)?;
-        for path in &self.removed {
-            index.remove(&bytes::to_path(path), 0).map_err(failed)?;
-        }
-        for (entry, _) in &self.added {
-            index.add(entry).map_err(failed)?;
-        }
-        index.write().map_err(failed)
+        Ok(())
     }
 }

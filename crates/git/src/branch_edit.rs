@@ -1,7 +1,7 @@
 //! Making branches and saying what they follow; deleting and renaming is in `branch_remove` and `branch_rename`.
 
 use crate::bytes::{self, Bytes, lossy};
-use crate::config_edit::{self, Which};
+use crate::config_edit;
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::identity::Identity;
@@ -64,6 +64,12 @@ fn task(parsed: &Parsed) -> Res<Task> {
         Task::Follow | Task::FollowNothing => n <= 1,
     };
     let track = parsed.last("track");
+    if task == Task::Create && n > 2 && !parsed.has("remotes") {
+        return Err(Stop::Fail {
+            code: 129,
+            text: crate::known::BRANCH.usage.unwrap_or_default().into(),
+        });
+    }
     if wanted.next().is_some()
         || !fits
         || (track.is_some() && task != Task::Create)
@@ -428,10 +434,10 @@ fn write_upstream(
     };
     let key = |what: &str| [b"branch.", name, b".", what.as_bytes()].concat();
     repo.edit_config(|text| {
-        let mut text = config_edit::set(text, &key("remote"), Some(remote), &Which::All)?;
-        text = config_edit::set(&text, &key("merge"), Some(branch), &Which::All)?;
+        let mut text = config_edit::set(text, &key("remote"), Some(remote))?;
+        text = config_edit::set(&text, &key("merge"), Some(branch))?;
         if rebasing {
-            text = config_edit::set(&text, &key("rebase"), Some(b"true"), &Which::All)?;
+            text = config_edit::set(&text, &key("rebase"), Some(b"true"))?;
         }
         Ok(text)
     })?;
@@ -508,7 +514,7 @@ fn follow_nothing(repo: &Repo<'_>, parsed: &Parsed) -> Res<()> {
         )));
     }
     repo.edit_config(|text| {
-        let text = config_edit::set(text, &key("remote"), None, &Which::All)?;
-        config_edit::set(&text, &key("merge"), None, &Which::All)
+        let text = config_edit::set(text, &key("remote"), None)?;
+        config_edit::set(&text, &key("merge"), None)
     })
 }

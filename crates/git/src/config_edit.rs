@@ -32,32 +32,15 @@ struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Which of the values of a key are meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// All of them.
-    All,
-    /// None: a new one is added.
-    None,
-}
-
-/// Sets a key (as it is to be written) to a value, in the place of `which`; without a value they are taken out.
-pub(crate) fn set(
-    text: &[u8],
-    key: &[u8],
-    value: Option<&[u8]>,
-    which: &Which,
-) -> Result<Bytes, Malformed> {
+/// Sets a key (as it is to be written) to a value, in the place of all it had; without a value they are taken out.
+pub(crate) fn set(text: &[u8], key: &[u8], value: Option<&[u8]>) -> Result<Bytes, Malformed> {
     let events = events(text)?;
     let dot = key.iter().rposition(|b| *b == b'.').ok_or(Malformed)?;
     let (section, name) = (canonical_section(&key[..=dot]), &key[dot + 1..]);
     let canonical = [section.as_slice(), &name.to_ascii_lowercase()].concat();
-    let meant: Vec<usize> = match which {
-        Which::None => Vec::new(),
-        Which::All => (0..events.len())
-            .filter(|i| matches!(&events[*i].part, Part::Variable(k, _) if *k == canonical))
-            .collect(),
-    };
+    let meant: Vec<usize> = (0..events.len())
+        .filter(|i| matches!(&events[*i].part, Part::Variable(k, _) if *k == canonical))
+        .collect();
     let line = value.map(|v| [b"\t", name, b" = ", &written(v), b"\n"].concat());
     let mut out = Bytes::new();
     if let (Some(last), Some(line)) = (meant.last(), &line) {
@@ -388,7 +371,7 @@ mod tests {
     const TEXT: &[u8] = b"[core]\n\tbare = false\n# about one\n[branch \"one\"]\n\tremote = .\n\tmerge = refs/heads/main\n[x] a = 1\n";
 
     fn changed(key: &str, value: Option<&str>) -> String {
-        let new = set(TEXT, key.as_bytes(), value.map(str::as_bytes), &Which::All).unwrap();
+        let new = set(TEXT, key.as_bytes(), value.map(str::as_bytes)).unwrap();
         String::from_utf8(new).unwrap()
     }
 
@@ -406,8 +389,8 @@ mod tests {
     #[test]
     fn an_emptied_section_leaves_unless_a_comment_is_near() {
         assert!(changed("core.bare", None).starts_with("# about one\n"));
-        let one = set(TEXT, b"branch.one.remote", None, &Which::All).unwrap();
-        let none = set(&one, b"branch.one.merge", None, &Which::All).unwrap();
+        let one = set(TEXT, b"branch.one.remote", None).unwrap();
+        let none = set(&one, b"branch.one.merge", None).unwrap();
         assert!(
             String::from_utf8(none)
                 .unwrap()

@@ -400,6 +400,92 @@ fn strftime(template: &[u8], time: i64, zone: i32) -> Res<String> {
     Ok(out)
 }
 
+/// Reads a date as commits take it: seconds and zone, ISO 8601 or RFC 2822; other forms are handed over.
+pub(crate) fn exact(call: &Call<'_>, text: &[u8]) -> Res<(i64, i32)> {
+    let shown = lossy(text).into_owned();
+    let odd = || Stop::NotNative(format!("the date `{shown}`"));
+    let raw = shown.strip_prefix('@').unwrap_or(&shown);
+    if let Some((time, zone)) = raw.split_once(' ')
+        && time.bytes().all(|c| c.is_ascii_digit())
+        && (raw.len() < shown.len() || time.len() >= 9)
+    {
+        let time = time.parse().map_err(|_| odd())?;
+        return Ok((time, exact_zone(zone).ok_or_else(odd)?));
+    }
+    let rest = shown
+        .split_once(", ")
+        .filter(|(day, _)| day.bytes().all(|c| c.is_ascii_alphabetic()))
+        .map_or(shown.as_str(), |(_, rest)| rest);
+    let words: Vec<&str> = rest.split([' ', 'T']).filter(|w| !w.is_empty()).collect();
+    let (days, clock, zone) = match words.as_slice() {
+        [day, month, year, clock, zone @ ..] if zone.len() < 2 && rest.contains(' ') => {
+            let month = MONTHS
+                .iter()
+                .position(|m| m.eq_ignore_ascii_case(month))
+                .ok_or_else(odd)?;
+            let number = |t: &str| t.parse::<i64>().map_err(|_| odd());
+            if year.len() != 4 {
+                return Err(odd());
+            }
+            (
+                days_from_civil(number(year)?, month as i64 + 1, number(day)?),
+                *clock,
+                zone.first().copied(),
+            )
+        }
+        [date, clock, zone @ ..] if zone.len() < 2 => {
+            let parts: Vec<&str> = date.split('-').collect();
+            let [year, month, day] = parts.as_slice() else {
+                return Err(odd());
+            };
+            if year.len() != 4 || month.len() != 2 || day.len() != 2 {
+                return Err(odd());
+            }
+            let number = |t: &str| t.parse::<i64>().map_err(|_| odd());
+            (
+                days_from_civil(number(year)?, number(month)?, number(day)?),
+                *clock,
+                zone.first().copied(),
+            )
+        }
+        _ => return Err(odd()),
+    };
+    let split = clock.find(['+', '-', 'Z', '.']);
+    let (clock, attached) = match split {
+        Some(i) => (&clock[..i], Some(&clock[i..])),
+        None => (clock, None),
+    };
+    let parts: Vec<&str> = clock.split(':').collect();
+    let number = |t: &str| -> Res<i64> {
+        if t.len() == 2 {
+            t.parse::<i64>().map_err(|_| odd())
+        } else {
+            Err(odd())
+        }
+    };
+    let seconds = match parts.as_slice() {
+        [h, m] => number(h)? * 3600 + number(m)? * 60,
+        [h, m, s] => number(h)? * 3600 + number(m)? * 60 + number(s)?,
+        _ => return Err(odd()),
+    };
+    let naive = days * 86_400 + seconds;
+    let zone = match zone.or(attached) {
+        None => local_zone(call, naive)?,
+        Some(zone) => exact_zone(zone).ok_or_else(odd)?,
+    };
+    Ok((naive - i64::from(minutes_of(zone)) * 60, zone))
+}
+
+/// `+0100`, `-07:00` or `Z` as a number of the form 130 for an hour and a half.
+fn exact_zone(text: &str) -> Option<i32> {
+    if text == "Z" {
+        return Some(0);
+    }
+    let digits = text.replace(':', "");
+    let is_zone = digits.len() == 5 && digits.starts_with(['+', '-']);
+    is_zone.then(|| digits.parse().ok()).flatten()
+}
+
 /// Turns `+0130` as 130 into minutes.
 pub(crate) fn minutes_of(zone: i32) -> i32 {
     zone / 100 * 60 + zone % 100

@@ -1,6 +1,6 @@
 //! Who a new commit or tag is by, from the environment and the configuration.
 
-use crate::bytes::{Bytes, parse_int, split_once};
+use crate::bytes::Bytes;
 use crate::date;
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
@@ -35,21 +35,26 @@ impl Identity {
                 .filter(|text| !text.is_empty());
             found.ok_or_else(|| Stop::NotNative(format!("an identity without {what}")))
         };
-        let (name, email) = (part("name")?, part("email")?);
-        let (time, zone) = match repo
-            .call
-            .var(&format!("GIT_{role}_DATE"))
-            .filter(|v| !v.is_empty())
-        {
-            Some(text) => parse_date(&text)?,
+        Ok(Identity {
+            name: part("name")?,
+            email: part("email")?,
+            ..Identity::dated(repo, role)?
+        })
+    }
+
+    /// Returns an identity with its date only.
+    pub(crate) fn dated(repo: &Repo<'_>, role: &str) -> Res<Identity> {
+        let given = repo.call.var(&format!("GIT_{role}_DATE"));
+        let (time, zone) = match given.filter(|v| !v.is_empty()) {
+            Some(text) => date::exact(repo.call, &text)?,
             None => {
                 let now = date::now()?;
                 (now, date::local_zone(repo.call, now)?)
             }
         };
         Ok(Identity {
-            name,
-            email,
+            name: Bytes::new(),
+            email: Bytes::new(),
             time,
             zone,
         })
@@ -62,23 +67,8 @@ impl Identity {
     }
 }
 
-/// Reads `1700000000 +0100` or `@1700000000 +0100`; other forms are handed over.
-fn parse_date(text: &[u8]) -> Res<(i64, i32)> {
-    let odd = || Stop::not_native("a date in another form");
-    let text = text.strip_prefix(b"@").unwrap_or(text);
-    let (time, zone) = split_once(text, b' ').ok_or_else(odd)?;
-    if zone.len() != 5 || !matches!(zone[0], b'+' | b'-') || time.len() < 9 {
-        return Err(odd());
-    }
-    let time = parse_int(time).ok_or_else(odd)?;
-    let zone = parse_int(zone)
-        .and_then(|z| i32::try_from(z).ok())
-        .ok_or_else(odd)?;
-    Ok((time, zone))
-}
-
 /// Takes away what git does not allow in names.
-fn without_crud(text: &[u8]) -> Bytes {
+pub(crate) fn without_crud(text: &[u8]) -> Bytes {
     let crud =
         |c: &u8| *c <= 32 || matches!(c, b',' | b':' | b';' | b'<' | b'>' | b'"' | b'\\' | b'\'');
     let crud_or_dot = |c: &u8| crud(c) || *c == b'.';

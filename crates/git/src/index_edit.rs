@@ -16,6 +16,7 @@ use crate::index::{Index, Stat};
 use crate::lock::{LockFile, system_words};
 use crate::object::mode;
 use crate::outcome::{Res, Stop};
+use crate::pathspec::Pathspec;
 use crate::repo::Repo;
 use crate::work_tree::{Look, State};
 
@@ -100,14 +101,16 @@ impl<'r> IndexEdit<'r> {
         self.items.get(&(path.to_vec(), 0))
     }
 
-    /// Returns an entry for a change of its flags or times; its contents are to be left alone.
-    pub(crate) fn get_mut(&mut self, path: &[u8]) -> Option<&mut Item> {
-        self.items.get_mut(&(path.to_vec(), 0))
-    }
-
     /// Returns one stage of a conflict.
     pub(crate) fn stage(&self, path: &[u8], stage: u8) -> Option<&Item> {
         self.items.get(&(path.to_vec(), stage))
+    }
+
+    /// Counts the entries of a path: one, or one for each side of a conflict.
+    pub(crate) fn sides(&self, path: &[u8]) -> usize {
+        self.items
+            .range((path.to_vec(), 0)..=(path.to_vec(), 3))
+            .count()
     }
 
     /// Says whether a path has any entry.
@@ -156,13 +159,6 @@ impl<'r> IndexEdit<'r> {
         self.items.insert((path.to_vec(), 0), item);
     }
 
-    /// Sets one side of a conflict.
-    pub(crate) fn put_stage(&mut self, path: &[u8], stage: u8, item: Item) {
-        self.invalidate(path);
-        self.items.remove(&(path.to_vec(), 0));
-        self.items.insert((path.to_vec(), stage), item);
-    }
-
     /// Takes a path out, whatever its stage.
     pub(crate) fn remove(&mut self, path: &[u8]) {
         self.remember_conflict(path);
@@ -177,13 +173,6 @@ impl<'r> IndexEdit<'r> {
         }
     }
 
-    /// Takes out everything, also what is known about resolved conflicts.
-    pub(crate) fn clear(&mut self) {
-        self.items.clear();
-        self.trees.clear();
-        self.undo.clear();
-    }
-
     /// Forgets what was resolved.
     pub(crate) fn forget_resolved(&mut self) {
         self.undo.clear();
@@ -192,7 +181,7 @@ impl<'r> IndexEdit<'r> {
     fn clear_way(&mut self, path: &[u8]) {
         for (i, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/') {
             if self.has(&path[..i]) {
-                self.forget(&path[..i].to_vec());
+                self.forget(&path[..i]);
             }
         }
         for below in self.below(&[path, b"/"].concat()) {
@@ -218,13 +207,14 @@ impl<'r> IndexEdit<'r> {
         self.trees.remove(&[path, b"/"].concat());
     }
 
-    /// Brings the remembered times of unchanged files up to date; returns the paths that do differ.
-    pub(crate) fn refresh(&mut self) -> Res<Vec<(Bytes, bool)>> {
-        let found = crate::work_tree::changes(
-            self.repo,
-            &self.base,
-            &crate::pathspec::Pathspec::default(),
-        )?;
+    /// Brings the remembered times of unchanged files up to date.
+    pub(crate) fn refresh(&mut self) -> Res<()> {
+        self.refresh_matching(&Pathspec::default())
+    }
+
+    /// The same for the files a pathspec means.
+    pub(crate) fn refresh_matching(&mut self, spec: &Pathspec) -> Res<()> {
+        let found = crate::work_tree::changes(self.repo, &self.base, spec)?;
         for (i, stat) in &found.refreshed {
             let Some(entry) = self.base.entries.get(*i) else {
                 continue;
@@ -237,11 +227,7 @@ impl<'r> IndexEdit<'r> {
                 item.fresh = true;
             }
         }
-        Ok(found
-            .pairs
-            .into_iter()
-            .map(|p| (p.old.path, p.new.exists()))
-            .collect())
+        Ok(())
     }
 
     /// Writes the trees that are not known yet and returns the one of the top.
@@ -478,6 +464,15 @@ fn write_directory(
         known.remove(dir);
     }
     Ok((id, complete))
+}
+
+/// Writes the trees of a list of files and returns the one of the top.
+pub(crate) fn tree_of(repo: &Repo<'_>, files: &BTreeMap<Bytes, (u32, Id)>) -> Res<Id> {
+    let entries: Vec<(&[u8], Item)> = files
+        .iter()
+        .map(|(path, (mode, id))| (path.as_slice(), Item::new(*mode, *id)))
+        .collect();
+    Ok(write_directory(repo, &entries, b"", &mut BTreeMap::new())?.0)
 }
 
 fn append_entry(data: &mut Vec<u8>, mode: u32, name: &[u8], id: Id) {

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 
-use crate::bytes::{self, Bytes, lossy};
+use crate::bytes::{self, lossy};
 use crate::outcome::{Res, Stop};
 
 /// A lock that is held: the file `<path>.lock`.
@@ -95,17 +95,4 @@ pub(crate) fn system_words(error: &std::io::Error) -> String {
         Some(at) => text[..at].to_string(),
         None => text,
     }
-}
-
-/// Writes a small file in one step, without a lock, as git does for its notes to itself.
-pub(crate) fn write_file(path: &[u8], content: &[u8]) -> Res<()> {
-    let failed = |e: std::io::Error| {
-        Stop::fatal(format!(
-            "could not open '{}' for writing: {}",
-            lossy(path),
-            system_words(&e)
-        ))
-    };
-    let target: Bytes = path.to_vec();
-    fs::write(bytes::to_path(&target), content).map_err(failed)
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::bytes::{self, Bytes, lossy};
+use crate::identity::Identity;
 use crate::lock::system_words;
 use crate::options::Parsed;
 use crate::outcome::{Res, Stop};
@@ -17,8 +18,6 @@ pub(crate) enum Cleanup {
     Whitespace,
     /// Comments too.
     Strip,
-    /// As `Whitespace`, and all that follows a scissors line.
-    Scissors,
 }
 
 impl Cleanup {
@@ -28,22 +27,75 @@ impl Cleanup {
             Cleanup::Verbatim => text.to_vec(),
             Cleanup::Whitespace => strip_space(text, false),
             Cleanup::Strip => strip_space(text, true),
-            Cleanup::Scissors => strip_space(before_scissors(text), false),
         }
     }
 }
 
-const SCISSORS: &[u8] = b"# ------------------------ >8 ------------------------\n";
+impl Cleanup {
+    /// What is done before the message is shown to anybody: comments stay.
+    pub(crate) fn apply_first(self, text: &[u8]) -> Bytes {
+        match self {
+            Cleanup::Verbatim => text.to_vec(),
+            _ => strip_space(text, false),
+        }
+    }
+}
 
-fn before_scissors(text: &[u8]) -> &[u8] {
-    if text.starts_with(SCISSORS) {
-        return b"";
+/// Says whether a message says nothing but who signed it off.
+pub(crate) fn is_empty(text: &[u8], cleanup: Cleanup) -> bool {
+    if cleanup == Cleanup::Verbatim {
+        return text.is_empty();
     }
-    let line = [b"\n", SCISSORS].concat();
-    match bytes::find(text, &line) {
-        Some(at) => &text[..at + 1],
-        None => text,
+    text.split(|b| *b == b'\n')
+        .all(|line| line.trim_ascii().is_empty() || line.starts_with(b"Signed-off-by: "))
+}
+
+/// Adds the committer's `Signed-off-by` where it is not the last line already.
+///
+/// Hands over when the last paragraph is only partly made of such lines.
+pub(crate) fn signed_off(text: &[u8], who: &Identity) -> Res<Bytes> {
+    let line = [
+        b"Signed-off-by: ".as_slice(),
+        &who.name,
+        b" <",
+        &who.email,
+        b">\n",
+    ]
+    .concat();
+    let mut out = text.to_vec();
+    if !out.is_empty() && !out.ends_with(b"\n") {
+        out.push(b'\n');
     }
+    if out.ends_with(&line) {
+        return Ok(out);
+    }
+    let body = out.trim_ascii_end();
+    let start = bytes::rfind(body, b"\n\n").map(|at| at + 2);
+    let is_trailer = |l: &[u8]| {
+        let colon = l.iter().position(|b| *b == b':');
+        colon.is_some_and(|c| {
+            c > 0
+                && l[..c]
+                    .iter()
+                    .all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+        })
+    };
+    let (mut n, mut n_trailers) = (0, 0);
+    for l in start
+        .map_or(&b""[..], |s| &body[s..])
+        .split(|b| *b == b'\n')
+    {
+        n += 1;
+        n_trailers += usize::from(is_trailer(l));
+    }
+    if n_trailers > 0 && n_trailers < n {
+        return Err(Stop::not_native("signing off a message of this form"));
+    }
+    if n_trailers == 0 {
+        out.push(b'\n');
+    }
+    out.extend_from_slice(&line);
+    Ok(out)
 }
 
 /// Takes blanks away as `git stripspace` does; with `drop_comments` also the lines that begin with `#`.

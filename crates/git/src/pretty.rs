@@ -351,6 +351,11 @@ fn split_title(message: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (lines, skip_blank_lines(rest))
 }
 
+/// Returns a message without the blank lines it begins with.
+pub(crate) fn body_with_title(message: &[u8]) -> Bytes {
+    skip_blank_lines(message).to_vec()
+}
+
 /// Returns the first paragraph as one line.
 pub(crate) fn title(message: &[u8], separator: &[u8]) -> Bytes {
     split_title(message).0.join(separator)

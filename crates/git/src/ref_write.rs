@@ -334,33 +334,3 @@ fn is_executable(meta: &fs::Metadata) -> bool {
 fn is_executable(_meta: &fs::Metadata) -> bool {
     true
 }
-
-/// Joins the values of `-m`, a paragraph each, and cleans blank lines; `comments` are dropped when asked.
-pub(crate) fn message_of(parts: &[Bytes], drop_comments: bool) -> Bytes {
-    let mut lines: Vec<&[u8]> = Vec::new();
-    for part in parts {
-        if !lines.is_empty() {
-            lines.push(b"");
-        }
-        lines.extend(part.split(|b| *b == b'\n'));
-    }
-    let mut out = Bytes::new();
-    let mut blank = false;
-    for line in lines {
-        if drop_comments && line.first() == Some(&b'#') {
-            continue;
-        }
-        let line = line.trim_ascii_end();
-        if line.is_empty() {
-            blank = true;
-            continue;
-        }
-        if blank && !out.is_empty() {
-            out.push(b'\n');
-        }
-        blank = false;
-        out.extend_from_slice(line);
-        out.push(b'\n');
-    }
-    out
-}

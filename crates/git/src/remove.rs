@@ -6,8 +6,9 @@ use crate::bytes::{self, Bytes, lossy};
 use crate::checkout_file::WorkTree;
 use crate::exec::{Call, Plan};
 use crate::index_edit::IndexEdit;
+use crate::known;
 use crate::object::mode;
-use crate::options::{Numbers, Spec, flag, parse};
+use crate::options::{Numbers, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;
@@ -25,12 +26,12 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what an rm would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, OPTIONS, Numbers::No).map(|_| Plan::LocalWrite)
+    parse_known(args, OPTIONS, Numbers::No, &known::RM).map(|_| Plan::LocalWrite)
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::RM)?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     repo.refuse_odd_writes()?;
@@ -63,7 +64,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     if !parsed.has("quiet") {
         for (path, _) in &doomed {
-            out.put([b"rm '", path.as_slice(), b"'\n"].concat());
+            // A path in conflict is listed once for each side.
+            for _ in 0..edit.sides(path) {
+                out.put([b"rm '", path.as_slice(), b"'\n"].concat());
+            }
         }
     }
     if parsed.has("dry-run") {
@@ -169,9 +173,7 @@ fn local_changes(
             Ok(meta) if meta.is_dir() => continue,
             Ok(_) => {}
         }
-        let mut plain = *entry;
-        plain.assume_valid = false;
-        let changed = matches!(look.at(&plain, path)?, State::Differs(_));
+        let changed = matches!(look.at(entry, path)?, State::Differs(_));
         let differs = head.is_none() || staged.contains(path);
         if changed && differs && !(cached && entry.intent_to_add) {
             both.push(path);

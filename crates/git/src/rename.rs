@@ -9,12 +9,6 @@ use crate::object::mode;
 use crate::outcome::Res;
 use crate::pair::{Contents, MAX_SCORE, Pair, Side};
 
-/// Says whether so little of a text is left that git may call it rewritten; says yes rather too often.
-pub(crate) fn is_largely_rewritten(old: &[u8], new: &[u8]) -> bool {
-    let copied = Spans::of(old, true).copied_to(&Spans::of(new, true));
-    copied * 100 < (old.len().max(new.len()) as u64) * 60
-}
-
 /// The id of a file with nothing in it.
 const EMPTY_BLOB: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
 

@@ -8,9 +8,10 @@ use crate::checkout_file::refuse_name;
 use crate::exec::{Call, Plan};
 use crate::index::stat_of;
 use crate::index_edit::IndexEdit;
+use crate::known;
 use crate::lock::system_words;
 use crate::object::mode;
-use crate::options::{Numbers, Spec, flag, parse};
+use crate::options::{Numbers, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::from_top;
 use crate::repo::{Repo, prefix_below};
@@ -24,7 +25,7 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what a move would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::MV)?;
     if parsed.args.len() < 2 {
         return Err(Stop::not_native("a move without a destination"));
     }
@@ -43,7 +44,7 @@ struct Move {
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     plan(args)?;
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::MV)?;
     let repo = Repo::open(call)?;
     let top = repo.need_work_tree()?.to_vec();
     repo.refuse_odd_writes()?;

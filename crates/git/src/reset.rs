@@ -5,7 +5,8 @@ use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::identity::Identity;
 use crate::index_edit::{IndexEdit, Item};
-use crate::options::{Numbers, Parsed, Spec, flag, parse};
+use crate::known;
+use crate::options::{Numbers, Parsed, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::{Pathspec, from_top};
 use crate::repo::Repo;
@@ -58,12 +59,12 @@ impl Kind {
 
 /// Says what a reset would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, OPTIONS, Numbers::No).map(|_| Plan::LocalWrite)
+    parse_known(args, OPTIONS, Numbers::No, &known::RESET).map(|_| Plan::LocalWrite)
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::RESET)?;
     let repo = Repo::open(call)?;
     repo.refuse_odd_writes()?;
     repo.refuse_hooks(&["post-index-change"])?;

@@ -5,8 +5,9 @@ use crate::checkout_file::WorkTree;
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::index_edit::{IndexEdit, Item};
+use crate::known;
 use crate::object::mode;
-use crate::options::{Numbers, Spec, flag, parse, value};
+use crate::options::{Numbers, Spec, flag, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;
@@ -46,12 +47,12 @@ pub(crate) struct Paths<'a> {
 
 /// Says what a restore would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, OPTIONS, Numbers::No).map(|_| Plan::LocalWrite)
+    parse_known(args, OPTIONS, Numbers::No, &known::RESTORE).map(|_| Plan::LocalWrite)
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::RESTORE)?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     repo.refuse_odd_writes()?;

@@ -9,8 +9,9 @@ use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::identity::Identity;
 use crate::index_edit::IndexEdit;
+use crate::known;
 use crate::operation::Operation;
-use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, value};
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::from_top;
 use crate::refs::Head;
@@ -73,12 +74,11 @@ struct Wish {
 
 impl Wish {
     fn parse(command: Command, args: &[Bytes]) -> Res<Wish> {
-        let specs = if command == Command::Checkout {
-            CHECKOUT
-        } else {
-            SWITCH
+        let (specs, known) = match command {
+            Command::Checkout => (CHECKOUT, &known::CHECKOUT),
+            Command::Switch => (SWITCH, &known::SWITCH),
         };
-        let parsed = parse(args, specs, Numbers::No)?;
+        let parsed = parse_known(args, specs, Numbers::No, known)?;
         let text = |name: &str| parsed.last(name).map(|g| g.text().to_vec());
         let (new, forced) = match command {
             Command::Checkout => (text("branch"), text("force-branch")),
@@ -225,19 +225,18 @@ fn find_place(repo: &Repo<'_>, wish: &mut Wish) -> Res<(Option<Place>, Vec<Bytes
         let may_guess = wish.command == Command::Switch || alone;
         let has_wildcard = !certain && name.iter().any(|c| b"*?[\\".contains(c));
         let tracks = wish.parsed.last("track").is_some();
-        if wish.guess && may_guess && !has_wildcard && wish.new.is_none() && !tracks {
-            if let Some(remote) = remote_branch(repo, &name)? {
-                if is_file {
-                    return Err(Stop::fatal(format!(
-                        "'{name}' could be both a local file and a tracking branch.\n\
+        let guesses = wish.guess && may_guess && !has_wildcard && wish.new.is_none() && !tracks;
+        if guesses && let Some(remote) = remote_branch(repo, &name)? {
+            if is_file {
+                return Err(Stop::fatal(format!(
+                    "'{name}' could be both a local file and a tracking branch.\n\
                          Please use -- (and optionally --no-guess) to disambiguate",
-                        name = lossy(&name)
-                    )));
-                }
-                id = repo.ref_id(&remote)?;
-                wish.new = Some((name, false));
-                name = remote;
+                    name = lossy(&name)
+                )));
             }
+            id = repo.resolve(&remote)?;
+            wish.new = Some((name, false));
+            name = remote;
         }
         if id.is_none() {
             if certain {
@@ -285,7 +284,7 @@ fn remote_branch(repo: &Repo<'_>, name: &[u8]) -> Res<Option<Bytes>> {
     for remote in repo.config.subsections("remote") {
         let full = [b"refs/heads/", name].concat();
         if let Some(tracking) = repo.tracking_reference(&remote, &full)
-            && repo.ref_id(&tracking)?.is_some()
+            && repo.resolve(&tracking)?.is_some()
         {
             found.push(tracking);
         }
@@ -402,9 +401,6 @@ fn switch(repo: &Repo<'_>, wish: &Wish, place: Option<Place>, out: &mut Out) -> 
             lossy(&place.name)
         )));
     }
-    if is_switch {
-        refuse_operation(repo)?;
-    }
     let head = repo.head()?;
     if let Some(name) = &wish.orphan {
         valid_new_branch(repo, name, false)?;
@@ -423,6 +419,9 @@ fn switch(repo: &Repo<'_>, wish: &Wish, place: Option<Place>, out: &mut Out) -> 
         }),
         None => None,
     };
+    if is_switch {
+        refuse_operation(repo)?;
+    }
     if is_switch
         && !wish.detach
         && !makes

@@ -113,7 +113,7 @@ fn create(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         None => object,
         Some(text) => {
             let message = cleanup.apply(&text);
-            annotate(repo, name, object, &who, &message)?
+            annotate(repo, name, (object, &target), &who, &message)?
         }
     };
     repo.set_ref(&full, old, id, &who, &log_message(repo, id)?)?;
@@ -139,18 +139,24 @@ fn log_message(repo: &Repo<'_>, id: Id) -> Res<Bytes> {
     Ok(Bytes::new())
 }
 
-fn annotate(repo: &Repo<'_>, name: &[u8], object: Id, who: &Identity, message: &[u8]) -> Res<Id> {
+fn annotate(
+    repo: &Repo<'_>,
+    name: &[u8],
+    (object, target): (Id, &[u8]),
+    who: &Identity,
+    message: &[u8],
+) -> Res<Id> {
     let kind = repo
         .header(object)?
         .map(|(k, _)| k)
         .ok_or_else(|| Stop::not_native("a tag of nothing"))?;
     if kind == ObjectType::Tag && repo.config.bool("advice.nestedtag")?.unwrap_or(true) {
-        let name = lossy(name);
+        let (name, shown) = (lossy(name), lossy(target));
         repo.call.warn(format!(
             "hint: You have created a nested tag. The object referred to by your new tag is\n\
              hint: already a tag. If you meant to tag the object that it points to, use:\n\
              hint:\n\
-             hint: \tgit tag -f {name} {object}^{{}}\n\
+             hint: \tgit tag -f {name} {shown}^{{}}\n\
              hint: Disable this message with \"git config advice.nestedTag false\"\n"
         ));
     }

@@ -11,7 +11,6 @@ use crate::checkout_file::{WorkTree, leading_non_directory};
 use crate::id::Id;
 use crate::ignore::Ignore;
 use crate::index_edit::{IndexEdit, Item};
-use crate::object::mode;
 use crate::outcome::{Res, Stop};
 use crate::pathspec::Pathspec;
 use crate::repo::{Repo, prefix_below};
@@ -142,7 +141,14 @@ pub(crate) fn one_way(
                 }
                 true
             }
-            None => true,
+            None => {
+                // What was said to be unchanged, and is not, is the one thing that is kept.
+                let promised = edit.get(&path).is_some_and(|i| i.assume_valid);
+                if promised && !way.is_up_to_date(&path)? {
+                    way.rejects.push((Reject::NotUpToDate, path.clone()));
+                }
+                true
+            }
         };
         if touch {
             way.steps.set.push((path, mode, id));
@@ -235,15 +241,15 @@ impl<'a, 'r> Way<'a, 'r> {
     /// Rejects a path when something untracked would be lost by writing to it.
     fn verify_absent(&mut self, path: &[u8], why: Reject) -> Res<()> {
         if let Some(above) = leading_non_directory(&self.top, path) {
-            return self.verify_removable(&above, path, why);
+            return self.verify_removable(&above, why);
         }
         if fs::symlink_metadata(bytes::to_path(&bytes::join(&self.top, path))).is_ok() {
-            return self.verify_removable(path, path, why);
+            return self.verify_removable(path, why);
         }
         Ok(())
     }
 
-    fn verify_removable(&mut self, found: &[u8], path: &[u8], why: Reject) -> Res<()> {
+    fn verify_removable(&mut self, found: &[u8], why: Reject) -> Res<()> {
         let full = bytes::to_path(&bytes::join(&self.top, found));
         let is_dir = fs::symlink_metadata(&full).is_ok_and(|m| m.is_dir());
         let is_ignored = self
@@ -259,7 +265,6 @@ impl<'a, 'r> Way<'a, 'r> {
         if self.edit.has(found) {
             return Err(Stop::not_native("a directory in the place of a file"));
         }
-        let _ = path;
         self.rejects.push((why, found.to_vec()));
         Ok(())
     }
@@ -324,17 +329,6 @@ impl Steps {
         edit.forget_resolved();
         Ok(whole)
     }
-
-    /// Changes the index only.
-    pub(crate) fn record(&self, edit: &mut IndexEdit<'_>) {
-        for (path, _) in &self.gone {
-            edit.forget(path);
-        }
-        for (path, mode, id) in &self.set {
-            edit.put(path, Item::new(*mode, *id));
-        }
-        edit.forget_resolved();
-    }
 }
 
 fn set_one(
@@ -362,7 +356,6 @@ fn set_one(
         }
     };
     edit.put(path, item);
-    let _ = mode::is_commit(mode);
     Ok(whole)
 }
 

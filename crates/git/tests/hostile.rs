@@ -44,6 +44,36 @@ const NATIVE: &[&[&str]] = &[
     &["diff", "--dirstat"],
     &["ls-files", "-t", "--eol"],
     &["for-each-ref", "--format=%(contents)"],
+    &["add", "-A"],
+    &["add", "-u"],
+    &["add", "-n", "."],
+    &["commit", "-m", "x"],
+    &["commit", "--amend", "--no-edit"],
+    &["commit", "-m", "x", "a.txt"],
+    &["branch", "-f", "second", "HEAD"],
+    &["branch", "-m", "second", "third"],
+    &["branch", "-c", "second", "third"],
+    &["branch", "-D", "second"],
+    &["branch", "-u", "second"],
+    &["tag", "-a", "-m", "x", "new"],
+    &["tag", "-d", "t"],
+    &["checkout", "second"],
+    &["checkout", "-f", "second"],
+    &["checkout", "--", "a.txt"],
+    &["checkout", "second", "--", "."],
+    &["switch", "second"],
+    &["switch", "--detach"],
+    &["restore", "a.txt"],
+    &["restore", "--staged", "."],
+    &["restore", "-s", "second", "."],
+    &["reset"],
+    &["reset", "--hard"],
+    &["reset", "--hard", "second"],
+    &["reset", "--keep", "second"],
+    &["reset", "--soft", "second"],
+    &["rm", "-f", "a.txt"],
+    &["rm", "--cached", "a.txt"],
+    &["mv", "a.txt", "z.txt"],
 ];
 
 const READS: &[&[&str]] = &[
@@ -69,17 +99,7 @@ fn nothing_the_repository_names_is_started() {
     let root = tempfile::tempdir().unwrap();
     let repo = root.path().join("repo");
     let marker = root.path().join("started");
-    let env: Environment = [
-        ("HOME", root.path().as_os_str().to_os_string()),
-        ("PATH", std::env::var_os("PATH").unwrap_or_default()),
-        ("GIT_CONFIG_NOSYSTEM", "1".into()),
-        ("GIT_AUTHOR_NAME", "A".into()),
-        ("GIT_AUTHOR_EMAIL", "a@a".into()),
-        ("GIT_COMMITTER_NAME", "A".into()),
-        ("GIT_COMMITTER_EMAIL", "a@a".into()),
-    ]
-    .into_iter()
-    .collect();
+    let env = test_environment(root.path());
     deskhand_git::init(&env);
     plant(&repo, &marker, &env);
     assert!(!marker.exists());
@@ -88,7 +108,7 @@ fn nothing_the_repository_names_is_started() {
         assert!(!marker.exists(), "natively: {argv:?}");
     }
     let mut n_run = 0;
-    for argv in READS {
+    for argv in READS.iter().chain(NATIVE) {
         let Ok(command) = deskhand_git::fallback_command(&request(argv, &repo, &env)) else {
             continue;
         };
@@ -112,6 +132,168 @@ fn nothing_the_repository_names_is_started() {
         .output()
         .unwrap();
     assert!(marker.exists());
+}
+
+/// Every native write leaves what lies outside of the work tree alone, whatever the repository's trees and links say.
+#[test]
+fn nothing_outside_of_the_work_tree_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    let repo = root.path().join("repo");
+    let outside = root.path().join("outside");
+    let env = test_environment(root.path());
+    deskhand_git::init(&env);
+    let argvs: &[&[&str]] = &[
+        &["checkout", "tree"],
+        &["checkout", "-f", "tree"],
+        &["checkout", "tree", "--", "."],
+        &["checkout", "tree", "--", "dir/file"],
+        &["checkout", "--", "dir"],
+        &["checkout", "."],
+        &["switch", "tree"],
+        &["switch", "-f", "tree"],
+        &["restore", "dir"],
+        &["restore", "-s", "tree", "dir"],
+        &["restore", "-s", "tree", "-SW", "."],
+        &["reset", "--hard"],
+        &["reset", "--hard", "tree"],
+        &["reset", "--keep", "tree"],
+        &["reset", "--merge", "tree"],
+        &["rm", "-rf", "."],
+        &["rm", "-f", "dir/file"],
+        &["mv", "-f", "top", "dir/file"],
+        &["add", "-A"],
+        &["commit", "-am", "x"],
+    ];
+    for link_is_tracked in [false, true] {
+        for argv in argvs {
+            for path in [&repo, &outside] {
+                let _ = std::fs::remove_dir_all(path);
+                std::fs::create_dir(path).unwrap();
+            }
+            plant_link(&repo, &outside, link_is_tracked, &env);
+            let before = listing(&outside);
+            deskhand_git::exec(&request(argv, &repo, &env), &AtomicBool::new(false));
+            assert_eq!(listing(&outside), before, "{argv:?}, {link_is_tracked}");
+        }
+    }
+}
+
+/// A work tree in which a directory became a link to the outside; `tree` is a branch that has files in it.
+fn plant_link(repo: &Path, outside: &Path, is_tracked: bool, env: &Environment) {
+    let run = |args: &[&str]| {
+        let output = Command::new("git")
+            .args(args)
+            .current_dir(repo)
+            .env_clear()
+            .envs(env.iter())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+    };
+    std::fs::write(outside.join("file"), "not yours\n").unwrap();
+    std::fs::write(outside.join("other"), "not yours\n").unwrap();
+    run(&["init", "-q", "-b", "main"]);
+    std::fs::create_dir(repo.join("dir")).unwrap();
+    std::fs::write(repo.join("dir/file"), "one\n").unwrap();
+    std::fs::write(repo.join("top"), "top\n").unwrap();
+    run(&["add", "."]);
+    run(&["commit", "-qm", "first"]);
+    run(&["checkout", "-qb", "tree"]);
+    std::fs::write(repo.join("dir/file"), "two\n").unwrap();
+    std::fs::write(repo.join("dir/other"), "two\n").unwrap();
+    run(&["add", "."]);
+    run(&["commit", "-qm", "second"]);
+    run(&["checkout", "-q", "main"]);
+    std::fs::remove_dir_all(repo.join("dir")).unwrap();
+    std::os::unix::fs::symlink(outside, repo.join("dir")).unwrap();
+    if is_tracked {
+        run(&["add", "-A"]);
+        run(&["commit", "-qm", "a link"]);
+    }
+}
+
+fn listing(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| {
+            let e = e.unwrap();
+            let name = e.file_name().to_string_lossy().into_owned();
+            (name, std::fs::read(e.path()).unwrap())
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+/// A lock that somebody holds is git's error, and stays; one of ours never does.
+#[test]
+fn locks_are_respected_and_given_back() {
+    let root = tempfile::tempdir().unwrap();
+    let repo = root.path().join("repo");
+    let env = test_environment(root.path());
+    deskhand_git::init(&env);
+    let run = |argv: &[&str]| match deskhand_git::exec(
+        &request(argv, &repo, &env),
+        &AtomicBool::new(false),
+    ) {
+        deskhand_git::Exec::Answer(answer) => answer,
+        deskhand_git::Exec::NotNative(not) => panic!("{argv:?}: {}", not.reason),
+    };
+    plant(&repo, &root.path().join("started"), &env);
+    for name in ["config", "hooks"] {
+        let path = repo.join(".git").join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        let _ = std::fs::remove_file(&path);
+    }
+    let lock = repo.join(".git/index.lock");
+    for argv in [
+        ["add", "b.txt"].as_slice(),
+        &["commit", "-m", "x"],
+        &["reset"],
+        &["reset", "--hard"],
+        &["checkout", "second"],
+        &["restore", "a.txt"],
+        &["rm", "-f", "a.txt"],
+        &["mv", "a.txt", "z.txt"],
+    ] {
+        std::fs::write(&lock, "").unwrap();
+        let answer = run(argv);
+        let text = String::from_utf8_lossy(&answer.stderr).into_owned();
+        assert_eq!(answer.returncode, 128, "{argv:?}: {text}");
+        assert!(
+            text.contains("index.lock': File exists.\n\nAnother git process seems"),
+            "{argv:?}: {text}"
+        );
+        assert!(lock.exists(), "{argv:?}");
+        std::fs::remove_file(&lock).unwrap();
+        // A command that fails for another reason leaves no lock behind.
+        run(&["add", "nosuch"]);
+        run(&["checkout", "nosuch"]);
+        assert!(!lock.exists(), "{argv:?}");
+    }
+    let lock = repo.join(".git/refs/heads/fresh.lock");
+    std::fs::write(&lock, "").unwrap();
+    let answer = run(&["branch", "fresh"]);
+    assert_eq!(answer.returncode, 128);
+    assert!(
+        String::from_utf8_lossy(&answer.stderr)
+            .starts_with("fatal: cannot lock ref 'refs/heads/fresh': Unable to create '")
+    );
+    assert!(!repo.join(".git/refs/heads/fresh").exists());
+}
+
+fn test_environment(home: &Path) -> Environment {
+    [
+        ("HOME", home.as_os_str().to_os_string()),
+        ("PATH", std::env::var_os("PATH").unwrap_or_default()),
+        ("GIT_CONFIG_NOSYSTEM", "1".into()),
+        ("GIT_AUTHOR_NAME", "A".into()),
+        ("GIT_AUTHOR_EMAIL", "a@a".into()),
+        ("GIT_COMMITTER_NAME", "A".into()),
+        ("GIT_COMMITTER_EMAIL", "a@a".into()),
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn request(argv: &[&str], repo: &Path, env: &Environment) -> Request {
@@ -151,6 +333,13 @@ fn plant(repo: &Path, marker: &Path, env: &Environment) {
     std::fs::write(repo.join("c.bin"), "y\n").unwrap();
     run(&["add", "."]);
     run(&["commit", "-qm", "first"]);
+    run(&["tag", "t"]);
+    run(&["checkout", "-qb", "second"]);
+    std::fs::write(repo.join("a.txt"), "other\n").unwrap();
+    std::fs::write(repo.join("d.txt"), "d\n").unwrap();
+    run(&["add", "."]);
+    run(&["commit", "-qm", "second"]);
+    run(&["checkout", "-q", "-"]);
     std::fs::write(repo.join("a.txt"), "x\nmore\n").unwrap();
     std::fs::write(repo.join("b.txt"), "new\n").unwrap();
     std::fs::write(
