@@ -127,7 +127,10 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             id,
             symref: None,
         };
-        if parsed.args.is_empty() && keep.keeps(repo, id)? {
+        if parsed.args.is_empty()
+            && keep.keeps(repo, id)?
+            && keep.points_at(repo, parsed, &reference)?
+        {
             lines.push(Line {
                 shown: detached_words(repo)?,
                 reference,
@@ -194,9 +197,11 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
     let abbrev = match parsed.last("abbrev") {
         Some(g) if g.negated => 40,
         Some(g) => match &g.value {
-            Some(v) => crate::bytes::parse_int(v)
-                .and_then(|n| usize::try_from(n).ok())
-                .ok_or_else(|| Stop::not_native("the value of `--abbrev`"))?,
+            Some(v) => match crate::bytes::parse_int(v).map(usize::try_from) {
+                Some(Ok(0)) => 40,
+                Some(Ok(n)) => n,
+                _ => return Err(Stop::not_native("the value of `--abbrev`")),
+            },
             None => repo.default_abbrev()?,
         },
         None => repo.default_abbrev()?,
@@ -212,7 +217,7 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         });
         out.put(&line.shown);
         let mut tracking = None;
-        if verbose > 0 && line.reference.symref.is_none() {
+        if verbose > 0 && (!line.remote || line.reference.symref.is_none()) {
             out.put(" ".repeat(width - crate::stat::width_of(&line.shown)));
             out.put(format!(" {} ", repo.abbreviate(line.reference.id, abbrev)?));
             if !line.remote {
@@ -228,7 +233,10 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             }
             out.put(title_of(repo, line.reference.id)?);
         }
-        if let Some(target) = &line.reference.symref {
+        // The long form tells where a branch of one's own is, as if it were none that follows another.
+        if let Some(target) = &line.reference.symref
+            && (verbose == 0 || line.remote)
+        {
             if verbose > 0 {
                 out.put(" ".repeat(width - crate::stat::width_of(&line.shown)));
             }

@@ -13,11 +13,13 @@ pub(crate) struct Decorations {
     by_id: HashMap<Id, Vec<Bytes>>,
     head_branch: Option<Bytes>,
     shallow: HashSet<Id>,
+    /// Whether names are shown in full.
+    full: bool,
 }
 
 impl Decorations {
     /// Reads all references git decorates with.
-    pub(crate) fn load(repo: &Repo<'_>) -> Res<Decorations> {
+    pub(crate) fn load(repo: &Repo<'_>, full: bool) -> Res<Decorations> {
         for key in ["log.excludedecoration", "log.initialdecorationset"] {
             if repo.config.get(key).is_some() {
                 return Err(Stop::NotNative(format!("the setting `{key}`")));
@@ -25,6 +27,7 @@ impl Decorations {
         }
         let mut decorations = Decorations {
             shallow: repo.shallow().clone(),
+            full,
             ..Decorations::default()
         };
         for reference in repo.refs(b"refs/")? {
@@ -67,7 +70,7 @@ impl Decorations {
     }
 
     /// Returns `HEAD -> main, tag: v1, origin/main`, or nothing.
-    pub(crate) fn list(&self, id: Id, full: bool) -> Bytes {
+    pub(crate) fn list(&self, id: Id) -> Bytes {
         let none = Vec::new();
         let names = self.by_id.get(&id).unwrap_or(&none);
         let show = |name: &[u8]| -> Bytes {
@@ -76,7 +79,7 @@ impl Decorations {
             } else {
                 b""
             };
-            [tag, if full { name } else { short(name) }].concat()
+            [tag, if self.full { name } else { short(name) }].concat()
         };
         let head = names.iter().any(|n| n == b"HEAD");
         let current = self

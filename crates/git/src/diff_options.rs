@@ -177,7 +177,9 @@ impl DiffOptions {
         options.set_renames_by_config(repo)?;
         if config.bool("diff.noprefix")?.unwrap_or(false) {
             options.prefixes = Some(Default::default());
-        } else if config.get("diff.srcprefix").is_some() || config.get("diff.dstprefix").is_some() {
+        } else if !options.mnemonic
+            && (config.get("diff.srcprefix").is_some() || config.get("diff.dstprefix").is_some())
+        {
             let text = |key: &str, default: &[u8]| config.get(key).unwrap_or(default).to_vec();
             options.prefixes = Some((text("diff.srcprefix", b"a/"), text("diff.dstprefix", b"b/")));
         }

@@ -73,6 +73,7 @@ mod rev_args;
 mod rev_list;
 mod rev_parse;
 mod revwalk;
+mod settings;
 mod shortlog;
 mod show;
 mod stash;

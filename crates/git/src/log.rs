@@ -4,6 +4,7 @@ use deskhand_protocol::git::{CommitReport, GitReport, LogReport, MAX_REPORT_ENTR
 
 use crate::attr::Attributes;
 use crate::bytes::{Bytes, find, lossy, parse_int};
+use crate::config::Config;
 use crate::date;
 use crate::decorate::Decorations;
 use crate::diff_options::{self, DiffOptions};
@@ -54,6 +55,7 @@ const OPTIONS: &[Spec] = &[
     flag("regexp-ignore-case", Some(b'i')),
     flag("extended-regexp", Some(b'E')),
     flag("fixed-strings", Some(b'F')),
+    flag("basic-regexp", None),
     flag("invert-grep", None),
     flag("topo-order", None),
     flag("date-order", None),
@@ -236,7 +238,16 @@ impl<'r> Settings<'r> {
         {
             return Err(Stop::not_native("notes"));
         }
-        let decorate = decorate_style(repo, parsed)?;
+        let mut decorate = decorate_style(repo, parsed)?;
+        // The raw form is for programs: what a user set for other forms does not count.
+        if pretty == Pretty::Raw && (parsed.has("pretty") || parsed.has("format")) {
+            if parsed.last("decorate").is_none() {
+                decorate = None;
+            }
+            if parsed.last("abbrev-commit").is_none() && !parsed.has("oneline") {
+                abbrev_commit = false;
+            }
+        }
         let wants_names = match &pretty {
             Pretty::Template(text, _) => {
                 find(text, b"%d").is_some()
@@ -284,7 +295,7 @@ impl<'r> Settings<'r> {
             mailmap: Mailmap::load(repo)?,
             use_mailmap,
             decorations: if wants_names {
-                Some(Decorations::load(repo)?)
+                Some(Decorations::load(repo, decorate == Some(true))?)
             } else {
                 None
             },
@@ -303,7 +314,7 @@ impl<'r> Settings<'r> {
             }
         };
         Ok(Settings {
-            filter: Filter::new(parsed)?,
+            filter: Filter::new(config, parsed)?,
             max_count: number("max-count")?.and_then(|n| usize::try_from(n).ok()),
             skip: number("skip")?
                 .and_then(|n| usize::try_from(n).ok())
@@ -359,6 +370,15 @@ impl<'r> Settings<'r> {
             {
                 walk.include.push(id);
             }
+        }
+        if walk.no_walk {
+            let mut dated = Vec::new();
+            for id in &walk.include {
+                dated.push((repo.commit(*id)?.time(), *id));
+            }
+            // Newest first; what is as old as another stays behind it.
+            dated.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
+            walk.include = dated.into_iter().map(|(_, id)| id).collect();
         }
         if revs.is_empty() && !by_group {
             let head = repo.head()?;
@@ -459,14 +479,8 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    pub(crate) fn new(parsed: &Parsed) -> Res<Filter> {
-        let dialect = if parsed.has("fixed-strings") {
-            Dialect::Fixed
-        } else if parsed.has("extended-regexp") {
-            Dialect::Extended
-        } else {
-            Dialect::Basic
-        };
+    pub(crate) fn new(config: &Config, parsed: &Parsed) -> Res<Filter> {
+        let dialect = dialect(config, parsed)?;
         let ignore_case = parsed.has("regexp-ignore-case");
         let mut filter = Filter {
             invert: parsed.has("invert-grep"),
@@ -504,15 +518,38 @@ impl Filter {
         if self.author.is_empty() && self.committer.is_empty() && self.message.is_empty() {
             return Ok(true);
         }
-        let mut found = people(&self.author, &step.commit.author)
+        let by_people = people(&self.author, &step.commit.author)
             && people(&self.committer, &step.commit.committer);
-        if found && !self.message.is_empty() {
-            let message = context.message(&step.commit)?;
-            found = message
-                .split(|b| *b == b'\n')
-                .any(|line| self.message.iter().any(|p| p.is_match(line)));
+        if !by_people || self.message.is_empty() {
+            return Ok(by_people);
         }
+        // Only what is searched in the message can be inverted.
+        let message = context.message(&step.commit)?;
+        let found = message
+            .split(|b| *b == b'\n')
+            .any(|line| self.message.iter().any(|p| p.is_match(line)));
         Ok(found != self.invert)
+    }
+}
+
+/// Returns the kind of patterns: by the last option, else by configuration.
+fn dialect(config: &Config, parsed: &Parsed) -> Res<Dialect> {
+    let by_option = parsed.options.iter().rev().find_map(|g| match g.name {
+        "basic-regexp" => Some(Dialect::Basic),
+        "extended-regexp" => Some(Dialect::Extended),
+        "fixed-strings" => Some(Dialect::Fixed),
+        _ => None,
+    });
+    if let Some(dialect) = by_option {
+        return Ok(dialect);
+    }
+    let extended = config.bool("grep.extendedregexp")? == Some(true);
+    match config.get("grep.patterntype") {
+        None | Some(b"default") if extended => Ok(Dialect::Extended),
+        None | Some(b"default" | b"basic") => Ok(Dialect::Basic),
+        Some(b"extended") => Ok(Dialect::Extended),
+        Some(b"fixed") => Ok(Dialect::Fixed),
+        Some(_) => Err(Stop::not_native("the setting `grep.patterntype`")),
     }
 }
 
@@ -713,8 +750,8 @@ impl<'p> Printer<'p> {
                         text.extend_from_slice(self.shown_id(*parent)?.as_bytes());
                     }
                 }
-                if let (Some(full), Some(decorations)) = (settings.decorate, &context.decorations) {
-                    let list = decorations.list(step.id, full);
+                if let (Some(_), Some(decorations)) = (settings.decorate, &context.decorations) {
+                    let list = decorations.list(step.id);
                     if !list.is_empty() {
                         text.extend_from_slice(&[b" (", list.as_slice(), b")"].concat());
                     }

@@ -28,9 +28,13 @@ impl Mailmap {
             return Err(Stop::not_native("mailmap.blob"));
         }
         match &repo.work_tree {
-            Some(top) => map.read(
-                &fs::read(bytes::to_path(&bytes::join(top, b".mailmap"))).unwrap_or_default(),
-            ),
+            Some(top) => {
+                let file = bytes::to_path(&bytes::join(top, b".mailmap"));
+                if file.is_symlink() {
+                    return Err(Stop::not_native("a .mailmap that is a symbolic link"));
+                }
+                map.read(&fs::read(file).unwrap_or_default());
+            }
             None => {
                 if let Ok(Some(found)) = repo.resolve_full(b"HEAD:.mailmap") {
                     map.read(&repo.blob(found.id)?);
@@ -49,13 +53,15 @@ impl Mailmap {
 
     fn read(&mut self, text: &[u8]) {
         for line in text.split(|b| *b == b'\n') {
-            let line = line.trim_ascii();
-            if line.is_empty() || line[0] == b'#' {
+            if line.first() == Some(&b'#') {
                 continue;
             }
             let Some((name1, email1, rest)) = name_and_email(line) else {
                 continue;
             };
+            if email1.is_empty() {
+                continue;
+            }
             match name_and_email(rest) {
                 None => self.add(None, email1, Some(name1), None),
                 Some((name2, email2, _)) => {
@@ -106,7 +112,7 @@ fn name_and_email(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let close = open + text[open..].iter().position(|b| *b == b'>')?;
     Some((
         text[..open].trim_ascii(),
-        text[open + 1..close].trim_ascii(),
+        &text[open + 1..close],
         &text[close + 1..],
     ))
 }

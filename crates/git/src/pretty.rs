@@ -366,7 +366,7 @@ impl Context<'_> {
                 let Some(decorations) = &self.decorations else {
                     return unsupported();
                 };
-                let list = decorations.list(subject.id, false);
+                let list = decorations.list(subject.id);
                 if first == b'D' {
                     put(&list);
                 } else if !list.is_empty() {

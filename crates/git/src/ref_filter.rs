@@ -410,6 +410,9 @@ pub(crate) fn run_show_ref(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Re
     }
     let quiet = parsed.has("quiet");
     let mut show = |reference: &Ref| -> Res<()> {
+        if repo.header(reference.id)?.is_none() {
+            return Err(Stop::not_native("a reference to what is not there"));
+        }
         if quiet {
             return Ok(());
         }

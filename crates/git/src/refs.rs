@@ -4,7 +4,7 @@ use git2::ErrorCode;
 
 use crate::bytes::{self, Bytes};
 use crate::id::Id;
-use crate::outcome::Res;
+use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
 
 /// One reference, resolved.
@@ -117,6 +117,9 @@ impl Repo<'_> {
             if !name.starts_with(prefix) {
                 continue;
             }
+            if !is_valid_short_name(name) {
+                return Err(Stop::not_native("a reference with a broken name"));
+            }
             let symref = reference.symbolic_target_bytes().map(<[u8]>::to_vec);
             let id = match reference.target() {
                 Some(oid) => Some(oid.into()),
@@ -125,6 +128,9 @@ impl Repo<'_> {
                     None => None,
                 },
             };
+            if id.is_some_and(Id::is_zero) {
+                return Err(Stop::not_native("a broken reference"));
+            }
             if let Some(id) = id {
                 list.push(Ref {
                     name: name.to_vec(),
@@ -170,6 +176,11 @@ impl Repo<'_> {
         let mut found = Vec::new();
         if !is_valid_short_name(short) {
             return Ok(found);
+        }
+        if short.starts_with(b"main-worktree/")
+            || short.starts_with(b"worktrees/") && short != b"worktrees/"
+        {
+            return Err(Stop::not_native("a reference of another work tree"));
         }
         for (prefix, suffix) in RULES {
             let name = [prefix, short, suffix].concat();

@@ -63,6 +63,7 @@ impl<'a> Repo<'a> {
         let common_dir = common_dir(&found.git_dir)?;
         let config = Config::load(call, Some(&found.git_dir), Some(&common_dir))?;
         check_format(&config)?;
+        crate::settings::refuse(&config)?;
         let (work_tree, is_bare) = work_tree(call, &found, &config)?;
         refuse_outside(call, &found.git_dir, &common_dir, work_tree.as_deref())?;
         let prefix = match &work_tree {
@@ -384,17 +385,35 @@ fn refuse_environment(call: &Call<'_>) -> Res<()> {
         "GIT_NOTES_REF",
         "GIT_NOTES_DISPLAY_REF",
         "GIT_ATTR_NOSYSTEM_IS_UNUSED",
-        "GIT_TRACE",
-        "GIT_TRACE_SETUP",
-        "GIT_TRACE2",
-        "GIT_TRACE2_EVENT",
-        "GIT_TRACE2_PERF",
-        "GIT_TRACE_PERFORMANCE",
         "GIT_QUARANTINE_PATH",
+        "GIT_PRINT_SHA1_ELLIPSIS",
+        "GIT_REFLOG_ACTION",
         "GIT_IMPLICIT_WORK_TREE",
     ];
     for name in REFUSED {
         if call.var(name).is_some_and(|v| !v.is_empty() && v != b"0") {
+            return Err(Stop::NotNative(format!("{name} in the environment")));
+        }
+    }
+    // git's traces, and the switches its own tests turn on.
+    const TEST_FRAME: &[&str] = &[
+        "GIT_TEST_BUILD_DIR",
+        "GIT_TEST_CMP",
+        "GIT_TEST_DEFAULT_HASH",
+        "GIT_TEST_DEFAULT_INITIAL_BRANCH_NAME",
+        "GIT_TEST_DEFAULT_REF_FORMAT",
+        "GIT_TEST_DISALLOW_ABBREVIATED_OPTIONS",
+        "GIT_TEST_EXEC_PATH",
+        "GIT_TEST_INSTALLED",
+        "GIT_TEST_MERGE_ALGORITHM",
+    ];
+    for (name, value) in call.env.iter() {
+        let name = name.to_string_lossy();
+        let off = value.is_empty() || value == "0" || value == "false";
+        if !off
+            && (name.starts_with("GIT_TRACE")
+                || name.starts_with("GIT_TEST_") && !TEST_FRAME.contains(&&*name))
+        {
             return Err(Stop::NotNative(format!("{name} in the environment")));
         }
     }
@@ -627,7 +646,8 @@ pub(crate) fn prefix_below(dir: &[u8], top: &[u8]) -> Option<Bytes> {
     }
 }
 
-fn check_format(config: &Config) -> Res<()> {
+/// Hands over a repository of a format that is not known here.
+pub(crate) fn check_format(config: &Config) -> Res<()> {
     let version = config.int("core.repositoryformatversion")?.unwrap_or(0);
     if version > 1 {
         return Err(Stop::not_native("a repository format newer than 1"));
@@ -638,7 +658,14 @@ fn check_format(config: &Config) -> Res<()> {
         };
         let value = entry.value.as_deref().unwrap_or_default();
         let known = match name {
-            b"noop" | b"worktreeconfig" | b"preciousobjects" | b"relativeworktrees" => true,
+            b"noop" | b"worktreeconfig" | b"preciousobjects" => true,
+            // These may stand only in a repository of format 1.
+            b"noop-v1" | b"objectformat" | b"refstorage" | b"compatobjectformat"
+                if version == 0 =>
+            {
+                false
+            }
+            b"noop-v1" => true,
             b"objectformat" => value == b"sha1",
             b"refstorage" => value == b"files",
             _ => version == 0 && name != b"partialclone",

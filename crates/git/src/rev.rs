@@ -283,8 +283,8 @@ impl Repo<'_> {
         } else if base == b"@" {
             b"HEAD".to_vec()
         } else {
-            match self.dwim(base)?.into_iter().next() {
-                Some((name, _)) => name,
+            match self.dwim_log(base)? {
+                Some(name) => name,
                 None => return Ok(None),
             }
         };
@@ -321,6 +321,19 @@ impl Repo<'_> {
             lossy(&shown),
             log.len()
         )))
+    }
+
+    /// Finds the reference a short name means, among those that have a log.
+    fn dwim_log(&self, base: &[u8]) -> Res<Option<Bytes>> {
+        for (name, _) in self.dwim(base)? {
+            let target = self.symref(&name)?.filter(|t| *t != name);
+            for candidate in [Some(name), target].into_iter().flatten() {
+                if reflog::exists(self, &candidate) {
+                    return Ok(Some(candidate));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Resolves the forms of `@{…}` that name a branch rather than an old value.

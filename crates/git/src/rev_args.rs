@@ -99,8 +99,11 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
         Some(rest) => (true, rest),
         None => (false, arg),
     };
-    let Some(found) = repo.resolve_full(name)? else {
-        return Ok(false);
+    let found = match repo.resolve_full(name) {
+        Ok(Some(found)) => found,
+        // What is no revision may be a path; the error comes when it is none either.
+        Ok(None) | Err(Stop::Fail { .. }) => return Ok(false),
+        Err(other) => return Err(other),
     };
     let Some((kind, _)) = repo.header(found.id)? else {
         return Err(Stop::fatal([b"bad object ".as_slice(), name].concat()));
@@ -132,6 +135,11 @@ pub(crate) fn verify_path(repo: &Repo<'_>, arg: &[u8], may_be_revision: bool) ->
         return Ok(());
     }
     if may_be_revision {
+        let is_magic =
+            arg.first() == Some(&b':') && !arg.get(1).is_some_and(u8::is_ascii_alphanumeric);
+        if !is_magic {
+            repo.resolve_full(arg)?;
+        }
         return Err(rev::ambiguous_argument(arg));
     }
     Err(Stop::fatal(
@@ -163,23 +171,19 @@ fn verify_not_path(repo: &Repo<'_>, arg: &[u8]) -> Res<()> {
 }
 
 fn exists(repo: &Repo<'_>, arg: &[u8]) -> bool {
-    let arg = match arg
-        .strip_prefix(b":/")
-        .or_else(|| arg.strip_prefix(b":(top)"))
-    {
+    if matches!(arg, b":/" | b":!" | b":^") {
+        return true;
+    }
+    let excluded = arg.strip_prefix(b":!").or_else(|| arg.strip_prefix(b":^"));
+    let arg = match arg.strip_prefix(b":/") {
         Some(rest) => bytes::join(repo.work_tree.as_deref().unwrap_or(b"/"), rest),
-        None => bytes::join(&repo.call.cwd, arg),
+        None => bytes::join(&repo.call.cwd, excluded.unwrap_or(arg)),
     };
     std::fs::symlink_metadata(bytes::to_path(&arg)).is_ok()
 }
 
 fn looks_like_pathspec(arg: &[u8]) -> bool {
-    if arg.starts_with(b":(")
-        || arg.starts_with(b":!")
-        || arg.starts_with(b":^")
-        || arg == b":/"
-        || arg == b":"
-    {
+    if arg.starts_with(b":(") {
         return true;
     }
     // A pattern with a character that is special and not escaped.
