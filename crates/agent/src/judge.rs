@@ -11,7 +11,7 @@ use std::{
 
 use deskhand_policy::{Decision, Denial, workspace::containing};
 use deskhand_protocol::{
-    Action, ErrorCode,
+    Action, ErrorCode, Timestamp,
     outcome::Engine,
     policy::{Facts, GitFacts, GitNature, WorkingDir},
     task::GitAction,
@@ -25,10 +25,7 @@ pub(crate) async fn judge(
     workspaces: Arc<[Workspace]>,
 ) -> Decision {
     if let Action::Echo(_) = action {
-        let facts = Facts {
-            working_dir: WorkingDir::NotNeeded,
-            git: None,
-        };
+        let facts = Facts::new(Timestamp::now(), WorkingDir::NotNeeded);
         return deskhand_policy::decide(action, &facts);
     }
     let judged = tokio::task::spawn_blocking(move || {
@@ -45,19 +42,18 @@ pub(crate) async fn judge(
 
 fn facts(action: &Action, engine: Engine, workspaces: &[Workspace]) -> Facts {
     let working_dir = working_dir(action.working_dir(), workspaces);
+    let now = Timestamp::now();
     match action {
-        Action::Echo(_) | Action::Shell(_) => Facts {
-            working_dir,
-            git: None,
-        },
+        Action::Echo(_) | Action::Shell(_) => Facts::new(now, working_dir),
         Action::Git(git) => {
             let words = git.command.words().unwrap_or_default();
+            let working_dir = with_git_directories(working_dir, &words, workspaces);
             Facts {
-                working_dir: with_git_directories(working_dir, &words, workspaces),
                 git: Some(GitFacts {
                     nature: nature(git),
                     engine,
                 }),
+                ..Facts::new(now, working_dir)
             }
         }
     }
@@ -199,6 +195,7 @@ mod tests {
             let open = vec![Workspace {
                 name: "open".into(),
                 path: path.to_str().unwrap().into(),
+                level: Default::default(),
                 added_at: Timestamp::UNIX_EPOCH,
             }];
             Self { root, open }

@@ -121,7 +121,19 @@ async fn try_answer(
             Ok(DeviceResponse::Cleared { n_tasks })
         }
         DeviceRequest::ListWorkspaces => Ok(open_workspaces(device)),
-        DeviceRequest::AddWorkspace { path, name } => add_workspace(device, path, name).await,
+        DeviceRequest::AddWorkspace { path, name, .. } => add_workspace(device, path, name).await,
+        DeviceRequest::ListApprovals
+        | DeviceRequest::Attend { .. }
+        | DeviceRequest::AnswerApproval { .. }
+        | DeviceRequest::ListRules
+        | DeviceRequest::AddRule { .. }
+        | DeviceRequest::RemoveRule { .. }
+        | DeviceRequest::TestRules(_)
+        | DeviceRequest::VerifyAudit
+        | DeviceRequest::ListAudit { .. } => Err(Problem::new(
+            ErrorCode::UnsupportedAction,
+            "this version cannot do this yet",
+        )),
         DeviceRequest::RemoveWorkspace { workspace } => {
             let removed =
                 change_workspaces(device, move |conn| workspaces::remove(conn, &workspace));
@@ -169,6 +181,7 @@ async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
         reason: health.reason,
         n_running: counts.n_running,
         n_waiting: counts.n_waiting,
+        n_asking: 0,
         n_unsent_events: last.0.saturating_sub(stored.0),
         started_at: device.started_at,
         sandbox_tier: device.sandbox.tier.to_string(),

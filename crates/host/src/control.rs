@@ -2,7 +2,9 @@
 //! home, and through it the agent and the relay.
 //!
 //! A request is one line of JSON, `{"device": …}`, `{"relay": …}` or `{"here": {}}`; so is its answer,
-//! under the same word, or `{"problem": …}`. The socket lies in a directory that only the owner can enter: whoever
+//! under the same word, or `{"problem": …}`. After `{"follow": {}}` the connection carries the agent's events, a line
+//! each, until one side ends. A desktop application has a socket of the same kind, which a second launch asks to show
+//! the window: `{"show": …}`. The socket lies in a directory that only the owner can enter: whoever
 //! can connect is the owner, and may do what is local. Lines, connections and waits are bounded.
 
 use std::{
@@ -14,15 +16,16 @@ use std::{
     time::Duration,
 };
 
+use deskhand_agent::{Events, Heard};
 use deskhand_protocol::{
-    DeviceId, Problem,
+    DeviceId, Event, Problem, TaskId,
     device_request::{DeviceRequest, DeviceResponse},
     relay_request::{RelayRequest, RelayResponse},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixListener, UnixStream},
+    net::{UnixListener, UnixStream, unix::OwnedWriteHalf},
     sync::{Semaphore, watch},
     task::{JoinHandle, JoinSet},
 };
@@ -55,6 +58,14 @@ pub enum ControlRequest {
     Relay(RelayRequest),
     /// For the process itself: what runs here.
     Here {},
+    /// The agent's events from now on.
+    Follow {},
+    /// For the desktop application: bring its window to the front.
+    Show {
+        /// Open this task in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task_id: Option<TaskId>,
+    },
 }
 
 /// What runs in a home.
@@ -86,6 +97,14 @@ pub enum ControlResponse {
     Relay(RelayResponse),
     /// Of the process itself.
     Here(Here),
+    /// Events follow.
+    Following {},
+    /// One of them.
+    Event(Box<Event>),
+    /// This many commits of events were skipped: whoever follows was too slow. They are in the store.
+    Missed(u64),
+    /// The window is at the front.
+    Shown {},
     /// Of none of them: the line was no request, or the one it was for does not run in this process.
     Problem(Problem),
 }
@@ -118,13 +137,20 @@ impl Control {
         }
     }
 
+    /// The same for the desktop application of a home, which may be another process.
+    pub fn of_desktop(dirs: &Dirs) -> Self {
+        Self {
+            socket: dirs.desktop_socket(),
+        }
+    }
+
     /// Asks the agent. Dropping the future takes nothing back.
     pub async fn device(&self, request: DeviceRequest) -> Result<DeviceResponse, ControlError> {
         match self.ask(&ControlRequest::Device(request)).await? {
             ControlResponse::Device(DeviceResponse::Problem { problem })
             | ControlResponse::Problem(problem) => Err(ControlError::Problem(problem)),
             ControlResponse::Device(response) => Ok(response),
-            ControlResponse::Relay(_) | ControlResponse::Here(_) => Err(other_word()),
+            _ => Err(other_word()),
         }
     }
 
@@ -134,7 +160,7 @@ impl Control {
             ControlResponse::Relay(RelayResponse::Problem { problem })
             | ControlResponse::Problem(problem) => Err(ControlError::Problem(problem)),
             ControlResponse::Relay(response) => Ok(response),
-            ControlResponse::Device(_) | ControlResponse::Here(_) => Err(other_word()),
+            _ => Err(other_word()),
         }
     }
 
@@ -143,7 +169,36 @@ impl Control {
         match self.ask(&ControlRequest::Here {}).await? {
             ControlResponse::Here(here) => Ok(here),
             ControlResponse::Problem(problem) => Err(ControlError::Problem(problem)),
-            ControlResponse::Device(_) | ControlResponse::Relay(_) => Err(other_word()),
+            _ => Err(other_word()),
+        }
+    }
+
+    /// Has the desktop application show its window, at a task if one is given.
+    pub async fn show(&self, task_id: Option<TaskId>) -> Result<(), ControlError> {
+        match self.ask(&ControlRequest::Show { task_id }).await? {
+            ControlResponse::Shown {} => Ok(()),
+            ControlResponse::Problem(problem) => Err(ControlError::Problem(problem)),
+            _ => Err(other_word()),
+        }
+    }
+
+    /// Follows the agent's events from now on.
+    pub async fn follow(&self) -> Result<Following, ControlError> {
+        let near = Near::to(&self.socket).map_err(not_running)?;
+        let stream = UnixStream::connect(&near.path).await.map_err(not_running)?;
+        let mut following = Following(BufReader::new(stream));
+        let asked = line(&ControlRequest::Follow {});
+        let broken = ControlError::Broken;
+        following
+            .0
+            .get_mut()
+            .write_all(&asked)
+            .await
+            .map_err(broken)?;
+        match following.line().await.map_err(ControlError::Broken)? {
+            Some(ControlResponse::Following {}) => Ok(following),
+            Some(ControlResponse::Problem(problem)) => Err(ControlError::Problem(problem)),
+            _ => Err(other_word()),
         }
     }
 
@@ -153,6 +208,32 @@ impl Control {
         match tokio::time::timeout(ANSWER, exchange(stream, request)).await {
             Ok(answer) => answer.map_err(ControlError::Broken),
             Err(_) => Err(ControlError::Broken(io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+/// The agent's events, by way of the control socket.
+#[derive(Debug)]
+pub struct Following(BufReader<UnixStream>);
+
+impl Following {
+    /// Waits for the next event; nothing when the other process has ended. Not cancel safe: what was
+    /// read of a line is lost with the future.
+    pub async fn next(&mut self) -> Option<Heard> {
+        match self.line().await.ok()?? {
+            ControlResponse::Event(event) => Some(Heard::Event(event)),
+            ControlResponse::Missed(n) => Some(Heard::Missed(n)),
+            _ => None,
+        }
+    }
+
+    async fn line(&mut self) -> io::Result<Option<ControlResponse>> {
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.0).take(MAX_ANSWER_BYTES);
+        bounded.read_until(b'\n', &mut line).await?;
+        match line.is_empty() {
+            true => Ok(None),
+            false => Ok(Some(serde_json::from_slice(&line)?)),
         }
     }
 }
@@ -180,6 +261,9 @@ fn other_word() -> ControlError {
     ControlError::Broken(io::Error::other("the answer is to another request"))
 }
 
+/// Makes subscriptions to the agent's events; none where no agent runs.
+pub type EventSource = Option<Arc<dyn Fn() -> Events + Send + Sync>>;
+
 /// The open control socket. [`Server::stop`] ends it; so does dropping it, without waiting.
 #[derive(Debug)]
 pub struct Server {
@@ -189,13 +273,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the control socket of a home that is ours, in place of one a killed process left.
-    pub fn open<A, F>(dirs: &Dirs, answer: A) -> io::Result<Self>
+    /// Opens a socket in a home that is ours, in place of one a killed process left: where to is said by
+    /// [`Dirs::control_socket`] or [`Dirs::desktop_socket`]. `events` is what followers hear, where there is
+    /// an agent.
+    pub fn open<A, F>(socket: PathBuf, answer: A, events: EventSource) -> io::Result<Self>
     where
         A: Fn(ControlRequest) -> F + Send + Sync + 'static,
         F: Future<Output = ControlResponse> + Send + 'static,
     {
-        let socket = dirs.control_socket();
         match std::fs::remove_file(&socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -204,7 +289,7 @@ impl Server {
         let listener = UnixListener::bind(&near.path)?;
         restrict(&socket)?;
         let (stopping, stop) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, Arc::new(answer), stop));
+        let accepting = tokio::spawn(accept(listener, Arc::new(answer), events, stop));
         Ok(Self {
             stopping,
             accepting,
@@ -229,8 +314,12 @@ impl Drop for Server {
     }
 }
 
-async fn accept<A, F>(listener: UnixListener, answer: Arc<A>, mut stop: watch::Receiver<bool>)
-where
+async fn accept<A, F>(
+    listener: UnixListener,
+    answer: Arc<A>,
+    events: EventSource,
+    mut stop: watch::Receiver<bool>,
+) where
     A: Fn(ControlRequest) -> F + Send + Sync + 'static,
     F: Future<Output = ControlResponse> + Send + 'static,
 {
@@ -246,9 +335,9 @@ where
             _ = stop.changed() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let (answer, stop) = (answer.clone(), stop.clone());
+                    let (answer, events, stop) = (answer.clone(), events.clone(), stop.clone());
                     connections.spawn(async move {
-                        if let Err(error) = serve(stream, answer.as_ref(), stop).await {
+                        if let Err(error) = serve(stream, answer.as_ref(), &events, stop).await {
                             tracing::debug!(%error, "a control connection broke");
                         }
                         drop(place);
@@ -268,6 +357,7 @@ where
 async fn serve<A, F>(
     stream: UnixStream,
     answer: &A,
+    events: &EventSource,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()>
 where
@@ -290,6 +380,12 @@ where
         }
         let whole = request.ends_with(b"\n");
         let response = match serde_json::from_slice(&request) {
+            Ok(ControlRequest::Follow {}) if whole => {
+                match events.as_ref().map(|events| events()) {
+                    Some(events) => return tell(events, &mut write, stop).await,
+                    None => no_agent(),
+                }
+            }
             Ok(request) if whole => answer(request).await,
             Ok(_) => invalid("the line has no end".to_owned()),
             Err(_) if !whole => invalid(format!("a line is at most {MAX_REQUEST_BYTES} bytes")),
@@ -300,6 +396,41 @@ where
             return Ok(());
         }
     }
+}
+
+/// Writes events to whoever follows. One who does not read is left behind by the agent's own bound.
+async fn tell(
+    mut events: Events,
+    write: &mut OwnedWriteHalf,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    write
+        .write_all(&line(&ControlResponse::Following {}))
+        .await?;
+    loop {
+        let heard = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            heard = events.next() => heard,
+        };
+        let said = line(&match heard {
+            Some(Heard::Event(event)) => ControlResponse::Event(event),
+            Some(Heard::Missed(n)) => ControlResponse::Missed(n),
+            None => return Ok(()),
+        });
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            written = write.write_all(&said) => written?,
+        }
+    }
+}
+
+fn no_agent() -> ControlResponse {
+    ControlResponse::Problem(Problem::new(
+        deskhand_protocol::ErrorCode::NotFound,
+        "No agent runs in this process.",
+    ))
 }
 
 fn invalid(why: String) -> ControlResponse {
@@ -386,7 +517,7 @@ mod tests {
             control.relay(RelayRequest::ListKeys).await,
             Err(ControlError::NotRunning)
         ));
-        let server = Server::open(&dirs, echo).unwrap();
+        let server = Server::open(dirs.control_socket(), echo, None).unwrap();
         assert_eq!(
             control.relay(RelayRequest::ListKeys).await.unwrap(),
             RelayResponse::Keys { keys: Vec::new() }
@@ -403,7 +534,7 @@ mod tests {
         let deep = home.path().join("x".repeat(100)).join("y".repeat(100));
         let dirs = dirs(&deep);
         std::fs::write(dirs.control_socket(), "").unwrap();
-        let server = Server::open(&dirs, echo).unwrap();
+        let server = Server::open(dirs.control_socket(), echo, None).unwrap();
         let control = Control::new(&dirs);
         control.relay(RelayRequest::ListKeys).await.unwrap();
         server.stop().await;
@@ -413,7 +544,7 @@ mod tests {
     async fn a_bad_line_is_answered_and_a_long_one_ends_the_connection() {
         let home = tempfile::tempdir().unwrap();
         let dirs = dirs(home.path());
-        let server = Server::open(&dirs, echo).unwrap();
+        let server = Server::open(dirs.control_socket(), echo, None).unwrap();
         let stream = UnixStream::connect(dirs.control_socket()).await.unwrap();
         let mut stream = BufReader::new(stream);
         let mut answer = String::new();

@@ -147,6 +147,11 @@ impl Dirs {
         self.data.join("control.sock")
     }
 
+    /// Returns the socket of the desktop application, which a second launch looks for.
+    pub fn desktop_socket(&self) -> PathBuf {
+        self.data.join("desktop.sock")
+    }
+
     /// Returns the file that the running process locks, with its number in it.
     pub fn pid_file(&self) -> PathBuf {
         self.data.join("pid")

@@ -170,6 +170,8 @@ impl Enrolment {
             scopes: Scope::ALL.to_vec(),
             devices: None,
             expires_at: None,
+            limits: Default::default(),
+            requests_per_minute: None,
         };
         if let RelayResponse::KeyCreated { secret, .. } = ask(relay, request).await? {
             self.secrets.owner_key = Some(Secret::new(secret));

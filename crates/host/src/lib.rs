@@ -12,6 +12,7 @@ mod environment;
 pub mod files;
 mod identity;
 mod instance;
+mod local;
 pub mod logging;
 pub mod machine;
 mod ready;
@@ -27,6 +28,7 @@ pub use identity::{Identity, IdentityError};
 pub use instance::{Instance, InstanceError};
 #[cfg(unix)]
 pub use instance::{leave_terminal, terminate};
+pub use local::{Local, LocalEvents};
 pub use ready::Ready;
 pub use secrets::{Credentials, Secrets, SecretsError, Vault};
 pub use start::{Options, Parts, Running, StartError, start};

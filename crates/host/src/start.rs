@@ -7,13 +7,15 @@ use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
-use deskhand_agent::{Agent, AgentHandle, Door, TaskEnvironment};
+use deskhand_agent::{Agent, AgentHandle, Door, Events, TaskEnvironment};
 use deskhand_protocol::{
     ErrorCode, Problem, Secret,
     device_request::{DeviceRequest, DeviceResponse, DeviceStatus, LinkStatus},
+    relay_request::{RelayRequest, RelayResponse},
 };
 use deskhand_relay::{GithubOptions, Relay};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -297,6 +299,7 @@ async fn open_workspace(agent: &AgentHandle, path: &std::path::Path) -> Result<(
     let request = DeviceRequest::AddWorkspace {
         path: text,
         name: None,
+        level: None,
     };
     match agent.request(request, Door::Local).await {
         DeviceResponse::Problem { problem } => Err(failed(problem)),
@@ -315,7 +318,11 @@ fn open_control(
         relay.map(|own| own.relay.clone()),
         agent.cloned(),
     );
-    Server::open(dirs, move |request| {
+    let events = agent.clone().map(|agent| {
+        let events: Arc<dyn Fn() -> Events + Send + Sync> = Arc::new(move || agent.events());
+        events
+    });
+    let answer = move |request| {
         let (here, relay, agent) = (here.clone(), relay.clone(), agent.clone());
         async move {
             match (request, relay, agent) {
@@ -326,18 +333,19 @@ fn open_control(
                 (ControlRequest::Relay(request), Some(relay), _) => {
                     ControlResponse::Relay(relay.request(request).await)
                 }
-                (ControlRequest::Device(_), _, None) => absent("agent"),
+                (ControlRequest::Device(_) | ControlRequest::Follow {}, _, _) => absent("agent"),
                 (ControlRequest::Relay(_), None, _) => absent("relay"),
+                (ControlRequest::Show { .. }, _, _) => absent("window"),
             }
         }
-    })
-    .map_err(StartError::Control)
+    };
+    Server::open(dirs.control_socket(), answer, events).map_err(StartError::Control)
 }
 
 fn absent(part: &str) -> ControlResponse {
     ControlResponse::Problem(Problem::new(
         ErrorCode::NotFound,
-        format!("No {part} runs in this home; it has its own on another computer."),
+        format!("No {part} runs in this process."),
     ))
 }
 
@@ -364,6 +372,35 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Running {
+    /// Returns what runs here.
+    pub fn here(&self) -> &Here {
+        &self.here
+    }
+
+    /// Returns the agent; none where only a relay runs.
+    pub fn agent(&self) -> Option<&AgentHandle> {
+        self.agent.as_ref()
+    }
+
+    /// Returns the owner's key, where this process runs the relay it is for.
+    pub fn owner_key(&self) -> Option<&Secret> {
+        self.relay.as_ref().and(self.owner_key.as_ref())
+    }
+
+    /// Asks the relay in this process.
+    pub(crate) async fn relay_request(
+        &self,
+        request: RelayRequest,
+    ) -> Result<RelayResponse, Problem> {
+        match &self.relay {
+            Some(own) => Ok(own.relay.request(request).await),
+            None => Err(Problem::new(
+                ErrorCode::NotFound,
+                "No relay runs in this process.",
+            )),
+        }
+    }
+
     /// Returns where everything is.
     pub fn ready(&self) -> Ready {
         Ready {

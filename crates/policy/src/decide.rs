@@ -100,10 +100,7 @@ mod tests {
     }
 
     fn judge(action: Action, working_dir: WorkingDir) -> Result<(Action, Grant), ErrorCode> {
-        let facts = Facts {
-            working_dir,
-            git: None,
-        };
+        let facts = Facts::new(Timestamp::UNIX_EPOCH, working_dir);
         match decide(action, &facts) {
             Decision::Allow(permit) => Ok(permit.into_parts()),
             Decision::Deny(denial) => Err(denial.code),
@@ -123,6 +120,7 @@ mod tests {
         let workspace = Workspace {
             name: "site".into(),
             path: "/w/site".into(),
+            level: Default::default(),
             added_at: Timestamp::UNIX_EPOCH,
         };
         let within = WorkingDir::Within {

@@ -65,6 +65,7 @@ mod tests {
         Workspace {
             name: path.into(),
             path: path.into(),
+            level: Default::default(),
             added_at: Timestamp::UNIX_EPOCH,
         }
     }

@@ -7,8 +7,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DeviceId, Event, Problem, Seq, Source, TaskId, TaskStatus, Timestamp, event::Stream,
-    outcome::Excerpt, task::TaskView, workspace::Workspace,
+    DeviceId, Event, Problem, Seq, Source, TaskId, TaskStatus, Timestamp,
+    approval::{Answer, Approver, QuestionView},
+    audit::AuditRow,
+    event::Stream,
+    outcome::Excerpt,
+    policy::{Explanation, Level, NewRule, RuleView, TestedCommand},
+    task::TaskView,
+    workspace::Workspace,
 };
 
 /// One question to an agent.
@@ -69,11 +75,61 @@ pub enum DeviceRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "ts", ts(optional))]
         name: Option<String>,
+        /// How much happens there without asking; `work` when absent, or as it is when it is open.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        level: Option<Level>,
     },
     /// Closes a directory to tasks.
     RemoveWorkspace {
         /// Its name or path.
         workspace: String,
+    },
+    /// The questions that wait for an answer. Asked from this computer it counts as a sign of life for
+    /// a minute: somebody looks.
+    ListApprovals,
+    /// Says that somebody who could answer a question is here, a window or a desktop session.
+    Attend {
+        /// For how long, in seconds; five minutes at most. 0 ends it.
+        seconds: u32,
+    },
+    /// Answers a question. `always_here` is local.
+    AnswerApproval {
+        /// The task that waits.
+        task_id: TaskId,
+        /// The digest of the question that was shown; any open one of the task when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        digest: Option<String>,
+        /// The answer.
+        answer: Answer,
+        /// Who answers.
+        by: Approver,
+    },
+    /// The owner's rules.
+    ListRules,
+    /// Adds a rule to the end of the file.
+    AddRule {
+        /// The rule.
+        rule: NewRule,
+    },
+    /// Removes a rule from the file.
+    RemoveRule {
+        /// Its name.
+        id: String,
+    },
+    /// Explains what would be decided about a shell command, and runs nothing.
+    TestRules(TestedCommand),
+    /// Checks the hashes of the audit trail.
+    VerifyAudit,
+    /// Rows of the audit trail, in order.
+    ListAudit {
+        /// Only later ones.
+        #[serde(default)]
+        after: u64,
+        /// How many at most; 1,000 is the ceiling, and what 0 means.
+        #[serde(default)]
+        limit: u32,
     },
 }
 
@@ -87,7 +143,18 @@ impl DeviceRequest {
         match self {
             DeviceRequest::ClearTasks
             | DeviceRequest::AddWorkspace { .. }
-            | DeviceRequest::RemoveWorkspace { .. } => true,
+            | DeviceRequest::RemoveWorkspace { .. }
+            | DeviceRequest::Attend { .. }
+            | DeviceRequest::AnswerApproval {
+                answer: Answer::AlwaysHere,
+                ..
+            }
+            | DeviceRequest::ListRules
+            | DeviceRequest::AddRule { .. }
+            | DeviceRequest::RemoveRule { .. }
+            | DeviceRequest::TestRules(_)
+            | DeviceRequest::VerifyAudit
+            | DeviceRequest::ListAudit { .. } => true,
             DeviceRequest::Status
             | DeviceRequest::ListTasks(_)
             | DeviceRequest::GetTask { .. }
@@ -95,7 +162,12 @@ impl DeviceRequest {
             | DeviceRequest::Output { .. }
             | DeviceRequest::Events { .. }
             | DeviceRequest::Cancel { .. }
-            | DeviceRequest::ListWorkspaces => false,
+            | DeviceRequest::ListWorkspaces
+            | DeviceRequest::ListApprovals
+            | DeviceRequest::AnswerApproval {
+                answer: Answer::Once | Answer::No,
+                ..
+            } => false,
         }
     }
 }
@@ -175,6 +247,52 @@ pub enum DeviceResponse {
         /// The workspaces.
         workspaces: Vec<Workspace>,
     },
+    /// The open questions, oldest first.
+    Approvals {
+        /// The questions.
+        questions: Vec<QuestionView>,
+    },
+    /// The answer was taken: it was the first.
+    ApprovalTaken {
+        /// The task.
+        task_id: TaskId,
+        /// The answer.
+        answer: Answer,
+        /// The name of the rule that was written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        rule: Option<String>,
+    },
+    /// Somebody attends.
+    Attending {
+        /// How many may answer from afar.
+        n_approvers: u32,
+    },
+    /// The owner's rules, in the order of the file.
+    Rules {
+        /// The rules in force.
+        rules: Vec<RuleView>,
+        /// The file they stand in.
+        path: String,
+        /// What is wrong with the file; the rules are then those it held before.
+        problem: Option<String>,
+    },
+    /// What would be decided.
+    Explanation(Explanation),
+    /// What checking the audit trail gave.
+    AuditVerified {
+        /// How many rows there are.
+        n_rows: u64,
+        /// The first thing that is wrong; none when all is as it was written.
+        fault: Option<String>,
+    },
+    /// Rows of the audit trail.
+    Audit {
+        /// The rows, in order.
+        rows: Vec<AuditRow>,
+        /// Whether there are later ones.
+        has_more: bool,
+    },
     /// It cannot be done.
     Problem {
         /// Why.
@@ -202,6 +320,9 @@ pub struct DeviceStatus {
     pub n_running: u32,
     /// Tasks that wait for their turn.
     pub n_waiting: u32,
+    /// Tasks that wait for the owner's answer.
+    #[serde(default)]
+    pub n_asking: u32,
     /// Events the relay has not acknowledged.
     pub n_unsent_events: u64,
     /// Since when the agent runs.

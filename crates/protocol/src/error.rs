@@ -84,6 +84,10 @@ codes! {
     TimedOut = "timed_out",
     /// The owner's rules, or the owner, said no.
     Denied = "denied",
+    /// Somebody else answered the question first; the message names them.
+    AlreadyAnswered = "already_answered",
+    /// The question is closed, or is not the one that was shown.
+    NoSuchQuestion = "no_such_question",
     /// This computer cannot confine the task as required.
     SandboxUnavailable = "sandbox_unavailable",
     /// The working directory lies beneath no workspace.

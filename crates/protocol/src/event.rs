@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Outcome, Seq, Source, TaskId, Timestamp};
+use crate::{
+    Outcome, Seq, Source, TaskId, Timestamp,
+    approval::{Answer, Approver},
+};
 
 /// One fact about one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +35,27 @@ pub enum EventKind {
         caller: String,
         /// The command, as a person reads it, at most 256 bytes.
         action: String,
+    },
+    /// The owner is asked whether it may run.
+    ApprovalRequested {
+        /// The digest of the question, which an answer may name.
+        digest: String,
+        /// What would run, as one line, at most 256 bytes.
+        command: String,
+        /// Why the owner is asked, at most 256 bytes.
+        reason: String,
+        /// When the question closes.
+        #[cfg_attr(feature = "ts", ts(type = "string"))]
+        expires_at: Timestamp,
+    },
+    /// The question was answered.
+    ApprovalAnswered {
+        /// The digest of the question.
+        digest: String,
+        /// The answer.
+        answer: Answer,
+        /// Who answered, and through which door.
+        by: Approver,
     },
     /// An attempt began.
     AttemptStarted {
@@ -92,6 +116,8 @@ impl EventKind {
             | EventKind::TaskCancelled { outcome }
             | EventKind::TaskExpired { outcome } => Some(outcome),
             EventKind::TaskAccepted { .. }
+            | EventKind::ApprovalRequested { .. }
+            | EventKind::ApprovalAnswered { .. }
             | EventKind::AttemptStarted { .. }
             | EventKind::OutputAppended { .. }
             | EventKind::ProgressMade { .. }

@@ -12,6 +12,8 @@
 //! This crate does no input or output, knows no clock and mints no ids: relay and agent do. JSON is
 //! UTF-8, snake_case and internally tagged by `type`; times are RFC 3339 in UTC; sizes are bytes.
 
+pub mod approval;
+pub mod audit;
 pub mod command;
 pub mod device_request;
 pub mod error;

@@ -85,6 +85,12 @@ pub const MAX_TEXT_BYTES: usize = 4_096;
 /// Most words in a command.
 pub const MAX_ARGS: usize = 4_096;
 
+/// How long a question to the owner stays open.
+pub const QUESTION_LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+/// How long a sign of life of somebody who could answer counts, at most.
+pub const MAX_ATTENDANCE: Duration = Duration::from_secs(5 * 60);
+
 /// Days an entry stays in a relay's timeline.
 pub const TIMELINE_DAYS: i64 = 30;
 

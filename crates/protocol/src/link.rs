@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     DeviceId, Epoch, Event, RequestId, Seq, StoreId, Task, TaskId, TaskResult,
     device_request::{DeviceRequest, DeviceResponse},
+    policy::CallerLimits,
 };
 
 /// The WebSocket subprotocol; its number is the protocol version.
@@ -111,6 +112,14 @@ pub enum RelayToDevice {
     Task {
         /// What.
         task: Task,
+        /// What the caller's key is held to.
+        #[serde(default)]
+        limits: CallerLimits,
+    },
+    /// How many may answer a question from afar, when that changes.
+    Attendance {
+        /// The count.
+        n_approvers: u32,
     },
     /// Somebody cancelled a task.
     Cancel {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, KeyId, Problem, Timestamp};
+use crate::{DeviceId, KeyId, Problem, Timestamp, policy::CallerLimits};
 
 /// One question to a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,13 @@ pub enum RelayRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "ts", ts(optional, type = "string"))]
         expires_at: Option<Timestamp>,
+        /// What it is held to on its devices. Whether it may approve is in its scopes.
+        #[serde(default)]
+        limits: CallerLimits,
+        /// How many requests a minute it may make; any number when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        requests_per_minute: Option<u32>,
     },
     /// The keys, without their secrets.
     ListKeys,
@@ -147,6 +154,12 @@ pub struct KeyView {
     pub scopes: Vec<Scope>,
     /// Devices it reaches; all when absent.
     pub devices: Option<Vec<DeviceId>>,
+    /// What it is held to on its devices.
+    #[serde(default)]
+    pub limits: CallerLimits,
+    /// How many requests a minute it may make; any number when absent.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
     /// When it was made.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub created_at: Timestamp,

@@ -56,6 +56,18 @@ pub struct ShellAction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub stdin: Option<String>,
+    /// Hosts it wants to reach; what wants any is judged by that. None when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<Vec<String>>"))]
+    pub network: Vec<String>,
+    /// Whether it wants to write `.git`; what does is judged by that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<bool>"))]
+    pub git_writes: bool,
+    /// Whether it is to be held to reading, whatever the workspace's level.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<bool>"))]
+    pub read_only: bool,
 }
 
 /// A text to say back.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Timestamp, policy::Level};
 
 /// A directory tree that is open to tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +12,9 @@ pub struct Workspace {
     pub name: String,
     /// The directory, canonical.
     pub path: String,
+    /// How much happens there without asking.
+    #[serde(default)]
+    pub level: Level,
     /// When the owner opened it.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub added_at: Timestamp,

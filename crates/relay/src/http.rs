@@ -8,6 +8,7 @@ mod events;
 mod github;
 mod health;
 mod instructions;
+pub(crate) mod rate;
 mod tasks;
 mod webhook;
 
@@ -16,6 +17,7 @@ use axum::{
     body::Bytes,
     extract::Request,
     http::StatusCode,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{any, get, patch, post},
 };
@@ -55,6 +57,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/link", any(device::link))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), rate::limit))
         .with_state(state)
 }
 

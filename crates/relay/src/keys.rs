@@ -7,6 +7,8 @@ use std::{
 
 use deskhand_protocol::{
     DeviceId, ErrorCode, KeyId, Problem, Secret, Timestamp,
+    limits::MAX_TEXT_BYTES,
+    policy::CallerLimits,
     relay_request::{KeyView, Scope},
 };
 use deskhand_sqlite::{Database, Migration, Sync};
@@ -34,6 +36,24 @@ pub(crate) const MIGRATION: Migration = Migration {
 
 /// How exact the last-used time of a key is, in milliseconds.
 const LAST_USED_STEP_MS: i64 = 60_000;
+
+/// Added once keys could be held to less than their devices.
+pub(crate) const LIMITS_MIGRATION: Migration = Migration {
+    name: "key limits",
+    sql: "ALTER TABLE keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
+          ALTER TABLE keys ADD COLUMN requests_per_minute INTEGER;",
+};
+
+/// What a new key is to be.
+#[derive(Debug)]
+pub(crate) struct NewKey {
+    pub(crate) name: String,
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) devices: Option<Vec<DeviceId>>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) limits: CallerLimits,
+    pub(crate) requests_per_minute: Option<u32>,
+}
 
 /// A caller key, as it is checked.
 #[derive(Debug, Clone)]
@@ -94,14 +114,32 @@ impl Keys {
         Some(key)
     }
 
+    /// Returns what a key is held to. One that is no more may do nothing: what it asked for before is
+    /// not done after it was revoked.
+    pub(crate) fn limits_of(&self, key: &KeyId) -> CallerLimits {
+        match self.read().get(key) {
+            Some(key) => CallerLimits {
+                can_approve: key.may(Scope::Approve),
+                ..key.view.limits.clone()
+            },
+            None => CallerLimits {
+                actions: Some(Vec::new()),
+                read_only: true,
+                ..CallerLimits::default()
+            },
+        }
+    }
+
     /// Makes a key; the answer is the only place its secret is ever in the clear.
-    pub(crate) async fn create(
-        &self,
-        name: String,
-        scopes: Vec<Scope>,
-        devices: Option<Vec<DeviceId>>,
-        expires_at: Option<Timestamp>,
-    ) -> Result<(KeyView, Secret), Problem> {
+    pub(crate) async fn create(&self, new: NewKey) -> Result<(KeyView, Secret), Problem> {
+        let NewKey {
+            name,
+            scopes,
+            devices,
+            expires_at,
+            limits,
+            requests_per_minute,
+        } = new;
         if name.trim().is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
             return Err(Problem::new(
                 ErrorCode::InvalidRequest,
@@ -114,6 +152,7 @@ impl Keys {
                 "a key needs at least one scope",
             ));
         }
+        check(&limits, requests_per_minute)?;
         if self.read().values().any(|key| key.view.name == name) {
             let error = format!("there is a key called `{name}` already");
             return Err(Problem::new(ErrorCode::InvalidRequest, error));
@@ -128,6 +167,8 @@ impl Keys {
             name,
             scopes,
             devices,
+            limits,
+            requests_per_minute,
             created_at: now(),
             expires_at,
             last_used_at: None,
@@ -207,6 +248,26 @@ impl Keys {
     }
 }
 
+/// Most workspaces a key is held to by name.
+const MAX_WORKSPACES: usize = 64;
+
+fn check(limits: &CallerLimits, requests_per_minute: Option<u32>) -> Result<(), Problem> {
+    let invalid = |error: &str| Err(Problem::new(ErrorCode::InvalidRequest, error));
+    let workspaces = limits.workspaces.as_deref().unwrap_or_default();
+    if workspaces.len() > MAX_WORKSPACES || workspaces.iter().any(|w| w.len() > MAX_TEXT_BYTES) {
+        return invalid("a key is held to at most 64 workspaces, named in at most 4096 bytes");
+    }
+    let known = ["git", "shell", "echo", "agent"];
+    let actions = limits.actions.as_deref().unwrap_or_default();
+    if actions.len() > known.len() || actions.iter().any(|kind| !known.contains(&kind.as_str())) {
+        return invalid("actions are git, shell, echo and agent");
+    }
+    if requests_per_minute == Some(0) {
+        return invalid("requests_per_minute is at least 1");
+    }
+    Ok(())
+}
+
 fn insert(c: &Connection, key: &Key) -> rusqlite::Result<usize> {
     let scopes: Vec<&str> = key.view.scopes.iter().map(|scope| scope.as_str()).collect();
     let devices = key.view.devices.as_ref().map(|devices| {
@@ -217,8 +278,9 @@ fn insert(c: &Connection, key: &Key) -> rusqlite::Result<usize> {
             .join(" ")
     });
     c.execute(
-        "INSERT INTO keys (key_id, name, hash, scopes, devices, created_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO keys (key_id, name, hash, scopes, devices, created_at, expires_at,
+                           limits, requests_per_minute)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             key.view.key_id.as_str(),
             key.view.name,
@@ -227,14 +289,19 @@ fn insert(c: &Connection, key: &Key) -> rusqlite::Result<usize> {
             devices,
             key.view.created_at.as_millisecond(),
             key.view.expires_at.map(Timestamp::as_millisecond),
+            crate::broker::to_json(&key.view.limits)?,
+            key.view.requests_per_minute,
         ],
     )
 }
 
 fn select(c: &Connection) -> rusqlite::Result<Vec<Key>> {
-    c.prepare("SELECT key_id, name, hash, scopes, devices, created_at, expires_at, last_used_at FROM keys")?
-        .query_map([], row_to_key)?
-        .collect()
+    c.prepare(
+        "SELECT key_id, name, hash, scopes, devices, created_at, expires_at, last_used_at, limits,
+                    requests_per_minute FROM keys",
+    )?
+    .query_map([], row_to_key)?
+    .collect()
 }
 
 fn row_to_key(row: &Row<'_>) -> rusqlite::Result<Key> {
@@ -246,6 +313,8 @@ fn row_to_key(row: &Row<'_>) -> rusqlite::Result<Key> {
             name: row.get(1)?,
             scopes: scopes.split(' ').filter_map(Scope::parse).collect(),
             devices: devices.map(|ids| ids.split(' ').filter_map(|id| id.parse().ok()).collect()),
+            limits: crate::broker::json(row, 8)?,
+            requests_per_minute: row.get(9)?,
             created_at: from_ms(row.get(5)?),
             expires_at: row.get::<_, Option<i64>>(6)?.map(from_ms),
             last_used_at: row.get::<_, Option<i64>>(7)?.map(from_ms),

@@ -36,7 +36,12 @@ use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    broker::Broker, device::Registry, devices::Devices, error::Fault, keys::Keys, waiters::Waiters,
+    broker::Broker,
+    device::Registry,
+    devices::Devices,
+    error::Fault,
+    keys::{Keys, NewKey},
+    waiters::Waiters,
 };
 
 /// How often overdue tasks are looked for.
@@ -96,6 +101,7 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) registry: Registry,
     pub(crate) waiters: Waiters,
+    pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
     public_url: Option<String>,
     listens_at: OnceCell<SocketAddr>,
@@ -117,7 +123,12 @@ impl std::ops::Deref for State {
 impl Relay {
     /// Opens the store and reads keys and devices. Blocks while the store is opened.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let migrations = [keys::MIGRATION, devices::MIGRATION, broker::MIGRATION];
+        let migrations = [
+            keys::MIGRATION,
+            devices::MIGRATION,
+            broker::MIGRATION,
+            keys::LIMITS_MIGRATION,
+        ];
         let db = Database::open(&options.store, &migrations)?;
         let read = |fault| match fault {
             Fault::Store(error) => OpenError::Read(error),
@@ -129,6 +140,7 @@ impl Relay {
             broker: Broker::new(db),
             registry: Registry::default(),
             waiters: Waiters::default(),
+            quotas: http::rate::Quotas::default(),
             github: options.github,
             public_url: options.public_url,
             listens_at: OnceCell::new(),
@@ -215,11 +227,23 @@ impl Relay {
                 scopes,
                 devices,
                 expires_at,
+                limits,
+                requests_per_minute,
             } => {
                 let devices = devices
                     .map(|devices| state.device_ids(&devices))
                     .transpose()?;
-                let (key, secret) = state.keys.create(name, scopes, devices, expires_at).await?;
+                let (key, secret) = state
+                    .keys
+                    .create(NewKey {
+                        name,
+                        scopes,
+                        devices,
+                        expires_at,
+                        limits,
+                        requests_per_minute,
+                    })
+                    .await?;
                 RelayResponse::KeyCreated {
                     key,
                     secret: secret.expose().to_owned(),
@@ -228,9 +252,11 @@ impl Relay {
             RelayRequest::ListKeys => RelayResponse::Keys {
                 keys: state.keys.list(),
             },
-            RelayRequest::RevokeKey { key } => RelayResponse::KeyRevoked {
-                key_id: state.keys.revoke(&key).await?,
-            },
+            RelayRequest::RevokeKey { key } => {
+                let key_id = state.keys.revoke(&key).await?;
+                state.quotas.forget(&key_id);
+                RelayResponse::KeyRevoked { key_id }
+            }
             RelayRequest::CreatePairingCode => {
                 RelayResponse::PairingCode(state.devices.create_code().await?)
             }

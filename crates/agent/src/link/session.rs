@@ -169,7 +169,8 @@ impl Listener<'_> {
 
     async fn take(&mut self, frame: RelayToDevice) {
         match frame {
-            RelayToDevice::Task { task } => {
+            RelayToDevice::Attendance { .. } => {}
+            RelayToDevice::Task { task, .. } => {
                 let session = self.answers.clone();
                 self.dispatcher.deliver(Box::new(task), session).await;
             }

@@ -25,6 +25,7 @@ pub(crate) fn all(conn: &Connection) -> rusqlite::Result<Vec<Workspace>> {
             Ok(Workspace {
                 name: row.get(0)?,
                 path: row.get(1)?,
+                level: Default::default(),
                 added_at: time(row.get(2)?),
             })
         })?

@@ -95,6 +95,7 @@ impl TestDevice {
         let request = DeviceRequest::AddWorkspace {
             path: self.path("workspace").to_str().unwrap().to_owned(),
             name: None,
+            level: None,
         };
         let answer = agent.request(request, Door::Local).await;
         assert!(
@@ -244,7 +245,11 @@ impl Session {
     }
 
     pub(crate) async fn deliver(&mut self, task: &Task) {
-        self.send(RelayToDevice::Task { task: task.clone() }).await;
+        self.send(RelayToDevice::Task {
+            task: task.clone(),
+            limits: Default::default(),
+        })
+        .await;
     }
 
     pub(crate) async fn cancel(&mut self, task: &Task, grace_seconds: u32) {

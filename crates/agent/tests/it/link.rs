@@ -284,6 +284,7 @@ async fn a_relay_asks_over_the_link_but_changes_nothing_local() {
         DeviceRequest::AddWorkspace {
             path: "/srv".into(),
             name: None,
+            level: None,
         },
         DeviceRequest::RemoveWorkspace {
             workspace: "workspace".into(),

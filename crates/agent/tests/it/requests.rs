@@ -128,6 +128,7 @@ async fn workspaces_are_opened_and_closed_by_the_owner() {
     let add = |path: &str| DeviceRequest::AddWorkspace {
         path: path.to_owned(),
         name: None,
+        level: None,
     };
     let added = ask(
         &agent,

@@ -38,6 +38,23 @@ pub(crate) struct KeysCreateArgs {
     /// How many days it is good for [default: until it is revoked]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) expires: Option<u32>,
+    /// Workspace it may work in, by name or directory; may be given more than once [default: all]
+    #[arg(long = "workspace", value_name = "WORKSPACE")]
+    pub(crate) workspaces: Vec<String>,
+    /// Kind of action it may ask for; may be given more than once [default: all]
+    #[arg(
+        long = "action",
+        value_name = "ACTION",
+        value_delimiter = ',',
+        value_parser = ["git", "shell", "echo", "agent"]
+    )]
+    pub(crate) actions: Vec<String>,
+    /// Let it read only, as if every workspace were at `observe`
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// How many requests a minute it may make; 0 for any number
+    #[arg(long, value_name = "PER_MINUTE", default_value_t = 6_000)]
+    pub(crate) rate_limit: u32,
 }
 
 fn scope() -> impl TypedValueParser<Value = Scope> {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::PossibleValuesParser, builder::TypedValueParser};
+use deskhand_protocol::policy::Level;
 
 /// Directories that are open to tasks
 #[derive(Debug, Subcommand)]
@@ -16,10 +17,18 @@ pub(crate) enum WorkspacesCommand {
         /// A short name for it [default: the directory's own]
         #[arg(long)]
         name: Option<String>,
+        /// How much happens there without asking [default: work, or as it is]
+        #[arg(long, value_parser = level())]
+        level: Option<Level>,
     },
     /// Close a directory to tasks; its files stay
     Remove {
         /// Which one, by name or directory
         workspace: String,
     },
+}
+
+fn level() -> impl TypedValueParser<Value = Level> {
+    PossibleValuesParser::new([Level::Observe, Level::Work, Level::Ask].map(Level::as_str))
+        .map(|word| Level::parse(&word).expect("the words are those of Level"))
 }

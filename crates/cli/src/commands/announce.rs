@@ -139,6 +139,7 @@ mod tests {
             reason: None,
             n_running: 0,
             n_waiting: 0,
+            n_asking: 0,
             n_unsent_events: 0,
             started_at: Timestamp::UNIX_EPOCH,
             sandbox_tier: "none".into(),
@@ -149,6 +150,7 @@ mod tests {
                 .map(|path| Workspace {
                     name: "w".into(),
                     path: (*path).into(),
+                    level: Default::default(),
                     added_at: Timestamp::UNIX_EPOCH,
                 })
                 .collect(),

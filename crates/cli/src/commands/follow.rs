@@ -236,6 +236,19 @@ impl<'a> Follower<'a> {
                     "Attempt {attempt} was lost with its agent; another one follows."
                 ));
             }
+            EventKind::ApprovalRequested {
+                command, reason, ..
+            } => {
+                self.out.progress("");
+                self.out
+                    .talk(format!("The owner is asked: {command} ({reason})"));
+            }
+            EventKind::ApprovalAnswered { answer, by, .. } => {
+                let (answer, door) = (answer.as_str(), by.door.as_str());
+                self.out.progress("");
+                self.out
+                    .talk(format!("{} answered by {door}: {answer}", by.name));
+            }
             EventKind::TaskAccepted { .. }
             | EventKind::AttemptStarted { .. }
             | EventKind::AttemptFinished { .. }

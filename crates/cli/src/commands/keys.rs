@@ -3,6 +3,7 @@
 use anyhow::bail;
 use deskhand_protocol::{
     Timestamp,
+    policy::CallerLimits,
     relay_request::{KeyView, RelayRequest, RelayResponse, Scope},
 };
 
@@ -57,6 +58,14 @@ fn create(args: KeysCreateArgs) -> RelayRequest {
         scopes: args.scopes,
         devices: Some(args.devices).filter(|devices| !devices.is_empty()),
         expires_at,
+        limits: CallerLimits {
+            workspaces: Some(args.workspaces).filter(|names| !names.is_empty()),
+            actions: Some(args.actions).filter(|kinds| !kinds.is_empty()),
+            read_only: args.read_only,
+            // What it may answer is a matter of its scopes.
+            can_approve: false,
+        },
+        requests_per_minute: Some(args.rate_limit).filter(|n| *n > 0),
     }
 }
 

@@ -113,6 +113,9 @@ fn action(args: &RunArgs, working_dir: Option<String>, timeout: TimeoutSeconds) 
         working_dir,
         timeout,
         stdin: None,
+        network: Vec::new(),
+        git_writes: false,
+        read_only: false,
     })
 }
 

@@ -295,6 +295,13 @@ fn describe(event: &Event) -> String {
                 (None, None) => format!("attempt {attempt} ended"),
             }
         }
+        EventKind::ApprovalRequested { reason, .. } => format!("the owner is asked: {reason}"),
+        EventKind::ApprovalAnswered { answer, by, .. } => format!(
+            "answered {} by {} ({})",
+            answer.as_str(),
+            by.name,
+            by.door.as_str()
+        ),
         EventKind::AttemptLost { attempt } => format!("attempt {attempt} was lost"),
         EventKind::TaskCancelled { .. } => "cancelled".to_owned(),
         EventKind::TaskExpired { .. } => "expired".to_owned(),

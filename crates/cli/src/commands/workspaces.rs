@@ -14,7 +14,7 @@ pub(crate) async fn run(context: &Context, command: WorkspacesCommand) -> anyhow
     let out = context.out;
     let request = match command {
         WorkspacesCommand::List => DeviceRequest::ListWorkspaces,
-        WorkspacesCommand::Add { dir, name } => {
+        WorkspacesCommand::Add { dir, name, level } => {
             // The agent has another current directory.
             let path = std::path::absolute(&dir)
                 .with_context(|| format!("find the directory `{}`", dir.display()))?;
@@ -24,6 +24,7 @@ pub(crate) async fn run(context: &Context, command: WorkspacesCommand) -> anyhow
                     .into_string()
                     .map_err(|path| crate::exit::UsageError(format!("{path:?} is not UTF-8")))?,
                 name,
+                level,
             }
         }
         WorkspacesCommand::Remove { workspace } => DeviceRequest::RemoveWorkspace { workspace },
@@ -47,10 +48,11 @@ pub(crate) async fn run(context: &Context, command: WorkspacesCommand) -> anyhow
             vec![
                 workspace.name.as_str().into(),
                 workspace.path.as_str().into(),
+                workspace.level.as_str().into(),
                 Cell::new(if i == 0 { "default" } else { "" }, Tone::Quiet),
             ]
         })
         .collect();
-    out.table(&["NAME", "DIRECTORY", ""], &rows)?;
+    out.table(&["NAME", "DIRECTORY", "LEVEL", ""], &rows)?;
     Ok(exit::OK)
 }

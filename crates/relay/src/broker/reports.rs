@@ -210,6 +210,7 @@ fn advance(
     let next = match &event.kind {
         EventKind::AttemptStarted { .. } => TaskStatus::InProgress,
         EventKind::AttemptLost { .. } => TaskStatus::Pending,
+        EventKind::ApprovalRequested { .. } => TaskStatus::AwaitingApproval,
         EventKind::AttemptFinished { outcome, .. }
         | EventKind::TaskCancelled { outcome }
         | EventKind::TaskExpired { outcome } => {
@@ -226,6 +227,7 @@ fn advance(
             return Ok(());
         }
         EventKind::TaskAccepted { .. }
+        | EventKind::ApprovalAnswered { .. }
         | EventKind::OutputAppended { .. }
         | EventKind::ProgressMade { .. } => return Ok(()),
     };

@@ -92,19 +92,19 @@ async fn begin(
     let device_id = device.device_id.clone();
     let epoch = state.devices.begin_session(&device_id).await?;
     let stored_through = state.broker.stored_through(hello.store_id).await?;
+    // Active before it is welcomed: what is asked from then on goes to this session.
+    let (handle, queue) =
+        state
+            .registry
+            .activate(&device_id, epoch, hello.store_id, hello.can_execute);
     let welcome = RelayToDevice::Welcome(Welcome {
         relay_version: env!("CARGO_PKG_VERSION").to_owned(),
         device_id: device_id.clone(),
         session_epoch: epoch,
         heartbeat_seconds: u32::try_from(HEARTBEAT.as_secs()).unwrap_or(u32::MAX),
         stored_through,
-        n_approvers: 0,
+        n_approvers: state.registry.n_approvers(&device_id),
     });
-    // Active before it is welcomed: what is asked from then on goes to this session.
-    let (handle, queue) =
-        state
-            .registry
-            .activate(&device_id, epoch, hello.store_id, hello.can_execute);
     let text = serde_json::to_string(&welcome).expect("a welcome has only string keys");
     // A socket that is gone shows in the session's first read.
     let _ = socket.send(Message::Text(text.into())).await;

@@ -52,6 +52,8 @@ pub(crate) enum ToSession {
     ReadMailbox,
     /// End a task.
     Cancel(TaskId),
+    /// How many may answer its questions from afar has changed.
+    Attendance,
     /// Ask the device something.
     Ask(Box<DeviceRequest>, oneshot::Sender<DeviceResponse>),
     /// A later session took over.
@@ -82,6 +84,36 @@ pub(crate) struct Registry(Arc<Mutex<Sessions>>);
 struct Sessions {
     active: HashMap<DeviceId, Arc<SessionHandle>>,
     lost_at: HashMap<DeviceId, Instant>,
+    /// How many may answer a device's questions from afar; never 0.
+    approvers: HashMap<DeviceId, u32>,
+}
+
+/// Somebody who may answer a device's questions watches it, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Attending {
+    registry: Registry,
+    device: DeviceId,
+}
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        let mut sessions = self.registry.lock();
+        if let Some(n) = sessions.approvers.get_mut(&self.device) {
+            *n -= 1;
+            if *n == 0 {
+                sessions.approvers.remove(&self.device);
+            }
+        }
+        sessions.tell_attendance(&self.device);
+    }
+}
+
+impl Sessions {
+    fn tell_attendance(&self, device: &DeviceId) {
+        if let Some(session) = self.active.get(device) {
+            session.tell(ToSession::Attendance);
+        }
+    }
 }
 
 impl Registry {
@@ -145,6 +177,27 @@ impl Registry {
         if let Some(active) = sessions.active.remove(device) {
             let _ = active.messages.try_send(ToSession::Fence);
         }
+    }
+
+    /// Counts somebody who may answer a device's questions, as long as the returned value lives. The
+    /// device is told.
+    #[allow(
+        dead_code,
+        reason = "a timeline's subscribers and the viewer's sessions count by it"
+    )]
+    pub(crate) fn attend(&self, device: &DeviceId) -> Attending {
+        let mut sessions = self.lock();
+        *sessions.approvers.entry(device.clone()).or_insert(0) += 1;
+        sessions.tell_attendance(device);
+        Attending {
+            registry: self.clone(),
+            device: device.clone(),
+        }
+    }
+
+    /// Counts who may answer a device's questions from afar.
+    pub(crate) fn n_approvers(&self, device: &DeviceId) -> u32 {
+        self.lock().approvers.get(device).copied().unwrap_or(0)
     }
 
     /// Tells whether a device can be reached.

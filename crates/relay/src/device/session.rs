@@ -134,6 +134,7 @@ impl Session {
         Box::pin(self.read_mailbox()).await?;
         loop {
             if self.handle.take_behind() {
+                self.tell_attendance();
                 Box::pin(self.read_mailbox()).await?;
             }
             // Boxed, like all that is rare: an idle session holds room for its largest future.
@@ -169,6 +170,7 @@ impl Session {
             ToSession::Deliver(task) => self.deliver(*task),
             ToSession::ReadMailbox => self.read_mailbox().await?,
             ToSession::Cancel(task_id) => self.cancel(task_id),
+            ToSession::Attendance => self.tell_attendance(),
             ToSession::Ask(request, answer) => self.ask(*request, answer),
             ToSession::Fence => {
                 close(
@@ -380,7 +382,18 @@ impl Session {
         }
         self.sent.insert(task.task_id, Instant::now());
         self.durability.insert(task.task_id, task.durability);
-        self.outgoing.push_back(RelayToDevice::Task { task });
+        let key = task.caller.key_id.as_ref();
+        let limits = key.map(|key| self.state.keys.limits_of(key));
+        self.outgoing.push_back(RelayToDevice::Task {
+            task,
+            limits: limits.unwrap_or_default(),
+        });
+    }
+
+    fn tell_attendance(&mut self) {
+        let n_approvers = self.state.registry.n_approvers(&self.key.device);
+        self.outgoing
+            .push_back(RelayToDevice::Attendance { n_approvers });
     }
 
     fn cancel(&mut self, task_id: TaskId) {

@@ -23,11 +23,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// Returns the caller of a request, whatever bytes its headers hold.
     pub(crate) fn of(state: &State, headers: &HeaderMap) -> Result<Self, Problem> {
-        let presented = headers
-            .get("x-api-key")
-            .and_then(|value| value.to_str().ok())
-            .or_else(|| bearer(headers));
-        let key = presented
+        let key = presented(headers)
             .and_then(|key| state.keys.check(key))
             .ok_or_else(unauthorized)?;
         Ok(Self {
@@ -52,6 +48,14 @@ impl FromRequestParts<State> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Response> {
         Caller::of(state, &parts.headers).map_err(problem)
     }
+}
+
+/// Returns the key a request shows, whatever it is worth.
+pub(super) fn presented(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get("x-api-key")
+        .and_then(|value| value.to_str().ok())
+        .or_else(|| bearer(headers))
 }
 
 /// Returns the token of an `Authorization: Bearer` header; the scheme's case does not matter.

@@ -72,7 +72,9 @@ pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
             StatusCode::FORBIDDEN
         }
         ErrorCode::NotFound | ErrorCode::UnknownDevice => StatusCode::NOT_FOUND,
-        ErrorCode::TaskIdConflict => StatusCode::CONFLICT,
+        ErrorCode::TaskIdConflict | ErrorCode::AlreadyAnswered | ErrorCode::NoSuchQuestion => {
+            StatusCode::CONFLICT
+        }
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         ErrorCode::MissingActionType

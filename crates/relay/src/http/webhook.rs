@@ -261,6 +261,9 @@ fn task_request(data: &Map<String, Value>) -> Result<TaskRequest, Problem> {
             working_dir: field(params, "working_dir", "data.params.working_dir")?,
             timeout: timeout(params)?,
             stdin: field(params, "stdin", "data.params.stdin")?,
+            network: field(params, "network", "data.params.network")?.unwrap_or_default(),
+            git_writes: field(params, "git_writes", "data.params.git_writes")?.unwrap_or_default(),
+            read_only: field(params, "read_only", "data.params.read_only")?.unwrap_or_default(),
         }),
         "echo" => Action::Echo(EchoAction {
             text: field(params, "text", "data.params.text")?.unwrap_or_default(),

@@ -41,6 +41,10 @@ n_running: number,
  */
 n_waiting: number, 
 /**
+ * Tasks that wait for the owner's answer.
+ */
+n_asking: number, 
+/**
  * Events the relay has not acknowledged.
  */
 n_unsent_events: number, 

@@ -20,4 +20,16 @@ timeout: TimeoutSeconds,
 /**
  * What it reads on standard input; nothing when absent.
  */
-stdin?: string, };
+stdin?: string, 
+/**
+ * Hosts it wants to reach; what wants any is judged by that. None when absent.
+ */
+network?: Array<string>, 
+/**
+ * Whether it wants to write `.git`; what does is judged by that.
+ */
+git_writes?: boolean, 
+/**
+ * Whether it is to be held to reading, whatever the workspace's level.
+ */
+read_only?: boolean, };
