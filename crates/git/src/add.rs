@@ -45,6 +45,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], _out: &mut Out) -> Res<()> {
     }
     let index = repo.index()?;
     let spec = Pathspec::parse(&repo, &parsed.args)?;
+    if index.entries.iter().any(|e| e.skip_worktree) {
+        return Err(Stop::not_native("adding in a sparse work tree"));
+    }
     let others = if parsed.has("update") {
         Vec::new()
     } else {
@@ -193,8 +196,10 @@ impl Staging {
                 bytes::from_path(&fs::read_link(&full)?)
             } else if mode::is_file(mode) {
                 let conversion = Conversion::of(repo, &attributes, &path)?;
+                let data = fs::read(&full)?;
+                conversion.warn_of_round_trip(repo, index, &path, &data)?;
                 conversion
-                    .to_git(repo, Some(index), &path, Cow::Owned(fs::read(&full)?))?
+                    .to_git(repo, Some(index), &path, Cow::Owned(data))?
                     .into_owned()
             } else {
                 return Err(Stop::not_native("staging a repository"));

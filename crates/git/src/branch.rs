@@ -1,11 +1,13 @@
 //! `git branch`: listing branches. What changes branches is in `branch_edit`.
 
 use deskhand_protocol::git::{BranchEntry, BranchReport, GitReport, MAX_REPORT_ENTRIES};
+use git2::ObjectType;
 
 use crate::branch_edit;
 use crate::bytes::{Bytes, lossy};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
+use crate::object::Tag;
 use crate::operation::Operation;
 use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, unless_last, value};
 use crate::outcome::{Out, Res, Stop};
@@ -392,19 +394,27 @@ impl Keep {
 
     /// Says whether a reference, or what it leads to, is the object of `--points-at`.
     pub(crate) fn points_at(&self, repo: &Repo<'_>, parsed: &Parsed, reference: &Ref) -> Res<bool> {
-        let Some(given) = parsed.last("points-at") else {
+        if parsed.last("points-at").is_none() {
             return Ok(true);
-        };
-        let Some(id) = repo.resolve(given.value.as_deref().unwrap_or(b"HEAD"))? else {
-            return Err(Stop::error(
-                129,
-                format!("malformed object name {}", lossy(given.text())),
-            ));
-        };
-        Ok(reference.id == id
-            || repo
-                .peel(reference.id)?
-                .is_some_and(|(peeled, _)| peeled == id))
+        }
+        let mut wanted = Vec::new();
+        for given in parsed.options.iter().filter(|g| g.name == "points-at") {
+            let text = given.value.as_deref().unwrap_or(b"HEAD");
+            wanted.extend(repo.resolve(text)?);
+        }
+        let mut id = Some(reference.id);
+        while let Some(at) = id {
+            if wanted.contains(&at) {
+                return Ok(true);
+            }
+            // A tag leads to what it is a tag of, which may be a tag.
+            let target = repo.read(at, |kind, data| match kind {
+                ObjectType::Tag => Tag::parse(data).map(|tag| tag.object),
+                _ => None,
+            })?;
+            id = target.flatten();
+        }
+        Ok(false)
     }
 
     pub(crate) fn keeps(&self, repo: &Repo<'_>, id: Id) -> Res<bool> {

@@ -96,7 +96,7 @@ fn new_branch_start(repo: &Repo<'_>, name: &[u8], start: &[u8]) -> Res<Id> {
     let found = repo.dwim(start)?;
     if found
         .iter()
-        .any(|(name, _)| name.starts_with(b"refs/remotes/"))
+        .any(|(name, _)| name.starts_with(b"refs/remotes/") || repo.is_tracking(name))
         || start.contains(&b'@')
     {
         return Err(Stop::not_native("a branch that follows another"));
@@ -147,7 +147,7 @@ fn delete(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             failed = true;
             continue;
         };
-        if head.branch.as_deref() == Some(&full) {
+        if !repo.is_bare && head.branch.as_deref() == Some(&full) {
             let top = lossy(repo.work_tree.as_deref().unwrap_or(&repo.git_dir)).into_owned();
             repo.call.warn(format!(
                 "error: cannot delete branch '{}' used by worktree at '{top}'\n",

@@ -117,6 +117,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
 
 fn refuse(repo: &Repo<'_>) -> Res<()> {
     add::refuse(repo)?;
+    // The summary is printed when everything is written; what it needs is judged before.
+    DiffOptions::new(repo, &Parsed::default())?;
     repo.refuse_hooks(&[
         "pre-commit",
         "prepare-commit-msg",

@@ -146,16 +146,10 @@ impl Conversion {
                 return Ok(data);
             }
             // What was stored with CRLF stays so.
-            if let Some(entry) = index.and_then(|i| i.find(path))
-                && entry.stage == 0
-                && crate::object::mode::is_file(entry.mode)
-                && !entry.id.is_zero()
+            if let Some(index) = index
+                && has_crlf_in_index(repo, index, path)?
             {
-                let stored = repo.blob(entry.id)?;
-                let stats = Stats::gather(&stored);
-                if stats.crlf > 0 && !stats.is_binary() {
-                    return Ok(data);
-                }
+                return Ok(data);
             }
         }
         let mut out = Vec::with_capacity(data.len());
@@ -167,10 +161,63 @@ impl Conversion {
         Ok(Cow::Owned(out))
     }
 
+    /// Warns, as `git add` does, where a checkout would not give back the line ends the file has.
+    pub(crate) fn warn_of_round_trip(
+        self,
+        repo: &Repo<'_>,
+        index: &Index,
+        path: &[u8],
+        data: &[u8],
+    ) -> Res<()> {
+        if self.crlf == Crlf::Binary || data.is_empty() {
+            return Ok(());
+        }
+        let stats = Stats::gather(data);
+        let auto = matches!(self.crlf, Crlf::Auto | Crlf::AutoInput | Crlf::AutoCrlf);
+        if auto && stats.is_binary() {
+            return Ok(());
+        }
+        let to_lf = stats.crlf > 0 && !(auto && has_crlf_in_index(repo, index, path)?);
+        let (mut crlf, mut lone_lf) = (stats.crlf, stats.lone_lf);
+        if to_lf {
+            lone_lf += std::mem::take(&mut crlf);
+        }
+        let to_crlf = matches!(self.crlf, Crlf::TextCrlf | Crlf::AutoCrlf)
+            && lone_lf > 0
+            && !(auto && (stats.lone_cr > 0 || crlf > 0));
+        if to_crlf {
+            crlf += std::mem::take(&mut lone_lf);
+        }
+        let (from, to) = if stats.crlf > 0 && crlf == 0 {
+            ("CRLF", "LF")
+        } else if stats.lone_lf > 0 && lone_lf == 0 {
+            ("LF", "CRLF")
+        } else {
+            return Ok(());
+        };
+        repo.call.warn(format!(
+            "warning: in the working copy of '{}', {from} will be replaced by {to} the next time Git touches it\n",
+            lossy(path)
+        ));
+        Ok(())
+    }
+
     /// Says whether nothing is ever converted.
     pub(crate) fn is_none(self) -> bool {
         self.crlf == Crlf::Binary && !self.ident
     }
+}
+
+/// Says whether a path is stored as text with CRLF.
+fn has_crlf_in_index(repo: &Repo<'_>, index: &Index, path: &[u8]) -> Res<bool> {
+    let Some(entry) = index
+        .find(path)
+        .filter(|e| e.stage == 0 && crate::object::mode::is_file(e.mode) && !e.id.is_zero())
+    else {
+        return Ok(false);
+    };
+    let stats = Stats::gather(&repo.blob(entry.id)?);
+    Ok(stats.crlf > 0 && !stats.is_binary())
 }
 
 #[derive(Default)]

@@ -14,7 +14,7 @@ use crate::object::mode;
 use crate::options::{Numbers, Spec, flag, parse};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
-use crate::pathspec::Pathspec;
+use crate::pathspec::{Pathspec, from_top};
 use crate::repo::Repo;
 use crate::rev_args::{self, RevArg};
 use crate::{refresh, tree_diff, tree_index, work_tree};
@@ -48,6 +48,21 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     if parsed.has("merge-base") {
         return Err(Stop::not_native("option `--merge-base`"));
     }
+    if (options.exit_code || options.quiet)
+        && (options.compare.ignores_space()
+            || repo
+                .config
+                .entries
+                .iter()
+                .any(|e| e.key.ends_with(b".trustexitcode")))
+    {
+        return Err(Stop::not_native("an exit code that depends on contents"));
+    }
+    if let [a, b] = parsed.args.as_slice()
+        && (from_top(&repo, a)?.is_none() || from_top(&repo, b)?.is_none())
+    {
+        return Err(Stop::not_native("a comparison outside the repository"));
+    }
     let (revs, paths) = rev_args::split(&repo, &parsed, "diff")?;
     let spec = Pathspec::parse(&repo, &paths)?;
     let index = repo.index()?;
@@ -79,6 +94,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             tree_diff::changes(&repo, *old, *new, &spec)?,
             (b"a/", b"b/"),
         ),
+        Sides::Blobs(old, new) if old.id == new.id && old.mode == new.mode => {
+            (Vec::new(), (b"a/", b"b/"))
+        }
         Sides::Blobs(old, new) => (vec![Pair::new(old.clone(), new.clone())], (b"a/", b"b/")),
     };
     let pairs = diff_print::prepare(pairs, &contents, &options)?;
@@ -179,7 +197,8 @@ fn unmerged_and_changes(
     options: &DiffOptions,
     refreshed: &mut Vec<(usize, crate::index::Stat)>,
 ) -> Res<(Vec<Pair>, Vec<CombinedFile>)> {
-    let found = work_tree::changes(repo, index, spec)?;
+    let mut found = work_tree::changes(repo, index, spec)?;
+    found.forget_untracked_in_submodules();
     refreshed.extend(found.refreshed);
     let mut pairs = found.pairs;
     let mut conflicts: Vec<Pair> = Vec::new();
@@ -259,7 +278,8 @@ fn tree_and_work_tree(
     refreshed: &mut Vec<(usize, crate::index::Stat)>,
 ) -> Res<Vec<Pair>> {
     let staged = tree_index::changes(repo, Some(tree), index, spec)?;
-    let found = work_tree::changes(repo, index, spec)?;
+    let mut found = work_tree::changes(repo, index, spec)?;
+    found.forget_untracked_in_submodules();
     refreshed.extend(found.refreshed);
     // What was only announced with `add -N` and is gone again is on neither side.
     let was_there =

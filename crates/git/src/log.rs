@@ -211,6 +211,14 @@ impl<'r> Settings<'r> {
             return Err(Stop::not_native("graphs and other forms of merges"));
         }
         let mut diff = DiffOptions::new(repo, parsed)?;
+        if std::mem::take(&mut diff.quiet) {
+            // Here it means that no diff is shown, whatever else asks for one.
+            diff.forms = diff_options::Forms {
+                none: true,
+                ..diff_options::Forms::default()
+            };
+            diff.exit_code = false;
+        }
         let mut pretty = match config.get("format.pretty") {
             Some(text) => Pretty::parse(repo, text)?,
             None => Pretty::Medium,
@@ -407,13 +415,16 @@ pub(crate) fn walk_of(repo: &Repo<'_>, parsed: &Parsed, revs: &[RevArg]) -> Res<
             "first-parent" => walk.first_parent = true,
             "merges" => walk.min_parents = 2,
             "no-merges" => walk.max_parents = Some(1),
-            "min-parents" => {
-                walk.min_parents = parse_int(given.text())
-                    .and_then(|n| usize::try_from(n).ok())
-                    .unwrap_or(0)
-            }
-            "max-parents" => {
-                walk.max_parents = parse_int(given.text()).and_then(|n| usize::try_from(n).ok())
+            "min-parents" | "max-parents" => {
+                let number = parse_int(given.text())
+                    .ok_or_else(|| Stop::not_native("a number of parents that is none"))?;
+                // A negative one is no bound.
+                let number = usize::try_from(number).ok();
+                if given.name == "min-parents" {
+                    walk.min_parents = number.unwrap_or(0);
+                } else {
+                    walk.max_parents = number;
+                }
             }
             "since" | "after" => walk.since = Some(date::approximate(repo.call, given.text())?),
             "until" | "before" => walk.until = Some(date::approximate(repo.call, given.text())?),

@@ -122,21 +122,23 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
     }
     if has("error-unmatch") {
+        let mut unmatched = false;
         for arg in &parsed.args {
-            let Some(path) = from_top(&repo, arg)? else {
+            if from_top(&repo, arg)?.is_none() {
                 continue;
-            };
+            }
             let one = Pathspec::parse(&repo, std::slice::from_ref(arg))?;
             if !index.entries.iter().any(|e| one.matches(index.path(e))) {
-                let _ = path;
-                return Err(Stop::error(
-                    1,
-                    format!(
-                        "pathspec '{}' did not match any file(s) known to git\nDid you forget to 'git add'?",
-                        lossy(arg)
-                    ),
+                call.warn(format!(
+                    "error: pathspec '{}' did not match any file(s) known to git\n",
+                    lossy(arg)
                 ));
+                unmatched = true;
             }
+        }
+        if unmatched {
+            call.warn("Did you forget to 'git add'?\n");
+            return Err(Stop::exit(1));
         }
     }
     Ok(())

@@ -77,6 +77,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         .map_or(b"%(objectname) %(objecttype)\t%(refname)".to_vec(), |g| {
             g.text().to_vec()
         });
+    check_format(&format)?;
     for reference in refs.iter().take(count) {
         out.put(expand(&repo, reference, &format)?);
         out.put("\n");
@@ -231,6 +232,47 @@ fn date_of(repo: &Repo<'_>, reference: &Ref, key: &[u8]) -> Res<Option<(i64, i32
     Ok(person.has_time.then_some((person.time, person.zone)))
 }
 
+/// Hands over a format with a field that is not known here, though there may be nothing to fill it for.
+fn check_format(format: &[u8]) -> Res<()> {
+    const KNOWN: &[&[u8]] = &[
+        b"refname",
+        b"objectname",
+        b"objecttype",
+        b"HEAD",
+        b"symref",
+        b"upstream",
+        b"subject",
+        b"contents",
+        b"authorname",
+        b"authoremail",
+        b"authordate",
+        b"committername",
+        b"committeremail",
+        b"committerdate",
+        b"taggername",
+        b"taggeremail",
+        b"taggerdate",
+        b"creatordate",
+    ];
+    let mut rest = format;
+    while let Some(at) = find(rest, b"%(") {
+        let name = &rest[at + 2..];
+        let end = name
+            .iter()
+            .position(|b| *b == b')')
+            .ok_or_else(|| Stop::not_native("an unclosed field"))?;
+        let base = name[..end].split(|b| *b == b':').next().unwrap_or_default();
+        if !KNOWN.contains(&base.strip_prefix(b"*").unwrap_or(base)) {
+            return Err(Stop::NotNative(format!(
+                "the field `%({})`",
+                lossy(&name[..end])
+            )));
+        }
+        rest = &name[end..];
+    }
+    Ok(())
+}
+
 /// Fills a format for one reference.
 pub(crate) fn expand(repo: &Repo<'_>, reference: &Ref, format: &[u8]) -> Res<Bytes> {
     let mut out = Bytes::new();
@@ -274,13 +316,15 @@ fn field(repo: &Repo<'_>, reference: &Ref, name: &[u8]) -> Res<Bytes> {
         None => (plain, None),
     };
     if deref {
-        let Object::Tag(_) = object(repo, reference.id)? else {
+        let Object::Tag(tag) = object(repo, reference.id)? else {
             return Ok(Bytes::new());
         };
-        let id = repo
-            .peel(reference.id)?
-            .map(|(id, _)| id)
-            .ok_or_else(unknown)?;
+        let (id, _) = repo.peel(reference.id)?.ok_or_else(unknown)?;
+        // A tag that lies about what it is a tag of is an error in git.
+        let (kind, _) = repo.header(tag.object)?.ok_or_else(unknown)?;
+        if kind.str().as_bytes() != tag.kind {
+            return Err(unknown());
+        }
         return field(
             repo,
             &Ref {

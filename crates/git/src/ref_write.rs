@@ -60,6 +60,19 @@ impl Repo<'_> {
         Ok(())
     }
 
+    /// Says whether a reference is where a remote's branches are fetched to, so that a new branch from it follows it.
+    pub(crate) fn is_tracking(&self, name: &[u8]) -> bool {
+        self.config
+            .entries
+            .iter()
+            .filter(|e| e.key.starts_with(b"remote.") && e.key.ends_with(b".fetch"))
+            .filter_map(|e| bytes::split_once(e.value.as_deref()?, b':'))
+            .any(|(_, target)| match bytes::split_once(target, b'*') {
+                Some((before, after)) => name.starts_with(before) && name.ends_with(after),
+                None => name == target,
+            })
+    }
+
     /// Says whether a new reference would stand in the way of another, or the other way round.
     pub(crate) fn ref_conflicts(&self, name: &[u8]) -> Res<bool> {
         if !self.refs(&[name, b"/"].concat())?.is_empty() {

@@ -7,7 +7,7 @@ use crate::id::Id;
 use crate::options::Parsed;
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
-use crate::rev;
+use crate::rev::{self, Found};
 
 /// One revision of a command line.
 #[derive(Debug, Clone, Default)]
@@ -71,16 +71,17 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
         let (left, right) = (or_head(left), or_head(right));
         if let (Some(a), Some(b)) = (quietly(repo, &left)?, quietly(repo, &right)?) {
             let mut sides = Vec::new();
-            for (text, id, exclude) in [(left, a, !symmetric), (right, b, false)] {
-                // Ranges are of commits, except that `diff` takes trees too.
-                let is_blob = matches!(repo.peel(id)?, Some((_, ObjectType::Blob)));
+            for (text, found, exclude) in [(left, a, !symmetric), (right, b, false)] {
+                // Ranges are of commits, except that `diff` takes trees and files too.
+                let is_blob = matches!(repo.peel(found.id)?, Some((_, ObjectType::Blob)));
                 sides.push(RevArg {
                     text,
-                    id,
+                    id: found.id,
                     exclude,
                     symmetric,
                     is_blob,
-                    ..RevArg::default()
+                    path: found.path.filter(|_| is_blob),
+                    mode: found.mode,
                 });
             }
             revs.extend(sides);
@@ -121,9 +122,9 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
     Ok(true)
 }
 
-fn quietly(repo: &Repo<'_>, name: &[u8]) -> Res<Option<Id>> {
-    match repo.resolve(name) {
-        Ok(id) => Ok(id),
+fn quietly(repo: &Repo<'_>, name: &[u8]) -> Res<Option<Found>> {
+    match repo.resolve_full(name) {
+        Ok(found) => Ok(found),
         Err(Stop::Fail { .. }) => Ok(None),
         Err(other) => Err(other),
     }

@@ -32,20 +32,31 @@ struct State {
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     if args.iter().any(|a| {
-        a == b"--parseopt" || a == b"--sq-quote" || a == b"--sq" || a == b"--local-env-vars"
+        a == b"--parseopt"
+            || a == b"--sq-quote"
+            || a == b"--sq"
+            || a == b"--local-env-vars"
+            || a == b"--resolve-git-dir"
     }) {
         return Err(Stop::not_native("options of `rev-parse`"));
     }
     let repo = Repo::open(call)?;
     let mut state = State::default();
     let mut pending = Pending::default();
+    let mut after_dashes = false;
     for (i, arg) in args.iter().enumerate() {
         if state.is_path {
-            out.put([arg.as_slice(), b"\n"].concat());
+            if !state.only_revs {
+                out.put([arg.as_slice(), b"\n"].concat());
+                if !after_dashes {
+                    rev_args::verify_path(&repo, arg, false)?;
+                }
+            }
             continue;
         }
         if arg == b"--" {
             state.is_path = true;
+            after_dashes = true;
             if !state.only_revs && !state.verify {
                 out.put("--\n");
             }
@@ -67,15 +78,20 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             ));
         }
         if state.only_revs {
-            return Err(Stop::not_native("a path among revisions"));
+            // Nothing is said of what is none, and of what follows.
+            state.is_path = true;
+            continue;
         }
         // What is no revision is a path, and so is all that follows; paths are printed before they are checked.
         state.is_path = true;
         if repo.prefix.is_empty() || args[i..].iter().all(|a| !a.is_empty()) {
             for path in &args[i..i + 1] {
                 out.put([path.as_slice(), b"\n"].concat());
-                if rev_args::verify_path(&repo, path, true).is_err() {
-                    return Err(ambiguous_argument(path));
+                match rev_args::verify_path(&repo, path, true) {
+                    Err(Stop::Fail { .. }) if !path.contains(&b':') => {
+                        return Err(ambiguous_argument(path));
+                    }
+                    other => other?,
                 }
             }
         }
@@ -230,7 +246,8 @@ fn argument(
             or_head(&arg[dots + if symmetric { 3 } else { 2 }..]),
         );
         if arg != b".."
-            && let (Some(a), Some(b)) = (repo.resolve(&left)?, repo.resolve(&right)?)
+            && let (Some(a), Some(b)) =
+                (repo.resolve_quietly(&left)?, repo.resolve_quietly(&right)?)
         {
             if state.verify {
                 state.n_revs += 2;
@@ -264,6 +281,9 @@ fn argument(
     };
     let found = match repo.resolve(name) {
         Err(Stop::Fail { .. }) if state.verify && state.quiet => return Ok(false),
+        Err(Stop::Fail { .. }) if (state.verify || state.only_revs) && name.contains(&b':') => {
+            return Ok(false);
+        }
         Err(stop @ Stop::Fail { .. }) if !state.verify && name.contains(&b':') => {
             // It is taken for a path, which is printed before it is found missing.
             out.put([arg, b"\n"].concat());

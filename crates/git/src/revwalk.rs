@@ -82,13 +82,6 @@ pub(crate) struct Walker<'r> {
 impl<'r> Walker<'r> {
     /// Starts a walk.
     pub(crate) fn new(repo: &'r Repo<'r>, walk: Walk) -> Res<Walker<'r>> {
-        if repo
-            .common_file("info/grafts")
-            .is_some_and(|g| !g.is_empty())
-            || !repo.refs(b"refs/replace/")?.is_empty()
-        {
-            return Err(Stop::not_native("replaced objects"));
-        }
         let mut walker = Walker {
             repo,
             nodes: HashMap::new(),

@@ -12,6 +12,8 @@ use crate::outcome::{Res, Stop};
 enum Kind {
     Bool,
     Number,
+    /// A number that is not negative.
+    Natural,
     /// Anything, but not a name alone.
     Text,
     /// A boolean or one of these words.
@@ -62,8 +64,8 @@ const JUDGED: &[(&str, Kind)] = &[
     ("core.warnambiguousrefs", Kind::Bool),
     ("core.whitespace", Kind::Text),
     ("diff.autorefreshindex", Kind::Bool),
-    ("diff.context", Kind::Number),
-    ("diff.interhunkcontext", Kind::Number),
+    ("diff.context", Kind::Natural),
+    ("diff.interhunkcontext", Kind::Natural),
     ("diff.mnemonicprefix", Kind::Bool),
     ("diff.noprefix", Kind::Bool),
     ("diff.orderfile", Kind::Text),
@@ -72,8 +74,8 @@ const JUDGED: &[(&str, Kind)] = &[
     ("diff.statgraphwidth", Kind::Number),
     ("diff.suppressblankempty", Kind::Bool),
     ("diff.wordregex", Kind::Text),
-    ("i18n.commitencoding", Kind::Text),
-    ("i18n.logoutputencoding", Kind::Text),
+    ("i18n.commitencoding", Kind::Word(&[b"utf-8", b"utf8"])),
+    ("i18n.logoutputencoding", Kind::Word(&[b"utf-8", b"utf8"])),
     ("mailmap.blob", Kind::Text),
     ("mailmap.file", Kind::Text),
     (
@@ -114,6 +116,7 @@ pub(crate) fn refuse(config: &Config) -> Res<()> {
         let accepted = match JUDGED[at].1 {
             Kind::Bool => is_bool,
             Kind::Number => value.is_some_and(|v| parse_number(v).is_some()),
+            Kind::Natural => value.and_then(parse_number).is_some_and(|n| n >= 0),
             Kind::Text => value.is_some(),
             Kind::BoolOr(words) => is_bool || is_one_of(words),
             Kind::Word(words) => is_one_of(words),

@@ -15,6 +15,13 @@ pub(crate) struct Compare {
     pub(crate) no_indent_heuristic: bool,
 }
 
+impl Compare {
+    /// Says whether lines that differ in blanks only may be taken for equal.
+    pub(crate) fn ignores_space(self) -> bool {
+        self.ignore_all_space || self.ignore_space_change || self.ignore_space_at_eol
+    }
+}
+
 /// A run of old lines that a run of new lines replaces; lines are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Change {
