@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bursts;
+mod by_itself;
 mod cancel;
 mod crashes;
 mod duplicates;

@@ -20,7 +20,7 @@ mod repo;
 pub use caller::{Answer, TestCaller, task};
 pub use device::TestDevice;
 pub use effects::Effects;
-pub use program::Program;
+pub use program::{Program, program};
 pub use relay::TestRelay;
 pub use repo::TestRepo;
 

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod codegen;
+mod desktop;
 mod mirror;
 mod run;
 mod tidy;
@@ -42,6 +43,12 @@ enum Chore {
     Codegen,
     /// Asks the advisory database about our dependencies; needs a network that reaches it.
     Advisories,
+    /// Tries the desktop application on a real desktop: needs what `script/desktop-test` installs.
+    DesktopTest {
+        /// Arguments of nextest, such as names of tests.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Measures a real relay and a real agent on loopback; what follows is passed on.
     Bench {
         /// Arguments of the benchmark itself.
@@ -63,6 +70,7 @@ fn main() -> Result<ExitCode> {
             run::run(tools::cargo_deny()?.args(["check", "advisories"]))?;
             Ok(ExitCode::SUCCESS)
         }
+        Chore::DesktopTest { args } => desktop::test(&args),
         Chore::Bench { args } => {
             let programs = [
                 "build",

@@ -11,16 +11,29 @@ use crate::tools::{self, NPM_PROGRAM};
 
 /// Installs what the lock file says if it is not there yet, then checks, tests and builds `ui/`.
 pub(crate) fn check() -> Result<()> {
+    install()?;
+    npm(&["run", "--silent", "check"])?;
+    npm(&["run", "--silent", "test"])?;
+    pages()
+}
+
+/// Builds `ui/dist`, after installing what it needs.
+pub(crate) fn build() -> Result<()> {
+    install()?;
+    pages()
+}
+
+fn install() -> Result<()> {
     let ui = root().join("ui");
-    let node_dir = tools::node_dir()?;
-    let npm = |args: &[&str]| npm(node_dir.as_deref(), args);
     if !is_installed(&ui) {
         npm(&["ci", "--no-audit", "--no-fund"])?;
         fs::copy(ui.join("package-lock.json"), installed(&ui))
             .context("note which packages were installed")?;
     }
-    npm(&["run", "--silent", "check"])?;
-    npm(&["run", "--silent", "test"])?;
+    Ok(())
+}
+
+fn pages() -> Result<()> {
     let built = target_dir().join("viewer");
     let into = built.to_string_lossy();
     npm(&[
@@ -33,16 +46,16 @@ pub(crate) fn check() -> Result<()> {
         "--emptyOutDir",
     ])?;
     // Two programs embed these files: what did not change must not be built into them again.
-    mirror::write(&mirror::read(&built)?, &ui.join("dist"))?;
+    mirror::write(&mirror::read(&built)?, &root().join("ui/dist"))?;
     Ok(())
 }
 
-fn npm(node_dir: Option<&Path>, args: &[&str]) -> Result<()> {
-    let mut npm = match node_dir {
+fn npm(args: &[&str]) -> Result<()> {
+    let mut npm = match tools::node_dir()? {
         None => command(NPM_PROGRAM),
         Some(dir) => {
             let rest = std::env::var_os("PATH").unwrap_or_default();
-            let dirs = [dir.to_owned()]
+            let dirs = [dir.clone()]
                 .into_iter()
                 .chain(std::env::split_paths(&rest));
             let mut npm = command(dir.join(NPM_PROGRAM));

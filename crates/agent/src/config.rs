@@ -29,6 +29,10 @@ pub struct Config {
     pub task_environment: TaskEnvironment,
     /// The variables git would read: `HOME`, `XDG_CONFIG_HOME` and so on.
     pub git_environment: Vec<(OsString, OsString)>,
+    /// The IANA name of the time zone in which schedules are read that name none.
+    pub time_zone: String,
+    /// The directory whose files become tasks; made when it is not there.
+    pub inbox: PathBuf,
     /// How many tasks run at the same time; git reads and echoes run beside them.
     pub max_tasks: usize,
     /// Our own files, which no task may see and no workspace may hold; the places where people keep

@@ -8,10 +8,10 @@ use deskhand_protocol::{
 };
 use deskhand_sandbox::Tier;
 use deskhand_sqlite::Database;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, recorder::Recorder, repositories::Repositories};
+use crate::{config::Config, health::Health, recorder::Recorder, repositories::Repositories};
 
 /// Shared by every part of one agent. Nothing in it is a part's own state.
 #[derive(Debug)]
@@ -22,12 +22,16 @@ pub(crate) struct Device {
     pub(crate) store_id: StoreId,
     pub(crate) git_environment: deskhand_git::Environment,
     pub(crate) repositories: Arc<Repositories>,
-    pub(crate) sandbox: SandboxSupport,
+    /// As it was tried last.
+    pub(crate) sandbox: watch::Sender<SandboxSupport>,
+    pub(crate) health: watch::Sender<Health>,
     /// As in the store, where they are changed first.
     pub(crate) workspaces: watch::Sender<Arc<[Workspace]>>,
     pub(crate) link: watch::Sender<LinkStatus>,
     /// The id by which the relay knows this device, once it has said so.
     pub(crate) device_id: watch::Sender<Option<DeviceId>>,
+    /// Told when a schedule was added, changed or removed.
+    pub(crate) schedules_changed: Notify,
     pub(crate) started_at: Timestamp,
     /// Cancelled when the agent is to end.
     pub(crate) stopping: CancellationToken,
@@ -60,48 +64,44 @@ pub fn support(sandbox_path: &std::path::Path) -> SandboxSupport {
     }
 }
 
-/// Whether the device can execute, and if not, why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Health {
-    pub(crate) can_execute: bool,
-    pub(crate) reason: Option<String>,
-}
-
 impl Device {
     /// Returns what the device says in its hello.
     pub(crate) fn support(&self) -> Support {
         Support {
             git: true,
-            shell: self.can_confine() && self.has_helper(),
-            sandbox: self.sandbox.tier.to_string(),
+            shell: self.can_confine().is_ok() && self.helper_fault().is_none(),
+            sandbox: self.sandbox.borrow().tier.to_string(),
         }
     }
 
-    /// Judges whether the device can execute, by the last write and by what the sandbox can do.
-    pub(crate) fn health(&self, store_fault: Option<&str>) -> Health {
-        let reason = match store_fault {
-            Some(fault) => Some(format!("the store cannot be written: {fault}")),
-            None if !self.can_confine() => Some(format!(
-                "the configuration requires sandbox tier {}, this computer gives {}",
-                self.config.sandbox_require, self.sandbox.tier
+    /// Tells whether tasks can be confined as the configuration requires, by what was tried last.
+    pub(crate) fn can_confine(&self) -> Result<(), String> {
+        let (tier, require) = (self.sandbox.borrow().tier, self.config.sandbox_require);
+        // Elsewhere there is no helper yet, and git needs none.
+        if cfg!(target_os = "linux")
+            && let Some(why_not) = self.helper_fault()
+        {
+            return Err(format!("the sandbox helper cannot be used: {why_not}"));
+        }
+        match tier >= require {
+            true => Ok(()),
+            false => Err(format!(
+                "the configuration requires sandbox tier {require}, this computer gives {tier}"
             )),
-            None => None,
-        };
-        Health {
-            can_execute: reason.is_none(),
-            reason,
         }
     }
 
-    fn can_confine(&self) -> bool {
-        self.sandbox.tier >= self.config.sandbox_require
-    }
-
-    fn has_helper(&self) -> bool {
-        !self
-            .sandbox
+    fn helper_fault(&self) -> Option<String> {
+        let sandbox = self.sandbox.borrow();
+        let layer = sandbox
             .layers
             .iter()
-            .any(|layer| layer.name == "helper" && !layer.available)
+            .find(|layer| layer.name == "helper" && !layer.available)?;
+        Some(
+            layer
+                .why_not
+                .clone()
+                .unwrap_or_else(|| "it is not there".to_owned()),
+        )
     }
 }

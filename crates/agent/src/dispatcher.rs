@@ -54,6 +54,7 @@ pub(crate) struct Counts {
 
 enum Message {
     Deliver(Box<Task>, mpsc::Sender<DeviceToRelay>),
+    Enter(Vec<Ticket>),
     Cancel(TaskId, Duration),
     Count(oneshot::Sender<Counts>),
     Stop(oneshot::Sender<()>),
@@ -73,6 +74,11 @@ impl Dispatcher {
     /// is done, and the relay delivers it again.
     pub(crate) async fn deliver(&self, task: Box<Task>, session: mpsc::Sender<DeviceToRelay>) {
         self.send(Message::Deliver(task, session)).await;
+    }
+
+    /// Takes tasks that were just put into the ledger, to run as places become free.
+    pub(crate) async fn enter(&self, tickets: Vec<Ticket>) {
+        self.send(Message::Enter(tickets)).await;
     }
 
     /// Ends a task: at once when it waits, gently and after `grace` by force when it runs. A task that
@@ -213,11 +219,7 @@ impl Loop {
             stopping: None,
         };
         for ticket in unfinished {
-            let task_id = ticket.task_id;
-            let live = Live::new(ticket, None);
-            live.in_ledger.store(true, Ordering::Release);
-            this.live.insert(task_id, live);
-            this.wait(task_id);
+            this.adopt(ticket);
         }
         this
     }
@@ -225,6 +227,7 @@ impl Loop {
     async fn run(mut self, mut queue: mpsc::Receiver<Message>) {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut health = self.device.health.subscribe();
         self.fill();
         loop {
             // Ends first: they free places. Then whoever asks.
@@ -235,6 +238,8 @@ impl Loop {
                     Some(message) => self.take(message),
                     None => break,
                 },
+                // It may have been resumed.
+                Ok(()) = health.changed() => self.fill(),
                 _ = look.tick(), if self.n_waiting() > 0 => {
                     self.expire();
                     self.fill();
@@ -252,6 +257,7 @@ impl Loop {
     fn take(&mut self, message: Message) {
         match message {
             Message::Deliver(task, session) => self.deliver(task, session),
+            Message::Enter(tickets) => self.enter(tickets),
             Message::Cancel(task_id, grace) => self.cancel(task_id, grace),
             Message::Count(answer) => {
                 let counts = Counts {
@@ -280,7 +286,8 @@ impl Loop {
             }
             return;
         }
-        if self.stopping.is_some() || self.live.len() >= MAX_UNFINISHED_TASKS {
+        // What is not acknowledged is delivered again.
+        if self.stopping.is_some() || self.is_paused() || self.live.len() >= MAX_UNFINISHED_TASKS {
             return;
         }
         let live = Live::new(Ticket::from(&*task), Some(session));
@@ -292,6 +299,26 @@ impl Loop {
             let device = self.device.clone();
             self.spawn(task_id, async move { attempt::accept(&device, task).await });
         }
+    }
+
+    fn enter(&mut self, tickets: Vec<Ticket>) {
+        if self.stopping.is_some() {
+            // The ledger has them: the next agent goes on.
+            return;
+        }
+        for ticket in tickets {
+            self.adopt(ticket);
+        }
+        self.fill();
+    }
+
+    /// Has a task wait that is in the ledger.
+    fn adopt(&mut self, ticket: Ticket) {
+        let task_id = ticket.task_id;
+        let live = Live::new(ticket, None);
+        live.in_ledger.store(true, Ordering::Release);
+        self.live.insert(task_id, live);
+        self.wait(task_id);
     }
 
     fn cancel(&mut self, task_id: TaskId, grace: Duration) {
@@ -396,7 +423,7 @@ impl Loop {
 
     /// Gives free places to those that have waited.
     fn fill(&mut self) {
-        if self.stopping.is_some() {
+        if self.stopping.is_some() || self.is_paused() {
             return;
         }
         for lane in Lane::ALL {
@@ -453,6 +480,10 @@ impl Loop {
 
     fn place(&mut self, lane: Lane) -> &mut Places {
         &mut self.lanes[lane as usize]
+    }
+
+    fn is_paused(&self) -> bool {
+        self.device.health.borrow().paused
     }
 
     fn n_waiting(&self) -> usize {

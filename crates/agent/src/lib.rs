@@ -14,11 +14,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod attempt;
+mod born;
+mod clock;
 mod config;
 mod device;
 mod dispatcher;
 mod excerpt;
 mod executor;
+mod health;
+mod inbox;
+mod indexer;
 mod judge;
 mod link;
 mod progress;
@@ -26,16 +31,17 @@ mod reconcile;
 mod recorder;
 mod repositories;
 mod requests;
+mod schedules;
 mod store;
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{ffi::OsString, sync::Arc};
 
 use deskhand_protocol::{
     Event, Timestamp,
     device_request::{DeviceRequest, DeviceResponse, LinkStatus},
 };
 use tokio::{
-    sync::{broadcast, watch},
+    sync::{Notify, broadcast, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -48,11 +54,9 @@ pub use requests::Door;
 use crate::{
     device::Device,
     dispatcher::{Dispatcher, Ticket},
+    health::{Executors, Health},
     recorder::Recorder,
 };
-
-/// How often a store that could not be written is tried again.
-const MEND_EVERY: Duration = Duration::from_secs(2);
 
 /// Tells the git engine where system and user configuration lie. To be called once, when the process
 /// starts, with the variables [`Config::git_environment`] holds; later calls change nothing.
@@ -102,6 +106,7 @@ impl Agent {
         let recorder = Recorder::start(db.clone()).await?;
         let workspaces = db.read(store::workspaces::all).await?;
         let unfinished = db.read(unfinished).await?;
+        let paused = db.read(store::meta::is_paused).await?;
         let device = Arc::new(Device {
             git_environment: config.git_environment.iter().cloned().collect(),
             repositories: Arc::default(),
@@ -109,18 +114,27 @@ impl Agent {
             db,
             recorder,
             store_id,
-            sandbox,
+            sandbox: watch::Sender::new(sandbox),
+            health: watch::Sender::new(Health::of(None, paused)),
             workspaces: watch::Sender::new(workspaces.into()),
             link: watch::Sender::new(LinkStatus::Reconnecting {
                 attempt: 0,
                 error: None,
             }),
             device_id: watch::Sender::new(None),
+            schedules_changed: Notify::new(),
             started_at: Timestamp::now(),
             stopping: CancellationToken::new(),
         });
+        let executors = Executors::try_out(&device).await;
+        device
+            .health
+            .send_modify(|health| *health = Health::of(executors.fault(), paused));
         let dispatcher = Dispatcher::start(device.clone(), unfinished);
-        tokio::spawn(mend(device.clone()));
+        tokio::spawn(indexer::run(device.clone()));
+        tokio::spawn(health::keep(device.clone(), executors));
+        tokio::spawn(schedules::keep(device.clone(), dispatcher.clone()));
+        tokio::spawn(inbox::keep(device.clone(), dispatcher.clone()));
         let stop_link = watch::Sender::new(false);
         let link = tokio::spawn(link::run(
             device.clone(),
@@ -143,23 +157,6 @@ fn unfinished(conn: &rusqlite::Connection) -> rusqlite::Result<Vec<Ticket>> {
         tickets.extend(entry.map(|entry| Ticket::from(&entry.task)));
     }
     Ok(tickets)
-}
-
-/// Tries a store that could not be written again and again: a relay that knows of it delivers no task
-/// by which we would learn that it can be written again.
-async fn mend(device: Arc<Device>) {
-    let mut fault = device.recorder.fault();
-    let stopping = device.stopping.clone();
-    let mend = async {
-        while fault.wait_for(Option::is_some).await.is_ok() {
-            tokio::time::sleep(MEND_EVERY).await;
-            device.recorder.probe().await;
-        }
-    };
-    tokio::select! {
-        () = stopping.cancelled() => {}
-        () = mend => {}
-    }
 }
 
 fn make_scratch(scratch: &std::path::Path) -> std::io::Result<()> {

@@ -81,13 +81,16 @@ async fn once(
     dispatcher: &Dispatcher,
     mut stop: watch::Receiver<bool>,
 ) -> Result<End, ConnectError> {
-    let (socket, welcome) = tokio::select! {
+    let connected = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => return Ok(End::Stopped),
         connected = connect::connect(device) => connected?,
     };
-    tracing::info!(epoch = welcome.session_epoch.0, "linked to the relay");
-    Ok(session::run(socket, welcome, device, dispatcher, stop).await)
+    tracing::info!(
+        epoch = connected.welcome.session_epoch.0,
+        "linked to the relay"
+    );
+    Ok(session::run(connected, device, dispatcher, stop).await)
 }
 
 fn reconnecting(backoff: &Backoff, error: &str) -> LinkStatus {

@@ -152,10 +152,11 @@ impl Recorder {
             .await
     }
 
-    /// Tries whether the store can be written, and tells by [`Recorder::fault`].
-    pub(crate) async fn probe(&self) {
+    /// Tries whether the store can be written, and tells by [`Recorder::fault`] as well.
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
         let probed = self.keep_stored().await;
         self.note_fault(probed.as_ref().err());
+        probed
     }
 
     fn note_fault(&self, error: Option<&Error>) {
@@ -199,6 +200,11 @@ impl<'a> Draft<'a> {
             at: Timestamp::now(),
             events: Vec::new(),
         }
+    }
+
+    /// What else belongs to the same commit is written here.
+    pub(crate) fn conn(&self) -> &Connection {
+        self.conn
     }
 
     /// The task is in the ledger. Returns false, and says nothing, when it had been there before.

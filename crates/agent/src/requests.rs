@@ -8,9 +8,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use deskhand_policy::workspace;
 use deskhand_protocol::{
-    ErrorCode, Problem, Seq, TaskId, Timestamp,
-    device_request::{DeviceRequest, DeviceResponse, DeviceStatus, OutputRange},
+    ErrorCode, Problem, Seq, Source, TaskId, TaskRequest, Timestamp,
+    device_request::{DeviceRequest, DeviceResponse, DeviceStatus, OutputRange, TaskFilter},
     event::Stream,
+    history::TaskHit,
     limits::{ANSWER_HEAD_BYTES, ANSWER_TAIL_BYTES, MAX_RANGE_BYTES, MAX_TEXT_BYTES},
     outcome::Excerpt,
     task::TaskView,
@@ -19,13 +20,17 @@ use deskhand_sqlite::Sync;
 use rusqlite::Connection;
 
 use crate::{
+    born,
     device::Device,
     dispatcher::Dispatcher,
     excerpt::{self, Ends},
+    health, schedules,
     store::{
         events,
+        history::{self, Listed},
         ledger::{self, Entry},
         output::{self, Read},
+        search::{self, TEXT_BYTES, Words},
         workspaces,
     },
 };
@@ -52,7 +57,7 @@ pub(crate) fn grace(seconds: u32) -> Duration {
 
 /// Answers one request.
 pub(crate) async fn answer(
-    device: &Device,
+    device: &Arc<Device>,
     dispatcher: &Dispatcher,
     request: DeviceRequest,
     door: Door,
@@ -69,20 +74,29 @@ pub(crate) async fn answer(
 }
 
 async fn try_answer(
-    device: &Device,
+    device: &Arc<Device>,
     dispatcher: &Dispatcher,
     request: DeviceRequest,
 ) -> Result<DeviceResponse, Problem> {
     match request {
         DeviceRequest::Status => Ok(DeviceResponse::Status(status(device, dispatcher).await)),
         DeviceRequest::ListTasks(filter) => {
-            let entries = read(device, move |conn| ledger::list(conn, &filter)).await?;
-            let view = |entry| TaskView {
-                result: None,
-                ..view(entry, device)
-            };
-            let tasks = entries.into_iter().map(view).collect();
-            Ok(DeviceResponse::Tasks { tasks })
+            let listed = read(device, move |conn| {
+                let n_total = filter.count.then(|| history::count(conn, &filter));
+                Ok((history::list(conn, &filter)?, n_total.transpose()?))
+            });
+            let (listed, n_total) = listed.await?;
+            let tasks = listed
+                .into_iter()
+                .map(|task| listed_view(task, device))
+                .collect();
+            Ok(DeviceResponse::Tasks { tasks, n_total })
+        }
+        DeviceRequest::SearchTasks { text, filter } => search(device, text, filter).await,
+        DeviceRequest::Statistics { hours } => {
+            let now = Timestamp::now();
+            let read = read(device, move |conn| history::statistics(conn, now, hours));
+            Ok(DeviceResponse::Statistics(read.await?))
         }
         DeviceRequest::GetTask { task_id } => {
             let entry = read(device, move |conn| ledger::get(conn, task_id)).await?;
@@ -145,7 +159,67 @@ async fn try_answer(
                 )),
             }
         }
+        DeviceRequest::Pause => pause(device, true).await,
+        DeviceRequest::Resume => pause(device, false).await,
+        DeviceRequest::OpenTask { request, source } => {
+            open_task(device, dispatcher, request, source).await
+        }
+        DeviceRequest::ListSchedules => schedules::list(device).await,
+        DeviceRequest::GetSchedule { name } => schedules::show(device, name).await,
+        DeviceRequest::AddSchedule { schedule } => schedules::add(device, schedule).await,
+        DeviceRequest::RunSchedule { name } => schedules::run(device, dispatcher, name).await,
+        DeviceRequest::EnableSchedule { name, enabled } => {
+            schedules::enable(device, name, enabled).await
+        }
+        DeviceRequest::RemoveSchedule { name } => schedules::remove(device, name).await,
     }
+}
+
+async fn pause(device: &Device, paused: bool) -> Result<DeviceResponse, Problem> {
+    health::set_paused(device, paused).await?;
+    Ok(DeviceResponse::Paused { paused })
+}
+
+/// Opens a task that the owner asks for on this computer.
+async fn open_task(
+    device: &Arc<Device>,
+    dispatcher: &Dispatcher,
+    request: TaskRequest,
+    source: Source,
+) -> Result<DeviceResponse, Problem> {
+    if !matches!(source, Source::Cli | Source::Viewer) {
+        let error = "only the command line and the viewer open tasks here";
+        return Err(Problem::new(ErrorCode::InvalidRequest, error));
+    }
+    born::check(device, &request)?;
+    not_paused(device)?;
+    if !born::has_room(dispatcher).await {
+        let error = "1000 tasks have not ended yet";
+        return Err(Problem::new(ErrorCode::MailboxFull, error));
+    }
+    let task = born::task(request, source, "owner", None, Timestamp::now());
+    let task_id = task.task_id;
+    let entered = born::open(device, dispatcher, task, |_| Ok(true));
+    entered.await.map_err(unreadable)?;
+    opened(device, task_id).await
+}
+
+/// Refuses a task while the device is paused.
+pub(crate) fn not_paused(device: &Device) -> Result<(), Problem> {
+    match device.health.borrow().paused {
+        false => Ok(()),
+        true => Err(
+            Problem::new(ErrorCode::DevicePaused, "this computer is paused")
+                .with_hint("deskhand devices resume"),
+        ),
+    }
+}
+
+/// Returns a task that was just opened.
+pub(crate) async fn opened(device: &Device, task_id: TaskId) -> Result<DeviceResponse, Problem> {
+    let entry = read(device, move |conn| ledger::get(conn, task_id)).await?;
+    let task = Box::new(view(entry.ok_or_else(unknown_task)?, device));
+    Ok(DeviceResponse::TaskOpened { task })
 }
 
 async fn read<T: Send + 'static>(
@@ -155,7 +229,7 @@ async fn read<T: Send + 'static>(
     device.db.read(f).await.map_err(unreadable)
 }
 
-fn unreadable(error: deskhand_sqlite::Error) -> Problem {
+pub(crate) fn unreadable(error: deskhand_sqlite::Error) -> Problem {
     tracing::error!(%error, "the store failed");
     Problem::new(
         ErrorCode::Internal,
@@ -168,8 +242,8 @@ fn unknown_task() -> Problem {
 }
 
 async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
-    let fault = device.recorder.fault().borrow().clone();
-    let health = device.health(fault.as_deref());
+    let health = device.health.borrow().clone();
+    let sandbox = device.sandbox.borrow().clone();
     let counts = dispatcher.counts().await;
     let (last, stored) = (device.recorder.last_seq(), device.recorder.stored_through());
     DeviceStatus {
@@ -179,19 +253,20 @@ async fn status(device: &Device, dispatcher: &Dispatcher) -> DeviceStatus {
         link: device.link.borrow().clone(),
         can_execute: health.can_execute,
         reason: health.reason,
+        paused: health.paused,
         n_running: counts.n_running,
         n_waiting: counts.n_waiting,
         n_asking: 0,
         n_unsent_events: last.0.saturating_sub(stored.0),
         started_at: device.started_at,
-        sandbox_tier: device.sandbox.tier.to_string(),
+        sandbox_tier: sandbox.tier.to_string(),
         sandbox_require: device.config.sandbox_require.to_string(),
-        sandbox_layers: device.sandbox.layers.clone(),
+        sandbox_layers: sandbox.layers,
         workspaces: device.workspaces.borrow().to_vec(),
     }
 }
 
-fn view(entry: Entry, device: &Device) -> TaskView {
+pub(crate) fn view(entry: Entry, device: &Device) -> TaskView {
     let Entry {
         task,
         status,
@@ -213,10 +288,93 @@ fn view(entry: Entry, device: &Device) -> TaskView {
         created_at: task.created_at,
         started_at,
         completed_at: finished_at,
+        returncode: outcome.and_then(|outcome| outcome.returncode),
         code: outcome.and_then(|outcome| outcome.code),
         error: outcome.and_then(|outcome| outcome.error.clone()),
         result,
     }
+}
+
+fn listed_view(listed: Listed, device: &Device) -> TaskView {
+    let Listed {
+        task,
+        status,
+        started_at,
+        finished_at,
+        returncode,
+        code,
+        error,
+    } = listed;
+    TaskView {
+        task_id: task.name,
+        uid: task.task_id,
+        status,
+        action: task.action,
+        source: task.source,
+        caller: task.caller.name,
+        device: device.config.device_name.clone(),
+        title: task.title,
+        created_at: task.created_at,
+        started_at,
+        completed_at: finished_at,
+        returncode,
+        code,
+        error,
+        result: None,
+    }
+}
+
+/// Most bytes of hits in one answer, as they are in memory: they fit a frame as JSON.
+const HIT_BYTES: usize = 384 * 1024;
+
+async fn search(
+    device: &Device,
+    text: String,
+    filter: TaskFilter,
+) -> Result<DeviceResponse, Problem> {
+    if text.len() > TEXT_BYTES {
+        let error = format!("a text to search for is at most {TEXT_BYTES} bytes long");
+        return Err(Problem::new(ErrorCode::InvalidRequest, error));
+    }
+    let words = Words::of(&text);
+    if words.is_empty() {
+        return Ok(DeviceResponse::Found {
+            hits: Vec::new(),
+            has_more: false,
+        });
+    }
+    let found = read(device, move |conn| {
+        let mut found = Vec::new();
+        if filter.before.is_none() {
+            let open = search::open(conn, &words, &filter)?;
+            found.extend(open.into_iter().map(|task| (task, None)));
+        }
+        let ended = search::ended(conn, &words, &filter)?;
+        let page = history::page(filter.limit) as usize;
+        let mut has_more = ended.len() > page;
+        let mut n_bytes = 0;
+        for task_id in ended.into_iter().take(page) {
+            let Some(hit) = search::hit(conn, &words, task_id)? else {
+                continue;
+            };
+            n_bytes += hit.0.task.action.to_string().len();
+            if n_bytes > HIT_BYTES && !found.is_empty() {
+                has_more = true;
+                break;
+            }
+            found.push(hit);
+        }
+        Ok((found, has_more))
+    });
+    let (found, has_more) = found.await?;
+    let hits = found
+        .into_iter()
+        .map(|(listed, found_in)| TaskHit {
+            task: listed_view(listed, device),
+            found_in,
+        })
+        .collect();
+    Ok(DeviceResponse::Found { hits, has_more })
 }
 
 /// Returns what a task has printed so far; nothing when it is unknown or forgotten.

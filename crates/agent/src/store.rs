@@ -1,13 +1,17 @@
-//! The device's SQLite database: which tasks it ever accepted, what happened, what they printed, and
-//! which directories are open to them.
+//! The device's SQLite database: which tasks it ever accepted, what happened, what they printed, which
+//! directories are open to them, and what the device does by itself.
 //!
 //! One file per table: migration, rows and queries together. Everything here runs on a connection
 //! the database hands out and blocks its thread; nothing here decides anything.
 
 pub(crate) mod events;
+pub(crate) mod history;
+pub(crate) mod inbox;
 pub(crate) mod ledger;
 pub(crate) mod meta;
 pub(crate) mod output;
+pub(crate) mod schedules;
+pub(crate) mod search;
 pub(crate) mod workspaces;
 
 use std::path::Path;
@@ -23,6 +27,10 @@ const MIGRATIONS: &[Migration] = &[
     events::MIGRATION,
     output::MIGRATION,
     workspaces::MIGRATION,
+    ledger::LISTING,
+    search::MIGRATION,
+    schedules::MIGRATION,
+    inbox::MIGRATION,
 ];
 
 /// Opens the store, or makes it. Blocks.

@@ -7,11 +7,14 @@ use crate::branch_edit;
 use crate::bytes::{Bytes, lossy};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
+use crate::known;
 use crate::object::Tag;
 use crate::operation::Operation;
-use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, unless_last, value};
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known, unless_last, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::pretty;
+use crate::ref_filter::{self, Sort};
+use crate::ref_format::{self, Quoting};
 use crate::refs::Ref;
 use crate::repo::Repo;
 use crate::status::{Counts, Tracking};
@@ -35,13 +38,18 @@ const OPTIONS: &[Spec] = &[
     flag("ignore-case", Some(b'i')),
     maybe("abbrev", None).or_no(),
     value("format", None),
-    flag("quiet", Some(b'q')),
+    flag("quiet", Some(b'q')).or_no(),
+    flag("omit-empty", None),
+    unless_last("with"),
+    unless_last("without"),
 ];
 
 /// Says what a branch command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else {
-        return branch_edit::plan(args);
+    let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::BRANCH) {
+        Ok(parsed) => parsed,
+        Err(stop @ Stop::Fail { .. }) => return Err(stop),
+        Err(_) => return branch_edit::plan(args),
     };
     if is_list(&parsed) {
         Ok(Plan::Read)
@@ -59,14 +67,17 @@ fn is_list(parsed: &Parsed) -> bool {
         "merged",
         "no-merged",
         "points-at",
+        "with",
+        "without",
     ];
     parsed.args.is_empty() || LISTING.iter().any(|o| parsed.last(o).is_some())
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = match parse(args, OPTIONS, Numbers::No) {
+    let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::BRANCH) {
         Ok(parsed) if is_list(&parsed) => parsed,
+        Err(stop @ Stop::Fail { .. }) => return Err(stop),
         _ => return branch_edit::run(call, args, out),
     };
     let repo = Repo::open(call)?;
@@ -77,22 +88,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         return Ok(());
     }
-    if ["sort", "format", "ignore-case"]
-        .iter()
-        .any(|o| parsed.last(o).is_some())
-    {
-        return Err(Stop::not_native("options of `branch`"));
-    }
-    for key in [
-        "branch.sort",
-        "color.ui",
-        "color.branch",
-        "column.ui",
-        "column.branch",
-    ] {
+    for key in ["color.ui", "color.branch", "column.ui", "column.branch"] {
         if repo.config.get(key).is_some_and(|v| {
             !matches!(v, b"auto" | b"false" | b"never" | b"true")
-                || (!key.starts_with("color") && v != b"never")
+                || (!key.starts_with("color") && v != b"never" && v != b"auto")
         }) {
             return Err(Stop::NotNative(format!("the setting `{key}`")));
         }
@@ -100,7 +99,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     if parsed
         .last("color")
         .is_some_and(|g| g.value.as_deref().is_none_or(|v| v == b"always") && !g.negated)
-        || parsed.last("column").is_some_and(|g| !g.negated)
+        || parsed
+            .last("column")
+            .is_some_and(|g| !g.negated && !matches!(g.value.as_deref(), Some(b"never" | b"auto")))
     {
         return Err(Stop::not_native("colours and columns"));
     }
@@ -142,6 +143,11 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             });
         }
     }
+    let pattern_flags = if parsed.has("ignore-case") {
+        wildmatch::CASEFOLD
+    } else {
+        0
+    };
     let others = worktrees::checked_out(repo)?;
     let groups: &[(&[u8], bool)] = match (all, remotes) {
         (true, _) => &[(b"refs/heads/", false), (b"refs/remotes/", true)],
@@ -152,7 +158,10 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         for reference in repo.refs(prefix)? {
             let short = reference.name[prefix.len()..].to_vec();
             if !parsed.args.is_empty()
-                && !parsed.args.iter().any(|p| wildmatch::matches(p, &short, 0))
+                && !parsed
+                    .args
+                    .iter()
+                    .any(|p| wildmatch::matches(p, &short, pattern_flags))
             {
                 continue;
             }
@@ -181,6 +190,35 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
                 remote: *remote,
             });
         }
+    }
+    let sorts = Sort::given(repo, parsed, Some("branch.sort"))?;
+    if !sorts.is_empty() {
+        // HEAD comes first when it is on no branch, whatever the order.
+        let detached = usize::from(lines.first().is_some_and(|l| l.reference.name == b"HEAD"));
+        let mut refs: Vec<Ref> = lines[detached..]
+            .iter()
+            .map(|l| l.reference.clone())
+            .collect();
+        ref_filter::sort(repo, &mut refs, &sorts)?;
+        let place = |line: &Line| refs.iter().position(|r| r.name == line.reference.name);
+        lines[detached..].sort_by_key(place);
+    }
+    if let Some(format) = parsed.last("format") {
+        for line in &lines {
+            let shown = (line.reference.name == b"HEAD").then_some(line.shown.as_slice());
+            let text = ref_format::expand_with(
+                repo,
+                &line.reference,
+                format.text(),
+                shown,
+                Quoting::None,
+            )?;
+            if !(text.is_empty() && parsed.has("omit-empty")) {
+                out.put(text);
+                out.put("\n");
+            }
+        }
+        return Ok(());
     }
     let verbose = parsed
         .options
@@ -371,8 +409,8 @@ impl Keep {
                 }
             };
             match given.name {
-                "contains" => keep.contains.push((commit()?, true)),
-                "no-contains" => keep.contains.push((commit()?, false)),
+                "contains" | "with" => keep.contains.push((commit()?, true)),
+                "no-contains" | "without" => keep.contains.push((commit()?, false)),
                 "merged" => keep.merged.push((commit()?, true)),
                 "no-merged" => keep.merged.push((commit()?, false)),
                 "points-at" if repo.resolve(text)?.is_none() => {
@@ -383,11 +421,6 @@ impl Keep {
                 }
                 _ => {}
             }
-        }
-        if keep.contains.iter().filter(|(_, w)| *w).count() > 1
-            || keep.merged.iter().filter(|(_, w)| *w).count() > 1
-        {
-            return Err(Stop::not_native("several filters of one kind"));
         }
         Ok(keep)
     }
@@ -421,16 +454,22 @@ impl Keep {
         let is_below = |a: Id, b: Id| -> Res<bool> {
             Ok(a == b || repo.git.graph_descendant_of(b.oid(), a.oid())?)
         };
-        for (commit, wanted) in &self.contains {
-            if is_below(*commit, id)? != *wanted {
-                return Ok(false);
+        // Of several commits of one kind, one is enough: to be kept, or to be left out.
+        let below_any = |list: &[(Id, bool)], kind: bool, up: bool| -> Res<Option<bool>> {
+            let mut found = None;
+            for (commit, _) in list.iter().filter(|(_, wanted)| *wanted == kind) {
+                let is = if up {
+                    is_below(*commit, id)?
+                } else {
+                    is_below(id, *commit)?
+                };
+                found = Some(found.unwrap_or(false) || is);
             }
-        }
-        for (commit, wanted) in &self.merged {
-            if is_below(id, *commit)? != *wanted {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+            Ok(found)
+        };
+        Ok(below_any(&self.contains, true, true)? != Some(false)
+            && below_any(&self.contains, false, true)? != Some(true)
+            && below_any(&self.merged, true, false)? != Some(false)
+            && below_any(&self.merged, false, false)? != Some(true))
     }
 }

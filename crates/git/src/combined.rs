@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::bytes::Bytes;
 use crate::diff_options::DiffOptions;
+use crate::diff_print::{self, Found};
 use crate::id::Id;
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
-use crate::patch::short_id;
+use crate::patch::{listed_id, short_id};
 use crate::pathspec::Pathspec;
 use crate::{quote, tree_diff, userdiff, xdiff};
 
@@ -47,6 +48,11 @@ pub(crate) fn of_trees(
     let mut by_path: BTreeMap<Bytes, Vec<Pair>> = BTreeMap::new();
     for (i, parent) in parents.iter().enumerate() {
         let pairs = tree_diff::changes(contents.repo, *parent, tree, spec)?;
+        let pairs = if options.reverse || options.follow {
+            return Err(Stop::not_native("this form of a combined diff"));
+        } else {
+            diff_print::prepare_with(pairs, Found::Renames, contents, options)?
+        };
         for pair in pairs {
             let list = by_path.entry(pair.path().to_vec()).or_default();
             if list.len() == i {
@@ -80,32 +86,44 @@ pub(crate) fn of_trees(
         .collect())
 }
 
-/// Prints one file in the forms that were asked for; returns whether anything was shown.
-pub(crate) fn print(
+/// Prints one file in a list: raw, with letters, or only its name.
+pub(crate) fn print_name(
     contents: &Contents<'_>,
     file: &CombinedFile,
     options: &DiffOptions,
     out: &mut Out,
-) -> Res<bool> {
+) -> Res<()> {
+    let forms = options.forms;
     let end: &[u8] = if options.nul { b"\0" } else { b"\n" };
+    let path = options.strip(&file.path);
     let name = if options.nul {
-        file.path.clone()
+        path.to_vec()
     } else {
-        quote::c_style(&file.path, options.quote)
+        quote::c_style(path, options.quote)
     };
-    if options.forms.name_status {
+    if forms.raw {
+        let mut line = ":".repeat(file.parents.len());
+        for side in &file.parents {
+            line.push_str(&format!("{:06o} ", side.mode));
+        }
+        line.push_str(&format!("{:06o}", file.result.mode));
+        for side in &file.parents {
+            line.push(' ');
+            line.push_str(&listed_id(contents, side.id, options)?);
+        }
+        line.push_str(&format!(
+            " {} ",
+            listed_id(contents, file.result.id, options)?
+        ));
+        out.put(line);
+    }
+    if forms.raw || forms.name_status {
         out.put(&file.statuses);
         out.put(if options.nul { b"\0" } else { b"\t" });
-        out.put(&name);
-        out.put(end);
-    } else if options.forms.name_only {
-        out.put(&name);
-        out.put(end);
     }
-    if !options.forms.patch {
-        return Ok(true);
-    }
-    print_patch(contents, file, options, out)
+    out.put(&name);
+    out.put(end);
+    Ok(())
 }
 
 /// A line that some parents have and the result lacks.
@@ -129,10 +147,12 @@ struct Line {
     no_lost: bool,
 }
 
-fn print_patch(
+/// Prints one file as a patch, dense (without what one side took over as it was) or not; says whether it did.
+pub(crate) fn print_patch(
     contents: &Contents<'_>,
     file: &CombinedFile,
     options: &DiffOptions,
+    dense: bool,
     out: &mut Out,
 ) -> Res<bool> {
     userdiff::refuse_programs(contents, &file.path)?;
@@ -141,7 +161,12 @@ fn print_patch(
         no_indent_heuristic: options.compare.no_indent_heuristic,
         ..Default::default()
     };
-    if n > 30 || options.compare != plain {
+    if n > 30
+        || options.compare != plain
+        || options.words.is_some()
+        || options.function_context
+        || options.compares_loosely()
+    {
         return Err(Stop::not_native("this form of a combined diff"));
     }
     let result = contents.get(&file.result)?;
@@ -154,7 +179,7 @@ fn print_patch(
     }
     let mode_differs = file.parents.iter().any(|p| p.mode != file.result.mode);
     if binary && !options.text {
-        header(contents, file, mode_differs, options, false, out)?;
+        header(contents, file, mode_differs, options, dense, false, out)?;
         out.put("Binary files differ\n");
         return Ok(true);
     }
@@ -165,12 +190,12 @@ fn print_patch(
         options,
     )?;
     let texts = xdiff::lines(&result);
-    let any = make_hunks(&mut lines, texts.len(), n, options.context);
+    let any = make_hunks(&mut lines, texts.len(), n, options.context, dense);
     // A conflict is shown even when the work tree agrees with one side.
     if !any && !mode_differs && !file.result.is_in_work_tree() && !file.is_conflict {
         return Ok(false);
     }
-    header(contents, file, mode_differs, options, true, out)?;
+    header(contents, file, mode_differs, options, dense, true, out)?;
     if file.result.exists() {
         dump(&lines, &texts, n, options, out);
     }
@@ -313,10 +338,13 @@ fn is_interesting(line: &Line, all: u32) -> bool {
 }
 
 /// Decides what is shown: hunks in which the result agrees with no parent, and lines around them.
-fn make_hunks(lines: &mut [Line], count: usize, n: usize, context: usize) -> bool {
+fn make_hunks(lines: &mut [Line], count: usize, n: usize, context: usize, dense: bool) -> bool {
     let all = (1u32 << n) - 1;
     for line in lines.iter_mut().take(count + 1) {
         line.shown = is_interesting(line, all);
+    }
+    if !dense {
+        return give_context(lines, count, all, context);
     }
     // A hunk that takes one parent's side throughout says nothing about the merge.
     let mut i = 0;
@@ -427,11 +455,23 @@ fn header(
     file: &CombinedFile,
     mode_differs: bool,
     options: &DiffOptions,
+    dense: bool,
     labels: bool,
     out: &mut Out,
 ) -> Res<()> {
-    let quoted = quote::c_style(&file.path, options.quote);
-    out.put([b"diff --cc ".as_slice(), &quoted, b"\n"].concat());
+    let path = options.strip(&file.path);
+    // Here `--abbrev` does not count.
+    let plain = DiffOptions {
+        abbrev: None,
+        ..options.clone()
+    };
+    let quoted = quote::c_style(path, options.quote);
+    let form = if dense {
+        "diff --cc "
+    } else {
+        "diff --combined "
+    };
+    out.put([form.as_bytes(), &quoted, b"\n"].concat());
     let mut ids = Vec::new();
     for side in &file.parents {
         ids.push(short_id(
@@ -441,7 +481,7 @@ fn header(
             } else {
                 Id::ZERO
             },
-            options,
+            &plain,
         )?);
     }
     let in_work_tree = file.result.is_in_work_tree();
@@ -453,7 +493,7 @@ fn header(
     out.put(format!(
         "index {}..{}\n",
         ids.join(","),
-        short_id(contents, result, options)?
+        short_id(contents, result, &plain)?
     ));
     let added = file.parents.iter().all(|p| !p.exists());
     let deleted = !file.result.exists();
@@ -482,7 +522,7 @@ fn header(
             let name = if absent {
                 b"/dev/null".to_vec()
             } else {
-                quote::two(prefix, &file.path, options.quote)
+                quote::two(prefix, path, options.quote)
             };
             let tab: &[u8] = if name.contains(&b' ') { b"\t" } else { b"" };
             [sign.as_bytes(), &name, tab, b"\n"].concat()

@@ -188,6 +188,25 @@ impl Config {
         Some(entry.value.as_deref().unwrap_or(b"true"))
     }
 
+    /// Returns the last value of a key in the repository's own file: what says what the repository is counts only there.
+    pub(crate) fn own(&self, key: &str) -> Option<&[u8]> {
+        let mut own = self.entries.iter().rev();
+        let entry = own.find(|e| {
+            matches!(e.scope, Scope::Local | Scope::Worktree) && e.key == key.as_bytes()
+        })?;
+        Some(entry.value.as_deref().unwrap_or(b"true"))
+    }
+
+    /// Returns a boolean of the repository's own file, or hands over when the value is not one.
+    pub(crate) fn own_bool(&self, key: &str) -> Res<Option<bool>> {
+        match self.own(key) {
+            None => Ok(None),
+            Some(v) => parse_bool(v)
+                .map(Some)
+                .ok_or_else(|| Stop::NotNative(format!("a bad value of {key}"))),
+        }
+    }
+
     /// Returns the last value of a key given as bytes.
     pub(crate) fn get_bytes(&self, key: &[u8]) -> Option<&[u8]> {
         let entry = self.entries.iter().rev().find(|e| e.key == key)?;

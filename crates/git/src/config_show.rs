@@ -27,6 +27,18 @@ const OPTIONS: &[Spec] = &[
 /// Says what a config command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
     let parsed = parse(args, OPTIONS, Numbers::No)?;
+    // After the first argument, options are arguments.
+    if parsed.places.iter().any(|at| *at > 0)
+        && !matches!(
+            parsed.args.first().map(Vec::as_slice),
+            Some(b"get" | b"list")
+        )
+    {
+        return Err(Stop::not_native("options after arguments"));
+    }
+    if parsed.has("system") {
+        return Err(Stop::not_native("the configuration of the system"));
+    }
     let reads = parsed.has("list") && parsed.args.is_empty()
         || (parsed.has("get") || parsed.has("get-all")) && parsed.args.len() == 1
         || matches!(parsed.args.as_slice(), [one] if one.contains(&b'.'))

@@ -11,8 +11,8 @@ use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
 use crate::{
     add, branch, branch_edit, cat_file, check_ignore, command_names, commit, config_show, describe,
-    diff, log, ls_files, ref_filter, remote, repo, rev_list, rev_parse, shortlog, show, stash,
-    status, tag, worktree_list,
+    diff, log, ls_files, ref_filter, remote, repo, rev_list, rev_parse, shortlog, show, show_ref,
+    stash, status, tag, worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -419,8 +419,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "show-ref",
-        plan: ref_filter::plan_show_ref,
-        run: ref_filter::run_show_ref,
+        plan: show_ref::plan,
+        run: show_ref::run,
     },
     Verb {
         name: "stash",

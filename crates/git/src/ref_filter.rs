@@ -1,19 +1,15 @@
-//! Lists of references with formats and orders: `for-each-ref`, `show-ref`, and what `tag` and `branch` share with them.
+//! Lists of references with formats and orders: `for-each-ref`, and what `tag` and `branch` share with it.
 
 use std::cmp::Ordering;
 
-use git2::ObjectType;
-
-use crate::bytes::{Bytes, find, lossy, parse_int};
-use crate::date::{self, Style};
+use crate::bytes::{Bytes, parse_int};
 use crate::exec::{Call, Plan};
-use crate::object::{Commit, Person, Tag};
-use crate::options::{Numbers, Spec, flag, maybe, parse, unless_last, value};
+use crate::options::{Numbers, Parsed, Spec, flag, parse, unless_last, value};
 use crate::outcome::{Out, Res, Stop};
-use crate::pretty;
+use crate::ref_fields::{date_of, field};
+use crate::ref_format::{self, Quoting};
 use crate::refs::Ref;
 use crate::repo::Repo;
-use crate::status::{Counts, Tracking};
 use crate::wildmatch;
 
 const OPTIONS: &[Spec] = &[
@@ -22,8 +18,16 @@ const OPTIONS: &[Spec] = &[
     value("count", None),
     unless_last("points-at"),
     unless_last("contains"),
+    unless_last("no-contains"),
     unless_last("merged"),
     unless_last("no-merged"),
+    value("exclude", None),
+    flag("ignore-case", None),
+    flag("omit-empty", None),
+    flag("shell", Some(b's')),
+    flag("perl", Some(b'p')),
+    flag("python", None),
+    flag("tcl", None),
 ];
 
 /// Says what a for-each-ref would do.
@@ -43,10 +47,14 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
                 .args
                 .iter()
                 .any(|p| matches_pattern(p, &reference.name));
-        if !named || !filter.points_at(&repo, &parsed, &reference)? {
+        let excluded = parsed
+            .options
+            .iter()
+            .any(|g| g.name == "exclude" && matches_pattern(g.text(), &reference.name));
+        if !named || excluded || !filter.points_at(&repo, &parsed, &reference)? {
             continue;
         }
-        let needs_commit = ["contains", "merged", "no-merged"]
+        let needs_commit = ["contains", "no-contains", "merged", "no-merged"]
             .iter()
             .any(|o| parsed.last(o).is_some());
         match repo.peel_to_commit(reference.id)? {
@@ -55,12 +63,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             _ => {}
         }
     }
-    let sorts: Vec<Sort> = parsed
-        .options
-        .iter()
-        .filter(|g| g.name == "sort")
-        .map(|g| Sort::parse(g.text()))
-        .collect::<Res<_>>()?;
+    if parsed.has("ignore-case") && !parsed.args.is_empty() {
+        return Err(Stop::not_native("patterns without regard to case"));
+    }
+    let sorts = Sort::given(&repo, &parsed, None)?;
     sort(&repo, &mut refs, &sorts)?;
     let count = match parsed.last("count") {
         None => usize::MAX,
@@ -77,9 +83,20 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         .map_or(b"%(objectname) %(objecttype)\t%(refname)".to_vec(), |g| {
             g.text().to_vec()
         });
-    check_format(&format)?;
+    let quoting = match ["shell", "perl", "python", "tcl"].map(|o| parsed.has(o)) {
+        [false, false, false, false] => Quoting::None,
+        [true, false, false, false] => Quoting::Shell,
+        [false, true, false, false] => Quoting::Perl,
+        [false, false, true, false] => Quoting::Python,
+        [false, false, false, true] => Quoting::Tcl,
+        _ => return Err(Stop::error(129, "more than one quoting style?")),
+    };
     for reference in refs.iter().take(count) {
-        out.put(expand(&repo, reference, &format)?);
+        let line = ref_format::expand_with(&repo, reference, &format, None, quoting)?;
+        if line.is_empty() && parsed.has("omit-empty") {
+            continue;
+        }
+        out.put(line);
         out.put("\n");
     }
     Ok(())
@@ -99,42 +116,65 @@ fn matches_pattern(pattern: &[u8], name: &[u8]) -> bool {
 #[derive(Debug, Clone)]
 pub(crate) struct Sort {
     reverse: bool,
+    /// Numbers in texts are compared as numbers.
+    version: bool,
+    ignore_case: bool,
     key: Bytes,
 }
 
 impl Sort {
+    /// Returns the keys of a command line, or those of a setting.
+    pub(crate) fn given(repo: &Repo<'_>, parsed: &Parsed, setting: Option<&str>) -> Res<Vec<Sort>> {
+        let given: Vec<&[u8]> = parsed
+            .options
+            .iter()
+            .filter(|g| g.name == "sort")
+            .map(|g| g.text())
+            .collect();
+        let configured: Vec<&[u8]> = match setting {
+            Some(key) => repo.config.get_all(key.as_bytes()).collect(),
+            None => Vec::new(),
+        };
+        let texts = if given.is_empty() { configured } else { given };
+        let mut sorts: Vec<Sort> = texts.into_iter().map(Sort::parse).collect::<Res<_>>()?;
+        for sort in &mut sorts {
+            sort.ignore_case = parsed.has("ignore-case");
+        }
+        let suffixes = ["versionsort.suffix", "versionsort.prereleasesuffix"];
+        if sorts.iter().any(|s| s.version)
+            && suffixes.iter().any(|key| repo.config.get(key).is_some())
+        {
+            return Err(Stop::not_native("versionsort.suffix"));
+        }
+        Ok(sorts)
+    }
+
     /// Reads a value of `--sort`.
     pub(crate) fn parse(text: &[u8]) -> Res<Sort> {
         let (reverse, key) = match text.strip_prefix(b"-") {
             Some(key) => (true, key),
             None => (false, text),
         };
-        let key = match key
+        let (version, key) = match key
             .strip_prefix(b"v:")
             .or_else(|| key.strip_prefix(b"version:"))
         {
-            Some(b"refname") => b"version:refname",
-            Some(_) => return Err(Stop::NotNative(format!("the order `{}`", lossy(text)))),
-            None => key,
+            Some(key) => (true, key),
+            None => (false, key),
         };
-        const KNOWN: &[&[u8]] = &[
-            b"refname",
-            b"version:refname",
-            b"committerdate",
-            b"authordate",
-            b"creatordate",
-            b"taggerdate",
-            b"objectname",
-            b"refname:short",
-        ];
-        if !KNOWN.contains(&key) {
-            return Err(Stop::NotNative(format!("the order `{}`", lossy(text))));
-        }
         Ok(Sort {
             reverse,
+            version,
             key: key.to_vec(),
+            ignore_case: false,
         })
     }
+}
+
+/// What a key says about one reference.
+enum Value {
+    Text(Bytes),
+    Number(i64),
 }
 
 /// Sorts references by the last key given, then by the ones before, then by name.
@@ -145,28 +185,43 @@ pub(crate) fn sort(repo: &Repo<'_>, refs: &mut Vec<Ref>, sorts: &[Sort]) -> Res<
     }
     let mut keyed = Vec::with_capacity(refs.len());
     for reference in refs.drain(..) {
-        let mut dates = Vec::new();
+        let mut values = Vec::new();
         for sort in sorts {
-            dates.push(if sort.key.ends_with(b"date") {
-                date_of(repo, &reference, &sort.key)?.map_or(0, |(t, _)| t)
+            let plain = sort.key.strip_prefix(b"*").unwrap_or(&sort.key);
+            let base = plain.split(|b| *b == b':').next().unwrap_or_default();
+            values.push(if base.ends_with(b"date") && plain == sort.key.as_slice() {
+                // Checked as a field first, so that a bad name is refused.
+                field(repo, &reference, base, None)?;
+                Value::Number(date_of(repo, &reference, base)?.map_or(0, |(time, _)| time))
+            } else if base == b"objectsize" || base == b"numparent" {
+                let text = field(repo, &reference, &sort.key, None)?;
+                Value::Number(parse_int(&text).unwrap_or(0))
             } else {
-                0
+                Value::Text(field(repo, &reference, &sort.key, None)?)
             });
         }
-        keyed.push((reference, dates));
+        keyed.push((reference, values));
     }
-    keyed.sort_by(|(a, a_dates), (b, b_dates)| {
+    keyed.sort_by(|(a, a_values), (b, b_values)| {
         for (i, sort) in sorts.iter().enumerate().rev() {
-            let order = match sort.key.as_slice() {
-                b"refname" | b"refname:short" => a.name.cmp(&b.name),
-                b"version:refname" => compare_versions(&a.name, &b.name),
-                b"objectname" => a.id.cmp(&b.id),
-                _ => a_dates[i].cmp(&b_dates[i]),
+            let order = match (&a_values[i], &b_values[i]) {
+                (Value::Number(x), Value::Number(y)) => x.cmp(y),
+                (Value::Text(x), Value::Text(y)) if sort.version => compare_versions(x, y),
+                (Value::Text(x), Value::Text(y)) if sort.ignore_case => {
+                    x.to_ascii_lowercase().cmp(&y.to_ascii_lowercase())
+                }
+                (Value::Text(x), Value::Text(y)) => x.cmp(y),
+                _ => Ordering::Equal,
             };
             let order = if sort.reverse { order.reverse() } else { order };
             if order != Ordering::Equal {
                 return order;
             }
+        }
+        let ignore_case = sorts.iter().any(|s| s.ignore_case);
+        if ignore_case {
+            let lower = |r: &Ref| r.name.to_ascii_lowercase();
+            return lower(a).cmp(&lower(b));
         }
         a.name.cmp(&b.name)
     });
@@ -203,313 +258,4 @@ fn compare_versions(a: &[u8], b: &[u8]) -> Ordering {
         }
     }
     (a.len() - i).cmp(&(b.len() - j))
-}
-
-enum Object {
-    Commit(Commit),
-    Tag(Tag),
-    Other(ObjectType),
-}
-
-fn object(repo: &Repo<'_>, id: crate::id::Id) -> Res<Object> {
-    let read = repo.read(id, |kind, data| match kind {
-        ObjectType::Commit => Commit::parse(data).map(Object::Commit),
-        ObjectType::Tag => Tag::parse(data).map(Object::Tag),
-        other => Some(Object::Other(other)),
-    })?;
-    read.flatten()
-        .ok_or_else(|| Stop::NotNative(format!("object {id} cannot be read")))
-}
-
-fn date_of(repo: &Repo<'_>, reference: &Ref, key: &[u8]) -> Res<Option<(i64, i32)>> {
-    let line = match (object(repo, reference.id)?, key) {
-        (Object::Commit(c), b"committerdate" | b"creatordate") => c.committer,
-        (Object::Commit(c), b"authordate") => c.author,
-        (Object::Tag(t), b"taggerdate" | b"creatordate") => t.tagger,
-        _ => return Ok(None),
-    };
-    let person = Person::parse(&line);
-    Ok(person.has_time.then_some((person.time, person.zone)))
-}
-
-/// Hands over a format with a field that is not known here, though there may be nothing to fill it for.
-fn check_format(format: &[u8]) -> Res<()> {
-    const KNOWN: &[&[u8]] = &[
-        b"refname",
-        b"objectname",
-        b"objecttype",
-        b"HEAD",
-        b"symref",
-        b"upstream",
-        b"subject",
-        b"contents",
-        b"authorname",
-        b"authoremail",
-        b"authordate",
-        b"committername",
-        b"committeremail",
-        b"committerdate",
-        b"taggername",
-        b"taggeremail",
-        b"taggerdate",
-        b"creatordate",
-    ];
-    let mut rest = format;
-    while let Some(at) = find(rest, b"%(") {
-        let name = &rest[at + 2..];
-        let end = name
-            .iter()
-            .position(|b| *b == b')')
-            .ok_or_else(|| Stop::not_native("an unclosed field"))?;
-        let base = name[..end].split(|b| *b == b':').next().unwrap_or_default();
-        if !KNOWN.contains(&base.strip_prefix(b"*").unwrap_or(base)) {
-            return Err(Stop::NotNative(format!(
-                "the field `%({})`",
-                lossy(&name[..end])
-            )));
-        }
-        rest = &name[end..];
-    }
-    Ok(())
-}
-
-/// Fills a format for one reference.
-pub(crate) fn expand(repo: &Repo<'_>, reference: &Ref, format: &[u8]) -> Res<Bytes> {
-    let mut out = Bytes::new();
-    let mut rest = format;
-    while let Some(at) = rest.iter().position(|b| *b == b'%') {
-        out.extend_from_slice(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(inner) = rest.strip_prefix(b"(") {
-            let close = inner
-                .iter()
-                .position(|b| *b == b')')
-                .ok_or_else(|| Stop::not_native("an unclosed field"))?;
-            out.extend_from_slice(&field(repo, reference, &inner[..close])?);
-            rest = &inner[close + 1..];
-        } else if let Some(after) = rest.strip_prefix(b"%") {
-            out.push(b'%');
-            rest = after;
-        } else if let Some(byte) = rest
-            .get(..2)
-            .and_then(|h| std::str::from_utf8(h).ok())
-            .and_then(|h| u8::from_str_radix(h, 16).ok())
-        {
-            out.push(byte);
-            rest = &rest[2..];
-        } else {
-            out.push(b'%');
-        }
-    }
-    out.extend_from_slice(rest);
-    Ok(out)
-}
-
-fn field(repo: &Repo<'_>, reference: &Ref, name: &[u8]) -> Res<Bytes> {
-    let unknown = || Stop::NotNative(format!("the field `%({})`", lossy(name)));
-    let (deref, plain) = match name.strip_prefix(b"*") {
-        Some(plain) => (true, plain),
-        None => (false, name),
-    };
-    let (base, modifier) = match plain.iter().position(|b| *b == b':') {
-        Some(i) => (&plain[..i], Some(&plain[i + 1..])),
-        None => (plain, None),
-    };
-    if deref {
-        let Object::Tag(tag) = object(repo, reference.id)? else {
-            return Ok(Bytes::new());
-        };
-        let (id, _) = repo.peel(reference.id)?.ok_or_else(unknown)?;
-        // A tag that lies about what it is a tag of is an error in git.
-        let (kind, _) = repo.header(tag.object)?.ok_or_else(unknown)?;
-        if kind.str().as_bytes() != tag.kind {
-            return Err(unknown());
-        }
-        return field(
-            repo,
-            &Ref {
-                id,
-                ..reference.clone()
-            },
-            plain,
-        );
-    }
-    let person = |line: &[u8], part: &[u8]| -> Bytes {
-        let p = Person::parse(line);
-        match part {
-            b"name" => p.name.to_vec(),
-            _ if p.email.is_empty() && p.name.is_empty() => Bytes::new(),
-            _ => [b"<", p.email, b">"].concat(),
-        }
-    };
-    Ok(match (base, modifier) {
-        (b"refname", None) => reference.name.clone(),
-        (b"refname", Some(b"short")) => repo.shorten(
-            &reference.name,
-            repo.config.bool("core.warnambiguousrefs")?.unwrap_or(true),
-        )?,
-        (b"refname", Some(m)) if m.starts_with(b"lstrip=") || m.starts_with(b"strip=") => {
-            let n = parse_int(m.split(|b| *b == b'=').nth(1).unwrap_or_default())
-                .filter(|n| *n > 0)
-                .ok_or_else(unknown)?;
-            let parts: Vec<&[u8]> = reference.name.split(|b| *b == b'/').collect();
-            parts
-                .get(usize::try_from(n).unwrap_or(0)..)
-                .unwrap_or_default()
-                .join(&b'/')
-        }
-        (b"objectname", None) => reference.id.hex().into_bytes(),
-        (b"objectname", Some(b"short")) => repo.short(reference.id)?.into_bytes(),
-        (b"objecttype", None) => match object(repo, reference.id)? {
-            Object::Commit(_) => b"commit".to_vec(),
-            Object::Tag(_) => b"tag".to_vec(),
-            Object::Other(kind) => kind.str().as_bytes().to_vec(),
-        },
-        (b"HEAD", None) => {
-            if repo.head()?.branch.as_deref() == Some(&reference.name) {
-                b"*".to_vec()
-            } else {
-                b" ".to_vec()
-            }
-        }
-        (b"symref", None) => reference.symref.clone().unwrap_or_default(),
-        (b"upstream", None) => repo.upstream(&reference.name)?.unwrap_or_default(),
-        (b"upstream", Some(b"short")) => match repo.upstream(&reference.name)? {
-            Some(name) => repo.shorten(&name, false)?,
-            None => Bytes::new(),
-        },
-        (b"upstream", Some(b"track")) => {
-            match Tracking::of(repo, &reference.name, reference.id, true)?.map(|t| t.counts) {
-                None | Some(Some(Counts::Exact(0, 0) | Counts::Different)) => Bytes::new(),
-                Some(None) => b"[gone]".to_vec(),
-                Some(Some(Counts::Exact(a, 0))) => format!("[ahead {a}]").into_bytes(),
-                Some(Some(Counts::Exact(0, b))) => format!("[behind {b}]").into_bytes(),
-                Some(Some(Counts::Exact(a, b))) => format!("[ahead {a}, behind {b}]").into_bytes(),
-            }
-        }
-        (b"subject" | b"contents", m)
-            if base == b"subject" && m.is_none() || m == Some(b"subject") =>
-        {
-            let message = match object(repo, reference.id)? {
-                Object::Commit(c) => c.message,
-                Object::Tag(t) => t.message,
-                Object::Other(_) => Bytes::new(),
-            };
-            if find(&message, b"-----BEGIN ").is_some() {
-                return Err(unknown());
-            }
-            pretty::title(&message, b" ")
-        }
-        (b"authorname" | b"authoremail", None) => match object(repo, reference.id)? {
-            Object::Commit(c) => person(&c.author, &base[6..]),
-            _ => Bytes::new(),
-        },
-        (b"committername" | b"committeremail", None) => match object(repo, reference.id)? {
-            Object::Commit(c) => person(&c.committer, &base[9..]),
-            _ => Bytes::new(),
-        },
-        (b"taggername" | b"taggeremail", None) => match object(repo, reference.id)? {
-            Object::Tag(t) => person(&t.tagger, &base[6..]),
-            _ => Bytes::new(),
-        },
-        (b"authordate" | b"committerdate" | b"creatordate" | b"taggerdate", m) => {
-            let format = match m {
-                None => date::Format {
-                    style: Style::Normal,
-                    local: false,
-                },
-                Some(text) => date::Format::parse(text)?,
-            };
-            match date_of(repo, reference, base)? {
-                Some((time, zone)) => date::show(repo.call, time, zone, &format)?.into_bytes(),
-                None => Bytes::new(),
-            }
-        }
-        _ => return Err(unknown()),
-    })
-}
-
-const SHOW_OPTIONS: &[Spec] = &[
-    flag("heads", None),
-    flag("branches", None),
-    flag("tags", None),
-    flag("head", None),
-    flag("verify", None),
-    flag("quiet", Some(b'q')),
-    flag("dereference", Some(b'd')),
-    maybe("hash", Some(b's')),
-];
-
-/// Says what a show-ref would do.
-pub(crate) fn plan_show_ref(args: &[Bytes]) -> Res<Plan> {
-    parse(args, SHOW_OPTIONS, Numbers::No).map(|_| Plan::Read)
-}
-
-/// Carries out `git show-ref`.
-pub(crate) fn run_show_ref(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, SHOW_OPTIONS, Numbers::No)?;
-    let repo = Repo::open(call)?;
-    if parsed.has("hash") || parsed.has("head") {
-        return Err(Stop::not_native("options of `show-ref`"));
-    }
-    let quiet = parsed.has("quiet");
-    let mut show = |reference: &Ref| -> Res<()> {
-        if repo.header(reference.id)?.is_none() {
-            return Err(Stop::not_native("a reference to what is not there"));
-        }
-        if quiet {
-            return Ok(());
-        }
-        out.put([reference.id.hex().as_bytes(), b" ", &reference.name, b"\n"].concat());
-        if parsed.has("dereference")
-            && let Some((id, _)) = repo.peel(reference.id)?
-            && id != reference.id
-        {
-            out.put([id.hex().as_bytes(), b" ", &reference.name, b"^{}\n"].concat());
-        }
-        Ok(())
-    };
-    if parsed.has("verify") {
-        for name in &parsed.args {
-            let full = name.starts_with(b"refs/") || name == b"HEAD";
-            match if full { repo.ref_id(name)? } else { None } {
-                Some(id) => show(&Ref {
-                    name: name.clone(),
-                    id,
-                    symref: None,
-                })?,
-                None if quiet => return Err(Stop::exit(1)),
-                None => {
-                    return Err(Stop::fatal(
-                        [b"'".as_slice(), name, b"' - not a valid ref"].concat(),
-                    ));
-                }
-            }
-        }
-        return Ok(());
-    }
-    let mut any = false;
-    let (heads, tags) = (
-        parsed.has("heads") || parsed.has("branches"),
-        parsed.has("tags"),
-    );
-    for reference in repo.refs(b"refs/")? {
-        let name = &reference.name;
-        if (heads || tags)
-            && !(heads && name.starts_with(b"refs/heads/")
-                || tags && name.starts_with(b"refs/tags/"))
-        {
-            continue;
-        }
-        // A pattern is whole parts at the end of the name.
-        let matches = |p: &Bytes| {
-            name.ends_with(p) && (name.len() == p.len() || name[name.len() - p.len() - 1] == b'/')
-        };
-        if !parsed.args.is_empty() && !parsed.args.iter().any(matches) {
-            continue;
-        }
-        any = true;
-        show(&reference)?;
-    }
-    if any { Ok(()) } else { Err(Stop::exit(1)) }
 }

@@ -2,7 +2,7 @@
 
 use git2::ErrorCode;
 
-use crate::bytes::{self, Bytes};
+use crate::bytes::{self, Bytes, lossy};
 use crate::id::Id;
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
@@ -215,6 +215,72 @@ impl Repo<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Returns the tracking reference of what `@{push}` of a branch means, or ends with git's error.
+    pub(crate) fn push_target(&self, base: &[u8]) -> Res<Bytes> {
+        let branch = if base.is_empty() || base == b"@" || base == b"HEAD" {
+            match self.head()?.branch {
+                Some(branch) => branch,
+                None => return Err(Stop::fatal("HEAD does not point to a branch")),
+            }
+        } else {
+            [b"refs/heads/", base].concat()
+        };
+        let short = branch
+            .strip_prefix(b"refs/heads/")
+            .unwrap_or(&branch)
+            .to_vec();
+        let shown = lossy(&short).into_owned();
+        if self.ref_id(&branch)?.is_none() && !base.is_empty() {
+            return Err(Stop::fatal(format!("no such branch: '{shown}'")));
+        }
+        let key = |name: &str| [b"branch.", short.as_slice(), b".", name.as_bytes()].concat();
+        let remote = self
+            .config
+            .get_bytes(&key("pushremote"))
+            .or(self.config.get("remote.pushdefault"))
+            .or(self.config.get_bytes(&key("remote")))
+            .unwrap_or(b"origin");
+        let of_remote = |name: &str| [b"remote.", remote, b".", name.as_bytes()].concat();
+        if self.config.get_bytes(&of_remote("push")).is_some()
+            || self.config.get_bytes(&of_remote("mirror")).is_some()
+        {
+            return Err(Stop::not_native("a remote with its own way of pushing"));
+        }
+        let tracking = || {
+            self.config
+                .get_all(&of_remote("fetch"))
+                .find_map(|spec| map_refspec(spec, &branch))
+        };
+        let no_remote = || {
+            Stop::fatal(format!(
+                "push destination 'refs/heads/{shown}' on remote '{}' has no local tracking branch",
+                lossy(remote)
+            ))
+        };
+        let upstream = || -> Res<Bytes> {
+            self.upstream(&branch)?
+                .ok_or_else(|| Stop::fatal(format!("no upstream configured for branch '{shown}'")))
+        };
+        match self.config.get("push.default") {
+            Some(b"nothing") => Err(Stop::fatal(
+                "push has no destination (push.default is 'nothing')",
+            )),
+            Some(b"matching" | b"current") => tracking().ok_or_else(no_remote),
+            Some(b"upstream" | b"tracking") => upstream(),
+            None | Some(b"simple") => {
+                let upstream = upstream()?;
+                let tracking = tracking().ok_or_else(no_remote)?;
+                if tracking != upstream {
+                    return Err(Stop::fatal(
+                        "cannot resolve 'simple' push to a single destination",
+                    ));
+                }
+                Ok(tracking)
+            }
+            Some(_) => Err(Stop::not_native("a bad value of push.default")),
+        }
     }
 
     /// Counts the commits only one side has.

@@ -427,6 +427,7 @@ fn refuse_environment(call: &Call<'_>) -> Res<()> {
         "GIT_TEST_FSYNC",
         "GIT_TEST_INSTALLED",
         "GIT_TEST_LONG",
+        "GIT_TEST_MAINT_SCHEDULER",
         "GIT_TEST_MERGE_ALGORITHM",
         "GIT_TRACE2_EVENT_NESTING",
         "GIT_TRACE2_PARENT_NAME",
@@ -758,13 +759,12 @@ pub(crate) fn refuse_reaching_outside(call: &Call<'_>) -> Res<()> {
 }
 
 fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Bytes>, bool)> {
-    let bare = config.bool("core.bare")?;
-    if bare == Some(true) && config.get("core.worktree").is_some() {
+    let bare = config.own_bool("core.bare")?;
+    if bare == Some(true) && config.own("core.worktree").is_some() {
         return Err(Stop::not_native("a bare repository with a work tree"));
     }
     // In a linked work tree the settings of the main one do not count.
     let is_linked = common_dir(&found.git_dir)? != found.git_dir;
-    let bare = bare.filter(|_| !is_linked);
     if is_linked
         && config.entries.iter().any(|e| {
             e.scope == Scope::Worktree && (e.key == b"core.bare" || e.key == b"core.worktree")
@@ -772,6 +772,7 @@ fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Byt
     {
         return Err(Stop::not_native("a work tree with settings of its own"));
     }
+    let bare = bare.filter(|_| !is_linked);
     if let Some(dir) = call
         .globals
         .work_tree
@@ -781,7 +782,7 @@ fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Byt
         let dir = bytes::join(&call.cwd, &dir);
         return Ok((Some(real_path(&dir)?), false));
     }
-    if let Some(dir) = config.get("core.worktree").filter(|_| !is_linked) {
+    if let Some(dir) = config.own("core.worktree").filter(|_| !is_linked) {
         let dir = real_path(&bytes::join(&found.git_dir, dir))?;
         return Ok((Some(dir), false));
     }

@@ -1,12 +1,17 @@
 //! What a revision means: names, abbreviations, `^`, `~`, `@{…}`, `:/text` and `rev:path`.
 
+use std::collections::{HashSet, VecDeque};
+
 use git2::{ErrorCode, ObjectType};
 
+use crate::approxidate;
 use crate::bytes::{self, Bytes, lossy};
+use crate::date;
 use crate::id::Id;
-use crate::object::{mode, tree_entries};
+use crate::object::{Person, mode, tree_entries};
 use crate::outcome::{Res, Stop};
 use crate::reflog;
+use crate::regexes::{self, Dialect};
 use crate::repo::Repo;
 
 /// What a name led to.
@@ -41,8 +46,12 @@ impl Repo<'_> {
             }));
         }
         if let Some(rest) = name.strip_prefix(b":") {
-            if rest.starts_with(b"/") {
-                return Err(Stop::not_native("a commit named by its message"));
+            if let Some(text) = rest.strip_prefix(b"/") {
+                let found = self.commit_by_message(text, None)?;
+                return Ok(found.map(|id| Found {
+                    id,
+                    ..Found::default()
+                }));
             }
             return self.resolve_in_index(rest);
         }
@@ -248,12 +257,18 @@ impl Repo<'_> {
     }
 
     fn peel_as(&self, base: &[u8], kind: &[u8], depth: u32) -> Res<Option<Id>> {
-        if kind.starts_with(b"/") {
-            return Err(Stop::not_native("a commit named by its message"));
-        }
         let Some(id) = self.resolve_plain(base, depth + 1)? else {
             return Ok(None);
         };
+        if let Some(text) = kind.strip_prefix(b"/") {
+            let Some(commit) = self.peel_to_commit(id)? else {
+                return Ok(None);
+            };
+            if text.is_empty() {
+                return Ok(Some(commit));
+            }
+            return self.commit_by_message(text, Some(commit));
+        }
         Ok(match kind {
             b"" => self.peel(id)?.map(|(id, _)| id),
             b"commit" => self.peel_to_commit(id)?,
@@ -267,6 +282,53 @@ impl Repo<'_> {
                 .and_then(|(k, _)| (k == ObjectType::Tag).then_some(id)),
             _ => None,
         })
+    }
+
+    /// Finds the youngest commit whose message matches; from everything there is, or from one commit on.
+    fn commit_by_message(&self, text: &[u8], from: Option<Id>) -> Res<Option<Id>> {
+        let (negated, pattern) = match text.strip_prefix(b"!") {
+            Some(rest) => match rest {
+                [b'-', pattern @ ..] => (true, pattern),
+                [b'!', ..] => (false, rest),
+                _ => return Ok(None),
+            },
+            None => (false, text),
+        };
+        let pattern = regexes::compile(pattern, Dialect::Extended, false)?;
+        let mut list: Vec<(i64, Id)> = Vec::new();
+        match from {
+            Some(id) => list.push((0, id)),
+            None => {
+                let mut tips = Vec::new();
+                for reference in self.refs(b"refs/")? {
+                    tips.extend(self.peel_to_commit(reference.id)?);
+                }
+                tips.extend(self.head()?.id);
+                for id in tips.into_iter().rev() {
+                    list.push((self.commit(id)?.time(), id));
+                }
+            }
+        }
+        // git begins with the oldest of the tips, and takes what lies behind them by date.
+        list.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
+        list.reverse();
+        let mut seen: HashSet<Id> = list.iter().map(|(_, id)| *id).collect();
+        let mut list = VecDeque::from(list);
+        while let Some((_, id)) = list.pop_front() {
+            self.cancel().check()?;
+            let commit = self.commit(id)?;
+            for parent in &commit.parents {
+                if seen.insert(*parent) {
+                    let time = self.commit(*parent)?.time();
+                    let at = list.iter().position(|(t, _)| *t < time);
+                    list.insert(at.unwrap_or(list.len()), (time, *parent));
+                }
+            }
+            if pattern.is_match(&commit.message) != negated {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     fn resolve_basic(&self, name: &[u8]) -> Res<Option<Id>> {
@@ -305,6 +367,9 @@ impl Repo<'_> {
                 At::Commit(id) => Ok(Some(id)),
             };
         }
+        if inner.starts_with(b"-") {
+            return Ok(None);
+        }
         let name = if base.is_empty() {
             self.head()?.branch.unwrap_or_else(|| b"HEAD".to_vec())
         } else if base == b"@" {
@@ -317,8 +382,9 @@ impl Repo<'_> {
                 None => return Ok(None),
             }
         };
-        let Some(n) = bytes::parse_int(inner).filter(|n| *n >= 0) else {
-            return Err(Stop::not_native("a revision named by a date"));
+        let nth = bytes::parse_int(inner).filter(|n| (0..=100_000_000).contains(n));
+        let Some(n) = nth else {
+            return self.resolve_at_time(base, &name, inner);
         };
         let log = reflog::read(self, &name)?;
         if let Some(line) = usize::try_from(n)
@@ -379,6 +445,39 @@ impl Repo<'_> {
         Ok(None)
     }
 
+    /// `base@{date}`: what a reference pointed at then.
+    fn resolve_at_time(&self, base: &[u8], name: &[u8], inner: &[u8]) -> Res<Option<Id>> {
+        let (time, understood) = approxidate::read_checked(self.call, inner)?;
+        if !understood {
+            return Ok(None);
+        }
+        let log = reflog::read(self, name)?;
+        let Some(oldest) = log.first() else {
+            let shown = if base.is_empty() { name } else { base };
+            return Err(Stop::fatal(format!("log for {} is empty", lossy(shown))));
+        };
+        let at = |line: &reflog::Line| Person::parse(&line.who).time;
+        if let Some(line) = log.iter().rev().find(|line| at(line) <= time) {
+            return Ok(Some(line.new));
+        }
+        let shown = if base.is_empty() { name } else { base };
+        let person = Person::parse(&oldest.who);
+        let format = date::Format {
+            style: date::Style::Rfc,
+            local: false,
+        };
+        self.call.warn(format!(
+            "warning: log for '{}' only goes back to {}\n",
+            lossy(shown),
+            date::show(self.call, person.time, person.zone, &format)?
+        ));
+        Ok(Some(if oldest.old.is_zero() {
+            oldest.new
+        } else {
+            oldest.old
+        }))
+    }
+
     /// Resolves the forms of `@{…}` that name a branch rather than an old value.
     pub(crate) fn at_name(&self, base: &[u8], inner: &[u8]) -> Res<Option<At>> {
         if let Some(n) = inner.strip_prefix(b"-").and_then(bytes::parse_int) {
@@ -408,7 +507,7 @@ impl Repo<'_> {
         }
         let lower = inner.to_ascii_lowercase();
         if lower == b"push" {
-            return Err(Stop::not_native("`@{push}`"));
+            return self.push_target(base).map(|name| Some(At::Ref(name)));
         }
         if lower != b"u" && lower != b"upstream" {
             return Ok(None);

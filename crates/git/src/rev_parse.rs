@@ -1,20 +1,41 @@
 //! `git rev-parse`: names into ids, and where things are.
 
+use crate::approxidate;
 use crate::bytes::{self, Bytes, lossy};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::outcome::{Out, Res, Stop};
 use crate::repo::Repo;
-use crate::rev::{At, ambiguous_argument};
-use crate::{quote, rev_args};
+use crate::rev::At;
+use crate::{quote, rev_args, wildmatch};
 
 /// Says what a rev-parse would do: it only ever reads.
 pub(crate) fn plan(_args: &[Bytes]) -> Res<Plan> {
     Ok(Plan::Read)
 }
 
-#[derive(Default)]
-struct State {
+/// Which kinds of arguments are shown.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    revs: bool,
+    /// What is no revision.
+    others: bool,
+    flags: bool,
+    /// What is no option.
+    plain: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PathForm {
+    AsItIs,
+    Absolute,
+    Relative,
+}
+
+/// What the options so far have set.
+struct State<'r> {
+    repo: &'r Repo<'r>,
+    shown: Shown,
     verify: bool,
     quiet: bool,
     /// Digits, when abbreviated.
@@ -23,193 +44,676 @@ struct State {
     abbrev_ref: Option<bool>,
     symbolic: bool,
     symbolic_full: bool,
-    is_path: bool,
-    only_revs: bool,
-    absolute: bool,
+    /// `--not`: what is excluded and what is not change places.
+    flip: bool,
+    quoted: bool,
+    default: Option<Bytes>,
+    form: PathForm,
+    excluded: Vec<Bytes>,
     n_revs: usize,
+    last: Option<(Bytes, Id, bool)>,
 }
+
+/// The variables that belong to one repository.
+const LOCAL_VARIABLES: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+];
+
+/// Options that name revisions or limit a walk.
+const REV_OPTIONS: &[&str] = &[
+    "--all",
+    "--bisect",
+    "--dense",
+    "--branches",
+    "--header",
+    "--ignore-missing",
+    "--max-age=",
+    "--max-count=",
+    "--min-age=",
+    "--no-merges",
+    "--min-parents=",
+    "--no-min-parents",
+    "--max-parents=",
+    "--no-max-parents",
+    "--objects",
+    "--objects-edge",
+    "--parents",
+    "--pretty",
+    "--remotes",
+    "--sparse",
+    "--tags",
+    "--topo-order",
+    "--date-order",
+    "--unpacked",
+];
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    if args.iter().any(|a| {
-        a == b"--parseopt"
-            || a == b"--sq-quote"
-            || a == b"--sq"
-            || a == b"--local-env-vars"
-            || a == b"--resolve-git-dir"
-    }) {
-        return Err(Stop::not_native("options of `rev-parse`"));
+    match args.first().map(Vec::as_slice) {
+        Some(b"--parseopt" | b"-h") => {
+            return Err(Stop::not_native("options of `rev-parse`"));
+        }
+        Some(b"--sq-quote") => {
+            for arg in &args[1..] {
+                out.put([b" ".as_slice(), &quote::shell(arg)].concat());
+            }
+            out.put("\n");
+            return Ok(());
+        }
+        Some(b"--local-env-vars") if args.len() == 1 => {
+            for name in LOCAL_VARIABLES {
+                out.put(format!("{name}\n"));
+            }
+            return Ok(());
+        }
+        Some(b"--resolve-git-dir") => {
+            return Err(Stop::not_native("option `--resolve-git-dir`"));
+        }
+        _ => {}
     }
     let repo = Repo::open(call)?;
-    let mut state = State::default();
-    let mut pending = Pending::default();
-    let mut after_dashes = false;
-    for (i, arg) in args.iter().enumerate() {
-        if state.is_path {
-            if !state.only_revs {
-                out.put([arg.as_slice(), b"\n"].concat());
-                if !after_dashes {
-                    rev_args::verify_path(&repo, arg, false)?;
-                }
+    let mut state = State {
+        repo: &repo,
+        shown: Shown {
+            revs: true,
+            others: true,
+            flags: true,
+            plain: true,
+        },
+        verify: false,
+        quiet: false,
+        short: None,
+        abbrev_ref: None,
+        symbolic: false,
+        symbolic_full: false,
+        flip: false,
+        quoted: false,
+        default: None,
+        form: PathForm::AsItIs,
+        excluded: Vec::new(),
+        n_revs: 0,
+        last: None,
+    };
+    let has_dashes = args.iter().any(|a| a == b"--");
+    // 0: revisions may come; 1: only paths, which are checked; 2: anything.
+    let (mut stage, mut ended) = (0, false);
+    let mut i = 0;
+    while let Some(arg) = args.get(i) {
+        i += 1;
+        if stage > 0 {
+            if state.file(arg, out)? && stage < 2 {
+                rev_args::verify_path(&repo, arg, false)?;
             }
             continue;
         }
         if arg == b"--" {
-            state.is_path = true;
-            after_dashes = true;
-            if !state.only_revs && !state.verify {
-                out.put("--\n");
+            stage = 2;
+            if state.shown.flags || state.shown.revs {
+                state.file(arg, out)?;
             }
             continue;
         }
-        if arg.first() == Some(&b'-') {
-            option(&repo, arg, &mut state, out)?;
+        if !ended && arg.first() == Some(&b'-') {
+            if arg == b"--end-of-options" {
+                ended = true;
+                if state.shown.flags || state.shown.revs {
+                    state.file(arg, out)?;
+                }
+                continue;
+            }
+            if state.option(arg, args.get(i), out)? {
+                i += 1;
+            }
             continue;
         }
-        if argument(&repo, arg, &mut state, &mut pending, out)? {
+        if state.range(arg, out)? || state.parents(arg, out)? || state.revision(arg, out)? {
             continue;
         }
         if state.verify {
-            return Err(bad_single(&state));
+            return Err(bad_single(state.quiet));
         }
-        if args[i..].iter().any(|a| a == b"--") {
+        if has_dashes {
             return Err(Stop::fatal(
                 [b"bad revision '".as_slice(), arg, b"'"].concat(),
             ));
         }
-        if state.only_revs {
-            // Nothing is said of what is none, and of what follows.
-            state.is_path = true;
-            continue;
-        }
-        // What is no revision is a path, and so is all that follows; paths are printed before they are checked.
-        state.is_path = true;
-        if repo.prefix.is_empty() || args[i..].iter().all(|a| !a.is_empty()) {
-            for path in &args[i..i + 1] {
-                out.put([path.as_slice(), b"\n"].concat());
-                match rev_args::verify_path(&repo, path, true) {
-                    Err(Stop::Fail { .. }) if !path.contains(&b':') => {
-                        return Err(ambiguous_argument(path));
-                    }
-                    other => other?,
-                }
-            }
+        stage = 1;
+        if state.file(arg, out)? {
+            rev_args::verify_path(&repo, arg, true)?;
         }
     }
-    if state.verify {
-        return pending.finish(&repo, &state, out);
+    if !state.verify {
+        return state.show_default(out).map(drop);
     }
-    Ok(())
-}
-
-/// With `--verify`, the only revision waits until the end.
-#[derive(Default)]
-struct Pending(Option<(Bytes, Id)>);
-
-impl Pending {
-    fn finish(self, repo: &Repo<'_>, state: &State, out: &mut Out) -> Res<()> {
-        match self.0 {
-            Some((name, id)) if state.n_revs == 1 => show(repo, &name, id, false, state, out),
-            _ => Err(bad_single(state)),
-        }
+    match (state.n_revs, state.last.take()) {
+        (1, Some((name, id, excluded))) => state.rev(Some(&name), id, excluded, out),
+        (0, _) if state.show_default(out)? => Ok(()),
+        _ => Err(bad_single(state.quiet)),
     }
 }
 
-fn bad_single(state: &State) -> Stop {
-    if state.quiet {
+fn bad_single(quiet: bool) -> Stop {
+    if quiet {
         Stop::exit(1)
     } else {
         Stop::fatal("Needed a single revision")
     }
 }
 
-fn option(repo: &Repo<'_>, arg: &[u8], state: &mut State, out: &mut Out) -> Res<()> {
-    let yes_no = |b: bool| if b { "true\n" } else { "false\n" };
-    let mut line = |text: &[u8]| out.put([text, b"\n"].concat());
-    match arg {
-        b"--verify" => state.verify = true,
-        b"-q" | b"--quiet" => state.quiet = true,
-        b"--short" => (state.short, state.verify) = (Some(repo.default_abbrev()?), true),
-        b"--abbrev-ref" | b"--abbrev-ref=loose" => {
-            state.abbrev_ref =
-                Some(repo.config.bool("core.warnambiguousrefs")?.unwrap_or(true) && arg.len() < 14);
+/// Splits `--name=value`.
+fn with_value<'a>(arg: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
+    let rest = arg.strip_prefix(name.as_bytes())?;
+    match rest.first() {
+        None => Some(None),
+        Some(b'=') => Some(Some(&rest[1..])),
+        Some(_) => None,
+    }
+}
+
+impl State<'_> {
+    fn put(&self, text: &[u8], out: &mut Out) {
+        if self.quoted {
+            out.put([quote::shell(text).as_slice(), b" "].concat());
+        } else {
+            out.put([text, b"\n"].concat());
         }
-        b"--abbrev-ref=strict" => state.abbrev_ref = Some(true),
-        b"--symbolic" => state.symbolic = true,
-        b"--symbolic-full-name" => state.symbolic_full = true,
-        b"--revs-only" => state.only_revs = true,
-        b"--git-dir" | b"--absolute-git-dir" => {
-            let absolute = arg == b"--absolute-git-dir" || state.absolute;
-            let shown = if absolute {
-                repo.git_dir.clone()
-            } else {
-                shown_git_dir(repo)
-            };
-            line(&shown);
+    }
+
+    /// Shows what is no revision and no option; says whether it did.
+    fn file(&mut self, arg: &[u8], out: &mut Out) -> Res<bool> {
+        self.show_default(out)?;
+        if self.shown.plain && self.shown.others {
+            self.put(arg, out);
+            return Ok(true);
         }
-        b"--path-format=absolute" => state.absolute = true,
-        b"--git-common-dir" => {
-            let shown = if state.absolute {
-                repo.common_dir.clone()
-            } else if repo.common_dir == repo.git_dir {
-                match repo.git_dir_shown.as_slice() {
-                    b".git" | b"." => repo.git_dir_shown.clone(),
-                    _ => relative_to_cwd(repo, &repo.common_dir),
+        Ok(false)
+    }
+
+    fn show_default(&mut self, out: &mut Out) -> Res<bool> {
+        let Some(name) = self.default.take() else {
+            return Ok(false);
+        };
+        match self.resolve(&name)? {
+            Some(id) => {
+                self.rev(Some(&name), id, false, out)?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Resolves a name; what git complains about ends here, unless it was told to be quiet.
+    fn resolve(&self, name: &[u8]) -> Res<Option<Id>> {
+        match self.repo.resolve(name) {
+            Err(Stop::Fail { .. }) if self.quiet && self.verify => Ok(None),
+            other => other,
+        }
+    }
+
+    fn rev(&mut self, name: Option<&[u8]>, id: Id, excluded: bool, out: &mut Out) -> Res<()> {
+        if !self.shown.revs {
+            return Ok(());
+        }
+        self.default = None;
+        let sign: &[u8] = if excluded != self.flip { b"^" } else { b"" };
+        let shown = match name {
+            Some(name) if self.symbolic_full || self.abbrev_ref.is_some() => {
+                match (full_name(self.repo, name)?, self.abbrev_ref) {
+                    (Some(full), Some(strict)) => self.repo.shorten(&full, strict)?,
+                    (Some(full), None) => full,
+                    (None, _) => return Ok(()),
                 }
-            } else {
-                repo.common_dir.clone()
-            };
-            line(&shown);
+            }
+            Some(name) if self.symbolic => name.to_vec(),
+            _ => match self.short {
+                Some(n) => self.repo.abbreviate(id, n)?.into_bytes(),
+                None => id.hex().into_bytes(),
+            },
+        };
+        self.put(&[sign, &shown].concat(), out);
+        Ok(())
+    }
+
+    /// `A..B` and `A...B`.
+    fn range(&mut self, arg: &[u8], out: &mut Out) -> Res<bool> {
+        let Some(dots) = bytes::find(arg, b"..") else {
+            return Ok(false);
+        };
+        let symmetric = arg.get(dots + 2) == Some(&b'.');
+        let right = &arg[dots + if symmetric { 3 } else { 2 }..];
+        let left = &arg[..dots];
+        if left.is_empty() && right.is_empty() && !symmetric {
+            return Ok(false);
         }
-        b"--show-toplevel" => match &repo.work_tree {
-            Some(top) if !repo.is_inside_git_dir() || repo.is_inside_work_tree() => line(top),
-            _ => return Err(Stop::fatal("this operation must be run in a work tree")),
-        },
-        b"--show-prefix" => line(&repo.prefix),
-        b"--show-cdup" => {
-            let ups = repo.prefix.iter().filter(|b| **b == b'/').count();
-            if repo.work_tree.is_some() {
-                line("../".repeat(ups).as_bytes());
+        let or_head = |t: &[u8]| -> Bytes { if t.is_empty() { b"HEAD" } else { t }.to_vec() };
+        let (left, right) = (or_head(left), or_head(right));
+        let repo = self.repo;
+        let quietly = |name: &[u8]| match repo.resolve(name) {
+            Err(Stop::Fail { .. }) => Ok(None),
+            other => other,
+        };
+        let (Some(a), Some(b)) = (quietly(&left)?, quietly(&right)?) else {
+            return Ok(false);
+        };
+        self.rev(Some(&right), b, false, out)?;
+        self.rev(Some(&left), a, !symmetric, out)?;
+        if symmetric {
+            let (Some(a), Some(b)) = (repo.peel_to_commit(a)?, repo.peel_to_commit(b)?) else {
+                return Err(Stop::not_native("a range of what are no commits"));
+            };
+            for base in rev_args::merge_bases(repo, a, b)? {
+                self.rev(None, base, true, out)?;
             }
         }
-        b"--is-inside-work-tree" => out.put(yes_no(repo.is_inside_work_tree())),
-        b"--is-inside-git-dir" => out.put(yes_no(
-            repo.is_inside_git_dir() && !repo.is_inside_work_tree() || repo.is_inside_git_dir(),
-        )),
-        b"--is-bare-repository" => out.put(yes_no(repo.is_bare)),
-        b"--is-shallow-repository" => out.put(yes_no(!repo.shallow().is_empty())),
-        b"--show-object-format" | b"--show-object-format=storage" => line(b"sha1"),
-        b"--show-ref-format" => line(b"files"),
-        b"--show-superproject-working-tree" => {
-            return Err(Stop::not_native("options of `rev-parse`"));
+        Ok(true)
+    }
+
+    /// `rev^@`, `rev^!` and `rev^-n`.
+    fn parents(&mut self, arg: &[u8], out: &mut Out) -> Res<bool> {
+        let marks: [&[u8]; 3] = [b"^!", b"^@", b"^-"];
+        let Some((at, kind)) = marks
+            .iter()
+            .find_map(|m| bytes::find(arg, m).map(|at| (at, m[1])))
+        else {
+            return Ok(false);
+        };
+        let (base, tail) = (&arg[..at], &arg[at + 2..]);
+        let only = match (kind, tail) {
+            (b'-', b"") => Some(1),
+            (b'-', digits) => {
+                match bytes::parse_int(digits).and_then(|n| usize::try_from(n).ok()) {
+                    Some(n) if n > 0 => Some(n),
+                    _ => return Ok(false),
+                }
+            }
+            (_, b"") => None,
+            _ => return Ok(false),
+        };
+        let id = match self.repo.resolve(base) {
+            Err(Stop::Fail { .. }) => None,
+            other => other?,
+        };
+        let Some(commit) = id
+            .map(|id| self.repo.peel_to_commit(id))
+            .transpose()?
+            .flatten()
+        else {
+            return Ok(false);
+        };
+        let parents = self.repo.parents(commit)?;
+        if only.is_some_and(|n| n > parents.len()) {
+            return Ok(false);
         }
-        b"--all" | b"--branches" | b"--tags" | b"--remotes" => {
-            let prefix: &[u8] = match arg {
-                b"--all" => b"refs/",
-                b"--branches" => b"refs/heads/",
-                b"--tags" => b"refs/tags/",
-                _ => b"refs/remotes/",
+        if kind != b'@' {
+            self.rev(Some(base), id.unwrap_or(commit), false, out)?;
+        }
+        for (i, parent) in parents.iter().enumerate() {
+            if only.is_some_and(|n| n != i + 1) {
+                continue;
+            }
+            let name = [base, format!("^{}", i + 1).as_bytes()].concat();
+            let name = self.symbolic.then_some(name.as_slice());
+            self.rev(name, *parent, kind != b'@', out)?;
+        }
+        Ok(true)
+    }
+
+    fn revision(&mut self, arg: &[u8], out: &mut Out) -> Res<bool> {
+        let (excluded, name) = match arg.strip_prefix(b"^") {
+            Some(rest) => (true, rest),
+            None => (false, arg),
+        };
+        let found = match self.resolve(name) {
+            Err(stop @ Stop::Fail { .. })
+                if !self.verify && name.contains(&b':') && self.repo.work_tree.is_some() =>
+            {
+                // It is taken for a path, which is printed before it is found missing.
+                self.file(arg, out)?;
+                return Err(stop);
+            }
+            other => other?,
+        };
+        let Some(id) = found else { return Ok(false) };
+        if self.verify {
+            self.n_revs += 1;
+            self.last = Some((name.to_vec(), id, excluded));
+            return Ok(true);
+        }
+        self.rev(Some(name), id, excluded, out)?;
+        Ok(true)
+    }
+
+    /// Carries out an option; says whether it took the next argument.
+    fn option(&mut self, arg: &[u8], next: Option<&Bytes>, out: &mut Out) -> Res<bool> {
+        let repo = self.repo;
+        let missing = |name: &str| Stop::fatal(format!("{name} requires an argument"));
+        match arg {
+            b"--git-path" => {
+                let name = next.ok_or_else(|| missing("--git-path"))?;
+                self.git_path(name, out)?;
+                return Ok(true);
+            }
+            b"--default" => {
+                self.default = Some(next.ok_or_else(|| missing("--default"))?.clone());
+                return Ok(true);
+            }
+            b"-n" => {
+                let n = next.ok_or_else(|| missing("-n"))?;
+                if self.shown.flags && self.shown.revs {
+                    self.put(arg, out);
+                    self.put(n, out);
+                }
+                return Ok(true);
+            }
+            b"--prefix" => return Err(Stop::not_native("option `--prefix`")),
+            b"--revs-only" => self.shown.others = false,
+            b"--no-revs" => self.shown.revs = false,
+            b"--flags" => self.shown.plain = false,
+            b"--no-flags" => self.shown.flags = false,
+            b"--verify" => {
+                (self.shown.flags, self.shown.others) = (false, false);
+                self.verify = true;
+            }
+            b"-q" | b"--quiet" => self.quiet = true,
+            b"--sq" => self.quoted = true,
+            b"--not" => self.flip = !self.flip,
+            b"--symbolic" => (self.symbolic, self.symbolic_full) = (true, false),
+            b"--symbolic-full-name" => (self.symbolic, self.symbolic_full) = (true, true),
+            b"--all" => self.group(None, b"refs/", false, out)?,
+            b"--bisect" => return Err(Stop::not_native("option `--bisect`")),
+            b"--show-toplevel" => match &repo.work_tree {
+                Some(top) if !repo.is_inside_git_dir() || repo.is_inside_work_tree() => {
+                    self.path(&top.clone(), out);
+                }
+                _ => return Err(Stop::fatal("this operation must be run in a work tree")),
+            },
+            b"--show-superproject-working-tree" => {
+                return Err(Stop::not_native("options of `rev-parse`"));
+            }
+            b"--show-prefix" => out.put([repo.prefix.as_slice(), b"\n"].concat()),
+            b"--show-cdup" => {
+                let ups = repo.prefix.iter().filter(|b| **b == b'/').count();
+                if repo.is_inside_work_tree() {
+                    out.put("../".repeat(ups) + "\n");
+                } else if let Some(top) = &repo.work_tree {
+                    out.put([top.as_slice(), b"\n"].concat());
+                }
+            }
+            b"--git-dir" if self.form == PathForm::AsItIs => {
+                out.put([repo.git_dir_shown.as_slice(), b"\n"].concat());
+            }
+            b"--git-dir" => self.path(&repo.git_dir.clone(), out),
+            b"--absolute-git-dir" => out.put([repo.git_dir.as_slice(), b"\n"].concat()),
+            b"--git-common-dir" if self.form == PathForm::AsItIs => {
+                let shown = if repo.common_dir == repo.git_dir {
+                    match repo.git_dir_shown.as_slice() {
+                        b".git" | b"." => repo.git_dir_shown.clone(),
+                        _ => relative_to_cwd(repo, &repo.common_dir),
+                    }
+                } else {
+                    repo.common_dir.clone()
+                };
+                out.put([shown.as_slice(), b"\n"].concat());
+            }
+            b"--git-common-dir" => self.path(&repo.common_dir.clone(), out),
+            b"--is-inside-git-dir" => self.truth(repo.is_inside_git_dir(), out),
+            b"--is-inside-work-tree" => self.truth(repo.is_inside_work_tree(), out),
+            b"--is-bare-repository" => self.truth(repo.is_bare, out),
+            b"--is-shallow-repository" => self.truth(!repo.shallow().is_empty(), out),
+            // Only a split index has another file, and that is not opened here.
+            b"--shared-index-path" => drop(repo.index()?),
+            b"--show-ref-format" => out.put("files\n"),
+            _ => return self.option_with_value(arg, out).map(|()| false),
+        }
+        Ok(false)
+    }
+
+    fn option_with_value(&mut self, arg: &[u8], out: &mut Out) -> Res<()> {
+        let repo = self.repo;
+        if let Some(value) = with_value(arg, "--short") {
+            (self.shown.flags, self.shown.others) = (false, false);
+            self.verify = true;
+            self.short = Some(match value {
+                None => repo.default_abbrev()?,
+                Some(n) => {
+                    let n = bytes::parse_int(n)
+                        .ok_or_else(|| Stop::not_native("the value of `--short`"))?;
+                    usize::try_from(n).unwrap_or(0).clamp(4, 40)
+                }
+            });
+            return Ok(());
+        }
+        if let Some(value) = with_value(arg, "--abbrev-ref") {
+            self.abbrev_ref = Some(match value {
+                None => repo.config.bool("core.warnambiguousrefs")?.unwrap_or(true),
+                Some(b"strict") => true,
+                Some(b"loose") => false,
+                Some(other) => {
+                    return Err(Stop::fatal(format!(
+                        "unknown mode for --abbrev-ref: {}",
+                        lossy(other)
+                    )));
+                }
+            });
+            return Ok(());
+        }
+        if let Some(value) = with_value(arg, "--path-format") {
+            self.form = match value {
+                None => return Err(Stop::fatal("--path-format requires an argument")),
+                Some(b"absolute") => PathForm::Absolute,
+                Some(b"relative") => PathForm::Relative,
+                Some(other) => {
+                    return Err(Stop::fatal(format!(
+                        "unknown argument to --path-format: {}",
+                        lossy(other)
+                    )));
+                }
             };
-            for reference in repo.refs(prefix)? {
-                show(repo, &reference.name, reference.id, false, state, out)?;
+            return Ok(());
+        }
+        if let Some(value) = with_value(arg, "--show-object-format") {
+            return match value {
+                None | Some(b"storage" | b"input" | b"output") => {
+                    out.put("sha1\n");
+                    Ok(())
+                }
+                Some(other) => Err(Stop::fatal(format!(
+                    "unknown mode for --show-object-format: {}",
+                    lossy(other)
+                ))),
+            };
+        }
+        let groups: [(&str, &[u8]); 4] = [
+            ("--branches", b"refs/heads/"),
+            ("--tags", b"refs/tags/"),
+            ("--remotes", b"refs/remotes/"),
+            ("--glob", b"refs/"),
+        ];
+        for (name, prefix) in groups {
+            if let Some(value) = with_value(arg, name) {
+                if value.is_none() && name == "--glob" {
+                    break;
+                }
+                return self.group(value, prefix, name != "--glob", out);
             }
         }
-        _ => {
-            if let Some(n) = arg.strip_prefix(b"--short=") {
-                let n = bytes::parse_int(n)
-                    .ok_or_else(|| Stop::not_native("the value of `--short`"))?;
-                state.verify = true;
-                state.short = Some(usize::try_from(n).unwrap_or(0).clamp(4, 40));
-            } else {
+        if let Some(pattern) = arg.strip_prefix(b"--exclude=") {
+            self.excluded.push(pattern.to_vec());
+            return Ok(());
+        }
+        for (name, flag) in [
+            ("--since=", "--max-age="),
+            ("--after=", "--max-age="),
+            ("--before=", "--min-age="),
+            ("--until=", "--min-age="),
+        ] {
+            if let Some(text) = arg.strip_prefix(name.as_bytes()) {
+                if self.shown.flags && self.shown.revs {
+                    let time = approxidate::read(repo.call, text)?;
+                    self.put(format!("{flag}{time}").as_bytes(), out);
+                }
+                return Ok(());
+            }
+        }
+        for name in [
+            "--disambiguate=",
+            "--exclude-hidden=",
+            "--output-object-format",
+        ] {
+            if arg.starts_with(name.as_bytes()) {
                 return Err(Stop::NotNative(format!("option `{}`", lossy(arg))));
             }
         }
+        if arg.starts_with(b"-n") {
+            if self.shown.flags && self.shown.revs {
+                self.put(arg, out);
+            }
+            return Ok(());
+        }
+        // Any other option is shown, if options of its kind are.
+        let is_rev = arg.get(1).is_some_and(u8::is_ascii_digit)
+            || REV_OPTIONS
+                .iter()
+                .any(|o| arg == o.as_bytes() || o.ends_with('=') && arg.starts_with(o.as_bytes()));
+        let wanted = if is_rev {
+            self.shown.revs
+        } else {
+            self.shown.others
+        };
+        if self.shown.flags && wanted {
+            self.put(arg, out);
+            if self.verify {
+                return Err(bad_single(self.quiet));
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn truth(&self, is: bool, out: &mut Out) {
+        out.put(if is { "true\n" } else { "false\n" });
+    }
+
+    /// Shows a group of references.
+    fn group(
+        &mut self,
+        pattern: Option<&[u8]>,
+        prefix: &[u8],
+        strips: bool,
+        out: &mut Out,
+    ) -> Res<()> {
+        let pattern = pattern.map(|text| {
+            let mut pattern = if !strips && text.starts_with(b"refs/") {
+                text.to_vec()
+            } else {
+                [prefix, text].concat()
+            };
+            if !wildmatch::is_glob(&pattern) {
+                if !pattern.ends_with(b"/") {
+                    pattern.push(b'/');
+                }
+                pattern.push(b'*');
+            }
+            pattern
+        });
+        for reference in self.repo.refs(prefix)? {
+            let name = &reference.name;
+            if pattern
+                .as_ref()
+                .is_some_and(|p| !wildmatch::matches(p, name, 0))
+            {
+                continue;
+            }
+            let shown = if strips && pattern.is_none() {
+                &name[prefix.len()..]
+            } else {
+                &name[..]
+            };
+            let shown = shown.to_vec();
+            if self
+                .excluded
+                .iter()
+                .any(|p| wildmatch::matches(p, &shown, 0))
+            {
+                continue;
+            }
+            self.rev(Some(&shown), reference.id, false, out)?;
+        }
+        self.excluded.clear();
+        Ok(())
+    }
+
+    /// Shows an absolute path in the form asked for.
+    fn path(&self, path: &[u8], out: &mut Out) {
+        let shown = match self.form {
+            PathForm::AsItIs | PathForm::Absolute => path.to_vec(),
+            PathForm::Relative => relative(path, &self.repo.call.cwd),
+        };
+        out.put([shown.as_slice(), b"\n"].concat());
+    }
+
+    /// Shows where a file of the repository lies.
+    fn git_path(&self, name: &[u8], out: &mut Out) -> Res<()> {
+        let repo = self.repo;
+        let first = name.split(|b| *b == b'/').next().unwrap_or_default();
+        let redirected = name == b"index" && repo.call.var("GIT_INDEX_FILE").is_some()
+            || first == b"hooks" && repo.config.get("core.hookspath").is_some()
+            || repo.git_dir != repo.common_dir
+            || bytes::find(name, b"..").is_some()
+            || repo.call.var("GIT_DIR").is_some()
+            || repo.call.globals.git_dir.is_some();
+        if redirected {
+            return Err(Stop::not_native("a path that lies elsewhere"));
+        }
+        let full = bytes::join(&repo.git_dir, name);
+        let shown = match self.form {
+            PathForm::Absolute => full,
+            PathForm::Relative => relative(&full, &repo.call.cwd),
+            PathForm::AsItIs => match repo.git_dir_shown.as_slice() {
+                b"." => name.to_vec(),
+                b".git" => [b".git/".as_slice(), name].concat(),
+                _ if !repo.prefix.is_empty() => relative_to_cwd(repo, &full),
+                _ => full,
+            },
+        };
+        out.put([shown.as_slice(), b"\n"].concat());
+        Ok(())
+    }
 }
 
-fn shown_git_dir(repo: &Repo<'_>) -> Bytes {
-    repo.git_dir_shown.clone()
+/// Returns a path as seen from a directory, both absolute.
+fn relative(path: &[u8], from: &[u8]) -> Bytes {
+    let (mut a, mut b) = (
+        path.split(|c| *c == b'/')
+            .filter(|p| !p.is_empty())
+            .peekable(),
+        from.split(|c| *c == b'/')
+            .filter(|p| !p.is_empty())
+            .peekable(),
+    );
+    while a.peek().is_some() && a.peek() == b.peek() {
+        a.next();
+        b.next();
+    }
+    let ups = b.count();
+    let rest: Vec<&[u8]> = a.collect();
+    if ups == 0 && rest.is_empty() {
+        return b"./".to_vec();
+    }
+    ["../".repeat(ups).into_bytes(), rest.join(&b'/')].concat()
 }
 
 fn relative_to_cwd(repo: &Repo<'_>, dir: &[u8]) -> Bytes {
@@ -223,116 +727,6 @@ fn relative_to_cwd(repo: &Repo<'_>, dir: &[u8]) -> Bytes {
         },
         _ => dir.to_vec(),
     }
-}
-
-fn argument(
-    repo: &Repo<'_>,
-    arg: &[u8],
-    state: &mut State,
-    pending: &mut Pending,
-    out: &mut Out,
-) -> Res<bool> {
-    if let Some(dots) = bytes::find(arg, b"..") {
-        let symmetric = arg.get(dots + 2) == Some(&b'.');
-        let or_head = |t: &[u8]| {
-            if t.is_empty() {
-                b"HEAD".to_vec()
-            } else {
-                t.to_vec()
-            }
-        };
-        let (left, right) = (
-            or_head(&arg[..dots]),
-            or_head(&arg[dots + if symmetric { 3 } else { 2 }..]),
-        );
-        if arg != b".."
-            && let (Some(a), Some(b)) =
-                (repo.resolve_quietly(&left)?, repo.resolve_quietly(&right)?)
-        {
-            if state.verify {
-                state.n_revs += 2;
-                return Ok(true);
-            }
-            show(repo, &right, b, false, state, out)?;
-            show(repo, &left, a, !symmetric, state, out)?;
-            if symmetric {
-                let (Some(a), Some(b)) = (repo.peel_to_commit(a)?, repo.peel_to_commit(b)?) else {
-                    return Err(Stop::not_native("a range of what are no commits"));
-                };
-                if let Ok(bases) = repo.git.merge_bases(a.oid(), b.oid()) {
-                    for base in bases.iter() {
-                        let id: Id = (*base).into();
-                        out.put(format!("^{id}\n"));
-                    }
-                }
-            }
-            return Ok(true);
-        }
-    }
-    if [b"^@".as_slice(), b"^!", b"^-"]
-        .iter()
-        .any(|s| bytes::find(arg, s).is_some())
-    {
-        return Err(Stop::not_native("parents of a revision"));
-    }
-    let (excluded, name) = match arg.strip_prefix(b"^") {
-        Some(rest) => (true, rest),
-        None => (false, arg),
-    };
-    let found = match repo.resolve(name) {
-        Err(Stop::Fail { .. }) if state.verify && state.quiet => return Ok(false),
-        Err(Stop::Fail { .. }) if (state.verify || state.only_revs) && name.contains(&b':') => {
-            return Ok(false);
-        }
-        Err(stop @ Stop::Fail { .. }) if !state.verify && name.contains(&b':') => {
-            // It is taken for a path, which is printed before it is found missing.
-            out.put([arg, b"\n"].concat());
-            return Err(stop);
-        }
-        other => other?,
-    };
-    let Some(id) = found else { return Ok(false) };
-    if state.verify {
-        state.n_revs += 1;
-        if excluded {
-            return Err(Stop::not_native("an excluded revision to verify"));
-        }
-        pending.0 = Some((name.to_vec(), id));
-        return Ok(true);
-    }
-    show(repo, name, id, excluded, state, out)?;
-    Ok(true)
-}
-
-fn show(
-    repo: &Repo<'_>,
-    name: &[u8],
-    id: Id,
-    excluded: bool,
-    state: &State,
-    out: &mut Out,
-) -> Res<()> {
-    let sign: &[u8] = if excluded { b"^" } else { b"" };
-    let mut line = |text: &[u8]| out.put([sign, text, b"\n"].concat());
-    if state.symbolic || state.symbolic_full || state.abbrev_ref.is_some() {
-        if state.symbolic && !state.symbolic_full && state.abbrev_ref.is_none() {
-            line(name);
-            return Ok(());
-        }
-        let full = full_name(repo, name)?;
-        match (full, state.abbrev_ref) {
-            (Some(full), Some(strict)) => line(&repo.shorten(&full, strict)?),
-            (Some(full), None) => line(&full),
-            (None, Some(_)) => {}
-            (None, None) => {}
-        }
-        return Ok(());
-    }
-    match state.short {
-        Some(n) => line(repo.abbreviate(id, n)?.as_bytes()),
-        None => line(id.hex().as_bytes()),
-    }
-    Ok(())
 }
 
 /// Returns the full name of the reference a text names, following HEAD to its branch.
@@ -352,6 +746,10 @@ fn full_name(repo: &Repo<'_>, name: &[u8]) -> Res<Option<Bytes>> {
     match found.as_slice() {
         [] => Ok(None),
         [(full, _)] => Ok(Some(repo.symref(full)?.unwrap_or_else(|| full.clone()))),
-        _ => Err(Stop::not_native("an ambiguous name")),
+        _ => {
+            repo.call
+                .warn(format!("error: refname '{}' is ambiguous\n", lossy(name)));
+            Ok(None)
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! `git show`: commits with their diffs, tags, trees and blobs.
 
+use std::collections::HashSet;
+
 use deskhand_protocol::git::{GitReport, LogReport};
 use git2::ObjectType;
 
@@ -7,48 +9,43 @@ use crate::attr::Attributes;
 use crate::bytes::{Bytes, lossy};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
-use crate::log::{Printer, Settings, index_for_attributes, specs, walk_of};
+use crate::log::{self, index_for_attributes};
+use crate::log_print::Printer;
+use crate::log_settings::{self, KNOWN, Settings};
 use crate::object::{Tag, mode, tree_entries};
-use crate::options::{Numbers, parse};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
-use crate::pathspec::Pathspec;
 use crate::pretty::Pretty;
 use crate::repo::Repo;
-use crate::rev_args::{self, RevArg};
-use crate::revwalk::{Step, Walker};
-use crate::{date, object, quote, tree_diff};
+use crate::rev_args::RevArg;
+use crate::rev_select;
+use crate::revwalk::{Tip, Walk, Walker};
+use crate::{date, object, quote};
 
 /// Says what a show would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, &specs(), Numbers::MaxCount).map(|_| Plan::Read)
+    log_settings::parse(args).map(|_| Plan::Read)
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, &specs(), Numbers::MaxCount)?;
-    if [
-        "max-count",
-        "skip",
-        "reverse",
-        "all",
-        "branches",
-        "tags",
-        "remotes",
-        "since",
-        "until",
-        "author",
-        "grep",
-    ]
-    .iter()
-    .any(|o| parsed.last(o).is_some())
-    {
-        return Err(Stop::not_native("a show that walks history"));
-    }
+    let parsed = log_settings::parse(args)?;
     let repo = Repo::open(call)?;
     let settings = Settings::new(&repo, &parsed, true)?;
-    let (mut revs, paths) = rev_args::split(&repo, &parsed, "show")?;
-    let spec = Pathspec::parse(&repo, &paths)?;
+    let selection = rev_select::select(&repo, &parsed, &KNOWN)?;
+    let spec = selection.walk.paths.clone();
+    let mut revs = selection.named.clone();
+    // What walks history makes a log of it.
+    let walks = revs.iter().any(|r| r.exclude || r.symmetric) || parsed.has("do-walk");
+    let groups = ["all", "branches", "tags", "remotes", "glob"];
+    if !walks && groups.iter().any(|g| parsed.last(g).is_some()) {
+        return Err(Stop::not_native("a show of all references"));
+    }
+    if !walks && settings.graph {
+        return Err(Stop::fatal(
+            "options '--no-walk' and '--graph' cannot be used together",
+        ));
+    }
     if revs.is_empty() {
         let head = repo.head()?;
         let Some(id) = head.id else {
@@ -63,6 +60,16 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             ..RevArg::default()
         });
     }
+    log_settings::refuse_unknown(&parsed)?;
+    let mut selection = selection;
+    settings.adjust(&mut selection);
+    if walks {
+        selection.or_head(&repo)?;
+        let report = log::print_history(&repo, &settings, selection.walk, &spec, out)?;
+        out.report = Some(GitReport::Show(report));
+        return Ok(());
+    }
+    let walk = selection.walk;
     let index = index_for_attributes(&repo, &settings)?;
     let attributes = Attributes::load(&repo, index.as_ref())?;
     let contents = Contents::new(&repo, &attributes, index.as_ref());
@@ -70,20 +77,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         repo: &repo,
         settings: &settings,
         printer: Printer::new(&settings, &contents, spec.clone()),
-        shown_one: false,
         commits: true,
-        spec,
+        walk,
+        shown: HashSet::new(),
     };
-    if revs.iter().any(|r| r.exclude || r.symmetric) {
-        // A range is walked like a log.
-        let mut walker = Walker::new(&repo, walk_of(&repo, &parsed, &revs)?)?;
-        while let Some(step) = walker.next()? {
-            show.printer.commit(&step, None, out)?;
-        }
-    } else {
-        for rev in &revs {
-            show.object(rev, out)?;
-        }
+    for rev in &revs {
+        show.object(rev, out)?;
     }
     let (commits, report): (bool, LogReport) = (show.commits, show.printer.report);
     if commits {
@@ -96,21 +95,21 @@ struct Show<'s> {
     repo: &'s Repo<'s>,
     settings: &'s Settings<'s>,
     printer: Printer<'s>,
-    shown_one: bool,
     commits: bool,
-    spec: Pathspec,
+    walk: Walk,
+    /// A commit is shown once, however often it is named.
+    shown: HashSet<Id>,
 }
 
 impl Show<'_> {
     fn object(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
         let kind = self.repo.header(rev.id)?.map(|(kind, _)| kind);
         match kind {
-            Some(ObjectType::Commit) => self.commit(rev.id, out),
+            Some(ObjectType::Commit) => self.commit(rev, out),
             Some(ObjectType::Tag) => self.tag(rev, out),
             Some(ObjectType::Tree) => self.tree(rev, out),
             Some(ObjectType::Blob) => {
                 self.commits = false;
-                self.shown_one = true;
                 out.put(self.repo.blob(rev.id)?);
                 Ok(())
             }
@@ -118,37 +117,26 @@ impl Show<'_> {
         }
     }
 
-    fn commit(&mut self, id: Id, out: &mut Out) -> Res<()> {
-        let commit = self.repo.commit(id)?;
-        let parents = self.repo.parents(id)?;
-        if !self.spec.is_empty() && self.is_same_as_a_parent(commit.tree, &parents)? {
+    /// Shows one commit as a walk of nothing else would.
+    fn commit(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
+        let id = rev.id;
+        if !self.shown.insert(id) {
             return Ok(());
         }
-        self.shown_one = true;
-        self.printer.commit(
-            &Step {
-                id,
-                commit,
-                parents,
-                is_left: false,
-            },
-            None,
-            out,
-        )
-    }
-
-    /// Says whether a commit changed nothing in the paths that were asked for.
-    fn is_same_as_a_parent(&self, tree: Id, parents: &[Id]) -> Res<bool> {
-        if parents.is_empty() {
-            return Ok(!tree_diff::differ(self.repo, Id::ZERO, tree, &self.spec)?);
+        let mut walk = self.walk.clone();
+        walk.tips = vec![Tip {
+            id,
+            name: rev.text.clone(),
+            ..Tip::default()
+        }];
+        walk.no_walk = true;
+        walk.skip = 0;
+        walk.reverse = false;
+        let mut walker = Walker::filtered(self.repo, walk, Some(&self.settings.filter))?;
+        while let Some(step) = walker.next()? {
+            self.printer.commit(&step, None, None, out)?;
         }
-        for parent in parents {
-            let parent_tree = self.repo.commit(*parent)?.tree;
-            if !tree_diff::differ(self.repo, parent_tree, tree, &self.spec)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(())
     }
 
     fn tag(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
@@ -157,26 +145,30 @@ impl Show<'_> {
             .read(rev.id, |_, data| Tag::parse(data))?
             .flatten();
         let tag = tag.ok_or_else(|| Stop::not_native("a malformed tag"))?;
-        if self.shown_one {
+        if self.printer.has_shown() {
             out.put("\n");
         }
-        self.shown_one = true;
+        self.printer.follows_something();
         out.put("tag ");
         out.put(&tag.name);
         out.put("\n");
         if !tag.tagger.is_empty() {
             let person = object::Person::parse(&tag.tagger);
             let context = &self.settings.context;
-            out.put([b"Tagger: ", person.name, b" <", person.email, b">\n"].concat());
+            let blanks: &[u8] = if self.settings.pretty == Pretty::Fuller {
+                b"    "
+            } else {
+                b""
+            };
+            let who = [person.name, b" <", person.email, b">\n"].concat();
+            if self.settings.pretty != Pretty::Oneline {
+                out.put([b"Tagger: ", blanks, &who].concat());
+            }
             let shown = match self.settings.pretty {
                 Pretty::Medium => Some("Date:   "),
                 Pretty::Fuller => Some("TaggerDate: "),
-                Pretty::Short | Pretty::Full => None,
-                _ => return Err(Stop::not_native("a tag in this format")),
+                _ => None,
             };
-            if self.settings.pretty == Pretty::Fuller {
-                return Err(Stop::not_native("a tag in this format"));
-            }
             if let Some(label) = shown {
                 out.put(label);
                 out.put(date::show(
@@ -195,21 +187,17 @@ impl Show<'_> {
             ..rev.clone()
         };
         match self.repo.header(tag.object)?.map(|(k, _)| k) {
-            Some(ObjectType::Commit) => {
-                // The commit follows a blank line, as after any other entry.
-                out.put("\n");
-                self.commit(target.id, out)
-            }
+            Some(ObjectType::Commit) => self.commit(&target, out),
             _ => self.object(&target, out),
         }
     }
 
     fn tree(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
         self.commits = false;
-        if self.shown_one {
+        if self.printer.has_shown() {
             out.put("\n");
         }
-        self.shown_one = true;
+        self.printer.follows_something();
         out.put([b"tree ".as_slice(), &rev.text, b"\n\n"].concat());
         let data = self.repo.tree_data(rev.id)?;
         for entry in tree_entries(&data) {

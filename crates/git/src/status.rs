@@ -6,12 +6,15 @@ use deskhand_protocol::git::{GitReport, MAX_REPORT_ENTRIES, StatusEntry, StatusR
 
 use crate::attr::Attributes;
 use crate::bytes::{Bytes, lossy, parse_int};
+use crate::diff_options::DiffOptions;
+use crate::diff_print;
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::index::Index;
+use crate::known;
 use crate::object::mode;
 use crate::operation::Operation;
-use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse};
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, MAX_SCORE, Pair};
 use crate::pathspec::Pathspec;
@@ -35,6 +38,9 @@ const OPTIONS: &[Spec] = &[
     flag("ahead-behind", None).or_no(),
     flag("renames", None).or_no(),
     maybe("find-renames", Some(b'M')),
+    flag("verbose", Some(b'v')).or_no(),
+    maybe("column", None).or_no(),
+    maybe("ignore-submodules", None),
 ];
 
 /// The form of the output.
@@ -48,12 +54,12 @@ enum Form {
 
 /// Says what a status would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, OPTIONS, Numbers::No).map(|_| Plan::Read)
+    parse_known(args, OPTIONS, Numbers::No, &known::STATUS).map(|_| Plan::Read)
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::STATUS)?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     let options = Options::new(&repo, &parsed)?;
@@ -66,6 +72,44 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     out.report = Some(GitReport::Status(report(&status)));
     refresh::write(&repo, &status.index, &status.refreshed);
+    Ok(())
+}
+
+/// Prints what is staged, and (twice verbose) what is not, as patches.
+pub(crate) fn print_patches(
+    repo: &Repo<'_>,
+    status: &Status,
+    options: &Options,
+    committable: bool,
+    out: &mut Out,
+) -> Res<()> {
+    let mut diff = DiffOptions::new(repo, &Parsed::default())?;
+    diff.forms.patch = true;
+    diff.renames = options.renames;
+    let attributes = Attributes::load(repo, Some(&status.index))?;
+    let contents = Contents::new(repo, &attributes, Some(&status.index));
+    let twice = options.verbose > 1;
+    let everything = Pathspec::default();
+    let staged = tree_index::changes(repo, status.head.id, &status.index, &everything)?;
+    let staged = diff_print::prepare(staged, &contents, &diff)?;
+    let letters = |a: &[u8], b: &[u8]| (a.to_vec(), b.to_vec());
+    let mut prefixes = diff.prefixes(b"c/", b"i/");
+    if twice && committable {
+        out.put("Changes to be committed:\n");
+        prefixes = letters(b"c/", b"i/");
+    }
+    diff_print::print(&contents, &staged, &diff, &prefixes, out)?;
+    let changed = status.changes.values().any(|c| c.work_tree != 0);
+    if twice && (changed || status.has_conflicts()) {
+        if status.has_conflicts() {
+            return Err(Stop::not_native("conflicts shown twice verbose"));
+        }
+        out.put("--------------------------------------------------\n");
+        out.put("Changes not staged for commit:\n");
+        let found = work_tree::changes(repo, &status.index, &everything)?;
+        let pairs = diff_print::prepare(found.pairs, &contents, &diff)?;
+        diff_print::print(&contents, &pairs, &diff, &letters(b"i/", b"w/"), out)?;
+    }
     Ok(())
 }
 
@@ -92,6 +136,10 @@ pub(crate) struct Options {
     pub(crate) prefix: Bytes,
     pub(crate) quote: bool,
     pub(crate) hints: bool,
+    /// 1 shows what is staged as a patch, 2 also what is not.
+    pub(crate) verbose: usize,
+    /// Submodules are not looked into as a rule has it.
+    ignores_submodules: bool,
     /// Printed by `git commit`, which words two things differently.
     pub(crate) for_commit: bool,
 }
@@ -113,6 +161,12 @@ impl Options {
             }) {
                 return Err(Stop::NotNative(format!("the setting `{key}`")));
             }
+        }
+        if parsed
+            .last("column")
+            .is_some_and(|g| !g.negated && !matches!(g.value.as_deref(), Some(b"never" | b"auto")))
+        {
+            return Err(Stop::not_native("columns"));
         }
         let mut form = None;
         for given in &parsed.options {
@@ -185,13 +239,22 @@ impl Options {
             quote: repo.quote_path()?,
             hints: config.bool("advice.statushints")?.unwrap_or(true),
             for_commit: false,
+            verbose: parsed
+                .options
+                .iter()
+                .fold(0, |n, g| match (g.name, g.negated) {
+                    ("verbose", false) => n + 1,
+                    ("verbose", true) => 0,
+                    _ => n,
+                }),
+            ignores_submodules: parsed.last("ignore-submodules").is_some(),
         })
     }
 }
 
 fn untracked_mode(repo: &Repo<'_>, parsed: &Parsed) -> Res<Option<bool>> {
     let text = match parsed.last("untracked-files") {
-        Some(given) if given.negated => b"no".to_vec(),
+        Some(given) if given.negated => b"normal".to_vec(),
         Some(given) => given.value.clone().unwrap_or_else(|| b"all".to_vec()),
         None => match repo.config.get("status.showuntrackedfiles") {
             Some(value) => value.to_vec(),
@@ -357,6 +420,9 @@ impl Status {
     fn collect(repo: &Repo<'_>, options: &Options, spec: &Pathspec) -> Res<Status> {
         let head = repo.head()?;
         let index = repo.index()?;
+        if options.ignores_submodules && index.entries.iter().any(|e| mode::is_commit(e.mode)) {
+            return Err(Stop::not_native("option `--ignore-submodules`"));
+        }
         let mut changes: BTreeMap<Bytes, Change> = BTreeMap::new();
         let attributes = Attributes::load(repo, Some(&index))?;
         let contents = Contents::new(repo, &attributes, Some(&index));
@@ -405,8 +471,12 @@ impl Status {
             ignored: options.ignored,
         };
         let others = match options.untracked {
-            None if options.ignored == Ignored::No => untracked::Lists::default(),
-            None => return Err(Stop::not_native("ignored files without untracked ones")),
+            None if options.ignored == Ignored::Matching => {
+                return Err(Stop::fatal(
+                    "Unsupported combination of ignored and untracked-files arguments",
+                ));
+            }
+            None => untracked::Lists::default(),
             Some(_) => untracked::list(repo, &index, spec, wanted)?,
         };
         let tracking = match (&head.branch, head.id) {

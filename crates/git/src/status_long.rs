@@ -32,6 +32,9 @@ pub(crate) fn print(repo: &Repo<'_>, status: &Status, options: &Options, out: &m
     let unstaged = page.unstaged();
     let committable = staged || (status.operation.merge && !status.has_conflicts());
     page.others(committable);
+    if options.verbose > 0 {
+        crate::status::print_patches(repo, status, options, committable, page.out)?;
+    }
     page.conclusion(committable, unstaged);
     if options.show_stash && status.n_stashes > 0 {
         let n = status.n_stashes;

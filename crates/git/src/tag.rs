@@ -6,10 +6,12 @@ use git2::ObjectType;
 use crate::branch_edit;
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::exec::{Call, Plan};
+use crate::known;
 use crate::object::Tag;
-use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse, unless_last, value};
+use crate::options::{Given, Numbers, Parsed, Spec, flag, maybe, parse_known, unless_last, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::ref_filter::{self, Sort};
+use crate::ref_format;
 use crate::refs::Ref;
 use crate::repo::Repo;
 use crate::wildmatch;
@@ -19,6 +21,10 @@ const OPTIONS: &[Spec] = &[
     maybe("", Some(b'n')),
     value("sort", None),
     unless_last("contains"),
+    unless_last("no-contains"),
+    flag("omit-empty", None),
+    maybe("column", None).or_no(),
+    maybe("color", None).or_no(),
     unless_last("merged"),
     unless_last("no-merged"),
     unless_last("points-at"),
@@ -28,8 +34,10 @@ const OPTIONS: &[Spec] = &[
 
 /// Says what a tag command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let Ok(parsed) = parse(args, OPTIONS, Numbers::No) else {
-        return branch_edit::plan_tag(args);
+    let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::TAG) {
+        Ok(parsed) => parsed,
+        Err(stop @ Stop::Fail { .. }) => return Err(stop),
+        Err(_) => return branch_edit::plan_tag(args),
     };
     if is_list(&parsed) {
         Ok(Plan::Read)
@@ -43,33 +51,47 @@ fn is_list(parsed: &Parsed) -> bool {
         || ["list", "", "contains", "merged", "no-merged", "points-at"]
             .iter()
             .any(|o| parsed.last(o).is_some())
+        || parsed.last("no-contains").is_some()
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = match parse(args, OPTIONS, Numbers::No) {
+    let parsed = match parse_known(args, OPTIONS, Numbers::No, &known::TAG) {
         Ok(parsed) if is_list(&parsed) => parsed,
+        Err(stop @ Stop::Fail { .. }) => return Err(stop),
         _ => return branch_edit::run_tag(call, args, out),
     };
     let repo = Repo::open(call)?;
-    if parsed.has("ignore-case") {
-        return Err(Stop::not_native("option `--ignore-case`"));
-    }
-    for key in [
-        "column.ui",
-        "column.tag",
-        "tag.sort",
-        "versionsort.suffix",
-        "versionsort.prereleasesuffix",
-    ] {
-        if repo.config.get(key).is_some() {
+    for key in ["column.ui", "column.tag"] {
+        if repo
+            .config
+            .get(key)
+            .is_some_and(|v| v != b"never" && v != b"auto")
+        {
             return Err(Stop::NotNative(format!("the setting `{key}`")));
         }
+    }
+    let forced = |given: Option<&Given>, names: &[&[u8]]| {
+        given.is_some_and(|g| !g.negated && g.value.as_deref().is_none_or(|v| !names.contains(&v)))
+    };
+    if forced(parsed.last("column"), &[b"never", b"auto"])
+        || forced(parsed.last("color"), &[b"never", b"auto"])
+    {
+        return Err(Stop::not_native("colours and columns"));
     }
     let mut refs: Vec<Ref> = repo.refs(b"refs/tags/")?;
     refs.retain(|r| {
         let short = &r.name[b"refs/tags/".len()..];
-        parsed.args.is_empty() || parsed.args.iter().any(|p| wildmatch::matches(p, short, 0))
+        let flags = if parsed.has("ignore-case") {
+            wildmatch::CASEFOLD
+        } else {
+            0
+        };
+        parsed.args.is_empty()
+            || parsed
+                .args
+                .iter()
+                .any(|p| wildmatch::matches(p, short, flags))
     });
     let filter = crate::branch::Keep::new(&repo, &parsed)?;
     let mut kept = Vec::new();
@@ -80,6 +102,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             Some(id) => filter.keeps(&repo, id)?,
             None => {
                 parsed.last("contains").is_none()
+                    && parsed.last("no-contains").is_none()
                     && parsed.last("merged").is_none()
                     && parsed.last("no-merged").is_none()
             }
@@ -88,12 +111,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             kept.push(reference);
         }
     }
-    let sorts: Vec<Sort> = parsed
-        .options
-        .iter()
-        .filter(|g| g.name == "sort")
-        .map(|g| Sort::parse(g.text()))
-        .collect::<Res<_>>()?;
+    let sorts = Sort::given(&repo, &parsed, Some("tag.sort"))?;
     ref_filter::sort(&repo, &mut kept, &sorts)?;
     let lines = match parsed.last("") {
         None => 0,
@@ -112,7 +130,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     for reference in &kept {
         let short = &reference.name[b"refs/tags/".len()..];
         if let Some(format) = &format {
-            out.put(ref_filter::expand(&repo, reference, format)?);
+            let line = ref_format::expand(&repo, reference, format)?;
+            if line.is_empty() && parsed.has("omit-empty") {
+                continue;
+            }
+            out.put(line);
         } else if lines > 0 {
             let name = lossy(short);
             out.put(format!("{name:<15} "));

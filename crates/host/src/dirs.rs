@@ -132,6 +132,11 @@ impl Dirs {
         self.data.join("scratch")
     }
 
+    /// Returns the directory whose files become tasks.
+    pub fn inbox(&self) -> PathBuf {
+        self.data.join("inbox")
+    }
+
     /// Returns the file with the secrets, where there is no keyring.
     pub fn secrets_file(&self) -> PathBuf {
         self.data.join("secrets.json")

@@ -261,7 +261,7 @@ async fn ask(relay: &Relay, request: RelayRequest) -> Result<RelayResponse, Enro
 }
 
 /// Returns the part of a key that is no secret: `dh_<key id>_<secret>`.
-fn key_id(key: &Secret) -> Option<&str> {
+pub(crate) fn key_id(key: &Secret) -> Option<&str> {
     key.expose().strip_prefix("dh_")?.split('_').next()
 }
 

@@ -60,6 +60,12 @@ pub(crate) fn locale(environment: &Environment) -> Vec<(OsString, OsString)> {
     passing(environment, &[])
 }
 
+/// Returns the name of the time zone this computer lives in, `UTC` where it has none.
+pub(crate) fn time_zone() -> String {
+    let zone = jiff::tz::TimeZone::system();
+    zone.iana_name().unwrap_or("UTC").to_owned()
+}
+
 fn passing(environment: &Environment, names: &[&str]) -> Vec<(OsString, OsString)> {
     environment
         .iter()

@@ -7,12 +7,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DeviceId, Event, Problem, Seq, Source, TaskId, TaskStatus, Timestamp,
+    DeviceId, Event, Problem, Seq, Source, TaskId, TaskRequest, TaskStatus, Timestamp,
     approval::{Answer, Approver, QuestionView},
     audit::AuditRow,
     event::Stream,
+    history::{TaskHit, TaskStatistics},
     outcome::Excerpt,
     policy::{Explanation, Level, NewRule, RuleView, TestedCommand},
+    schedule::{NewSchedule, ScheduleView, ScheduledRun},
     task::TaskView,
     workspace::Workspace,
 };
@@ -26,6 +28,21 @@ pub enum DeviceRequest {
     Status,
     /// Tasks, newest first.
     ListTasks(TaskFilter),
+    /// Tasks whose command or output holds every word of a text, or words that begin so: open ones
+    /// first (by their command alone), then those that ended last. The filter's `before` is the last
+    /// hit of the page before; `skip` and `count` are not heard.
+    SearchTasks {
+        /// The words; 256 bytes at most.
+        text: String,
+        /// Only among these.
+        #[serde(default)]
+        filter: TaskFilter,
+    },
+    /// How tasks went lately.
+    Statistics {
+        /// How many hours back; 720 at most.
+        hours: u32,
+    },
     /// One task.
     GetTask {
         /// Which one.
@@ -84,6 +101,46 @@ pub enum DeviceRequest {
     RemoveWorkspace {
         /// Its name or path.
         workspace: String,
+    },
+    /// Takes no more tasks until it is resumed; what runs goes on. Stored: a restart changes nothing.
+    Pause,
+    /// Takes tasks again.
+    Resume,
+    /// Opens a task here, without a relay, which hears of it when there is one.
+    OpenTask {
+        /// The task. It names no other device.
+        request: TaskRequest,
+        /// The door: `cli` or `viewer`.
+        source: Source,
+    },
+    /// The schedules, by name.
+    ListSchedules,
+    /// One schedule, with its next and its last runs.
+    GetSchedule {
+        /// Its name.
+        name: String,
+    },
+    /// Adds a schedule.
+    AddSchedule {
+        /// The schedule.
+        schedule: NewSchedule,
+    },
+    /// Starts a run of a schedule now, beside its planned ones.
+    RunSchedule {
+        /// Its name.
+        name: String,
+    },
+    /// Has a schedule run, or not. What was due while it was disabled was not planned.
+    EnableSchedule {
+        /// Its name.
+        name: String,
+        /// Whether it is to run.
+        enabled: bool,
+    },
+    /// Removes a schedule; the tasks it made stay.
+    RemoveSchedule {
+        /// Its name.
+        name: String,
     },
     /// The questions that wait for an answer. Asked from this computer it counts as a sign of life for
     /// a minute: somebody looks.
@@ -144,6 +201,11 @@ impl DeviceRequest {
             DeviceRequest::ClearTasks
             | DeviceRequest::AddWorkspace { .. }
             | DeviceRequest::RemoveWorkspace { .. }
+            | DeviceRequest::OpenTask { .. }
+            | DeviceRequest::AddSchedule { .. }
+            | DeviceRequest::RunSchedule { .. }
+            | DeviceRequest::EnableSchedule { .. }
+            | DeviceRequest::RemoveSchedule { .. }
             | DeviceRequest::Attend { .. }
             | DeviceRequest::AnswerApproval {
                 answer: Answer::AlwaysHere,
@@ -157,12 +219,18 @@ impl DeviceRequest {
             | DeviceRequest::ListAudit { .. } => true,
             DeviceRequest::Status
             | DeviceRequest::ListTasks(_)
+            | DeviceRequest::SearchTasks { .. }
+            | DeviceRequest::Statistics { .. }
             | DeviceRequest::GetTask { .. }
             | DeviceRequest::Excerpt { .. }
             | DeviceRequest::Output { .. }
             | DeviceRequest::Events { .. }
             | DeviceRequest::Cancel { .. }
             | DeviceRequest::ListWorkspaces
+            | DeviceRequest::Pause
+            | DeviceRequest::Resume
+            | DeviceRequest::ListSchedules
+            | DeviceRequest::GetSchedule { .. }
             | DeviceRequest::ListApprovals
             | DeviceRequest::AnswerApproval {
                 answer: Answer::Once | Answer::No,
@@ -188,10 +256,30 @@ pub struct TaskFilter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub action: Option<String>,
+    /// Only from callers of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub caller: Option<String>,
+    /// Only those that have not ended (true), or have (false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub is_open: Option<bool>,
+    /// Only those that ended with exit code 0 (true), or in any other way (false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub success: Option<bool>,
     /// Only those asked for since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional, type = "string"))]
     pub since: Option<Timestamp>,
+    /// Only those asked for before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional, type = "string"))]
+    pub until: Option<Timestamp>,
+    /// Only this one and older ones: holds a list still while new tasks arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub newest: Option<TaskId>,
     /// Only older than this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
@@ -199,6 +287,12 @@ pub struct TaskFilter {
     /// How many at most; 100 is the ceiling, and what 0 means.
     #[serde(default)]
     pub limit: u32,
+    /// How many of the newest to leave out: a place in a long list, without the pages before it.
+    #[serde(default)]
+    pub skip: u32,
+    /// Whether to say how many there are in all.
+    #[serde(default)]
+    pub count: bool,
 }
 
 /// An answer of an agent.
@@ -210,9 +304,22 @@ pub enum DeviceResponse {
     Status(DeviceStatus),
     /// Tasks, newest first.
     Tasks {
-        /// The tasks, without their output.
+        /// The tasks, without their results.
         tasks: Vec<TaskView>,
+        /// How many match in all, when that was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        n_total: Option<u64>,
     },
+    /// What a search found.
+    Found {
+        /// The tasks, and where the text is in them.
+        hits: Vec<TaskHit>,
+        /// Whether there are more.
+        has_more: bool,
+    },
+    /// How tasks went lately.
+    Statistics(TaskStatistics),
     /// One task, with its result once it has one.
     Task {
         /// The task.
@@ -246,6 +353,31 @@ pub enum DeviceResponse {
     Workspaces {
         /// The workspaces.
         workspaces: Vec<Workspace>,
+    },
+    /// Whether the device is paused now.
+    Paused {
+        /// Whether it is.
+        paused: bool,
+    },
+    /// A task was opened here.
+    TaskOpened {
+        /// The task.
+        task: Box<TaskView>,
+    },
+    /// The schedules, by name.
+    Schedules {
+        /// The schedules.
+        schedules: Vec<ScheduleView>,
+    },
+    /// One schedule.
+    Schedule {
+        /// The schedule.
+        schedule: Box<ScheduleView>,
+        /// Its next runs, at most five.
+        #[cfg_attr(feature = "ts", ts(type = "string[]"))]
+        upcoming: Vec<Timestamp>,
+        /// Its last runs, newest first, at most twenty.
+        runs: Vec<ScheduledRun>,
     },
     /// The open questions, oldest first.
     Approvals {
@@ -316,6 +448,9 @@ pub struct DeviceStatus {
     pub can_execute: bool,
     /// Why not.
     pub reason: Option<String>,
+    /// Whether the owner paused it.
+    #[serde(default)]
+    pub paused: bool,
     /// Tasks that run.
     pub n_running: u32,
     /// Tasks that wait for their turn.

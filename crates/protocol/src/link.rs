@@ -46,7 +46,8 @@ pub enum DeviceToRelay {
         /// How, and what it printed.
         result: TaskResult,
     },
-    /// A task was born on the device; answered by `stored`.
+    /// A task was born on the device. Comes before its first event, in place of `accepted`; a `stored`
+    /// that covers the event covers it too.
     Opened {
         /// The task.
         task: Task,
@@ -58,13 +59,16 @@ pub enum DeviceToRelay {
         /// The answer.
         response: DeviceResponse,
     },
-    /// Whether the device can execute has changed.
+    /// Whether the device can execute, or takes tasks, has changed.
     Health {
         /// Whether it can.
         can_execute: bool,
         /// Why not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Whether the owner paused it: it then takes no tasks.
+        #[serde(default)]
+        paused: bool,
     },
     /// Answers a ping.
     Pong,
@@ -89,6 +93,9 @@ pub struct Hello {
     pub support: Support,
     /// Whether it can execute now.
     pub can_execute: bool,
+    /// Whether the owner paused it.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// What a device can execute.

@@ -43,6 +43,11 @@ pub enum RelayRequest {
     },
     /// Makes a code that enrols one computer.
     CreatePairingCode,
+    /// Makes a link that opens the viewer in a browser, signed in with a key.
+    CreateSignInLink {
+        /// Which key, by id or name.
+        key: String,
+    },
     /// The enrolled computers.
     ListDevices,
 }
@@ -130,6 +135,8 @@ pub enum RelayResponse {
     },
     /// A new pairing code.
     PairingCode(PairingCode),
+    /// A link that opens the viewer, once.
+    SignInLink(SignInLink),
     /// The computers.
     Devices {
         /// The computers, oldest first.
@@ -180,6 +187,44 @@ pub struct PairingCode {
     /// When it ends.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub expires_at: Timestamp,
+}
+
+/// A link that opens the viewer in a browser, signed in: single use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct SignInLink {
+    /// The address. What proves who opens it stands behind `#`, which no browser sends anywhere.
+    pub url: String,
+    /// When it ends.
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
+    pub expires_at: Timestamp,
+}
+
+/// `POST /api/session`: a browser signs in with a key or with the code of a link; one of both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct SessionRequest {
+    /// A caller key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub key: Option<String>,
+    /// The code of a [`SignInLink`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub code: Option<String>,
+}
+
+/// `GET` and `POST /api/session`: who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct SessionView {
+    /// The key that signed in.
+    pub key: KeyView,
+    /// Version of the relay.
+    pub relay_version: String,
+    /// The address callers use.
+    pub relay_url: String,
 }
 
 /// An enrolled computer.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Command, ErrorCode, KeyId, Problem, TaskId, TaskName, Timestamp,
-    limits::{DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS},
+    limits::{
+        DEFAULT_EXPIRY, DEFAULT_TIMEOUT_SECONDS, MAX_EXPIRY, MAX_TEXT_BYTES, MAX_TIMEOUT_SECONDS,
+    },
 };
 
 /// What a task asks for.
@@ -331,6 +333,35 @@ impl TaskRequest {
             title: None,
         }
     }
+
+    /// Tells whether the request is within its bounds and has something to run.
+    pub fn check(&self) -> Result<(), Problem> {
+        self.action.check()?;
+        let too_long =
+            |text: &Option<String>| text.as_ref().is_some_and(|t| t.len() > MAX_TEXT_BYTES);
+        if too_long(&self.title) || too_long(&self.device) {
+            return Err(Problem::new(
+                ErrorCode::InvalidRequest,
+                "title and device are at most 4096 bytes",
+            ));
+        }
+        let max = MAX_EXPIRY.as_secs();
+        if self
+            .expires_in
+            .is_some_and(|seconds| seconds == 0 || u64::from(seconds) > max)
+        {
+            let error = format!("expires_in must be 1 to {max} seconds");
+            return Err(Problem::new(ErrorCode::InvalidRequest, error));
+        }
+        Ok(())
+    }
+
+    /// Returns how long the task may wait to be started.
+    pub fn expiry(&self) -> std::time::Duration {
+        self.expires_in.map_or(DEFAULT_EXPIRY, |seconds| {
+            std::time::Duration::from_secs(seconds.into())
+        })
+    }
 }
 
 /// One piece of work for one device. Immutable: its state is what the events say.
@@ -361,6 +392,13 @@ pub struct Task {
     /// When it is too late to start it.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub expires_at: Timestamp,
+}
+
+impl Task {
+    /// Tells whether the task was born on its device, not asked for by a caller of a relay.
+    pub fn is_born_on_device(&self) -> bool {
+        self.caller.key_id.is_none() && self.source != Source::Relay
+    }
 }
 
 /// Where a task is. Terminal states never change.
@@ -510,6 +548,9 @@ pub struct TaskView {
     /// When it reached its terminal state.
     #[cfg_attr(feature = "ts", ts(type = "string | null"))]
     pub completed_at: Option<Timestamp>,
+    /// Its exit code, once it ran to its end; here because lists leave out results.
+    #[serde(default)]
+    pub returncode: Option<i32>,
     /// How it ended, once it has.
     pub result: Option<crate::TaskResult>,
     /// Why it failed, in one word.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod device_requests;
 mod devices;
 mod error;
 mod events;
@@ -9,7 +10,9 @@ mod github;
 mod health;
 mod instructions;
 pub(crate) mod rate;
+mod session;
 mod tasks;
+mod viewer;
 mod webhook;
 
 use axum::{
@@ -36,7 +39,7 @@ const DRAIN_BYTES: usize = 64 * 1024 * 1024;
 /// Every door of the relay.
 pub(crate) fn router(state: State) -> Router {
     Router::new()
-        .route("/", get(health::root))
+        .route("/", get(viewer::root))
         .route("/health", get(health::health))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -54,8 +57,16 @@ pub(crate) fn router(state: State) -> Router {
         )
         .route("/api/pairing-codes", post(devices::create_code))
         .route("/api/enrol", post(devices::enrol))
+        .route(
+            "/api/session",
+            get(session::show).post(session::begin).delete(session::end),
+        )
+        .route(
+            "/api/device-requests/{device}",
+            post(device_requests::answer),
+        )
         .route("/link", any(device::link))
-        .fallback(not_found)
+        .fallback(viewer::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), rate::limit))
         .with_state(state)

@@ -114,6 +114,25 @@ impl Keys {
         Some(key)
     }
 
+    /// Returns a key by its id, if it has not ended: for what was made in its name.
+    pub(crate) fn get(&self, key: &KeyId) -> Option<Arc<Key>> {
+        let key = self.read().get(key)?.clone();
+        let ended = key.view.expires_at.is_some_and(|end| end <= now());
+        if ended {
+            return None;
+        }
+        self.touch(&key);
+        Some(key)
+    }
+
+    /// Returns a key by its id or its name.
+    pub(crate) fn find(&self, id_or_name: &str) -> Option<Arc<Key>> {
+        let keys = self.read();
+        let is_it =
+            |key: &&Arc<Key>| key.view.key_id.as_str() == id_or_name || key.view.name == id_or_name;
+        keys.values().find(is_it).cloned()
+    }
+
     /// Returns what a key is held to. One that is no more may do nothing: what it asked for before is
     /// not done after it was revoked.
     pub(crate) fn limits_of(&self, key: &KeyId) -> CallerLimits {

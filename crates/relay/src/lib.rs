@@ -12,6 +12,7 @@ mod devices;
 mod error;
 mod http;
 mod keys;
+mod sessions;
 mod submit;
 mod token;
 mod waiters;
@@ -29,7 +30,7 @@ use std::{
 use axum::serve::ListenerExt;
 use deskhand_protocol::{
     ErrorCode, Problem, Secret,
-    relay_request::{DeviceView, EnrolResponse, RelayRequest, RelayResponse},
+    relay_request::{DeviceView, EnrolResponse, Presence, RelayRequest, RelayResponse, SignInLink},
 };
 use deskhand_sqlite::Database;
 use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
@@ -41,6 +42,7 @@ use crate::{
     devices::Devices,
     error::Fault,
     keys::{Keys, NewKey},
+    sessions::Sessions,
     waiters::Waiters,
 };
 
@@ -62,6 +64,19 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Whether and how GitHub may post events.
     pub github: Option<GithubOptions>,
+    /// The files of the viewer; without `index.html` a page says that it was not built.
+    pub viewer: &'static [ViewerFile],
+}
+
+/// A file of the viewer.
+#[derive(Debug, Clone, Copy)]
+pub struct ViewerFile {
+    /// Its path below `/`.
+    pub path: &'static str,
+    /// What is in it.
+    pub content: &'static [u8],
+    /// The same, compressed by gzip; none where that saves nothing.
+    pub gzip: Option<&'static [u8]>,
 }
 
 /// How GitHub may post events.
@@ -103,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
+    pub(crate) sessions: Sessions,
+    pub(crate) viewer: &'static [ViewerFile],
     public_url: Option<String>,
     listens_at: OnceCell<SocketAddr>,
     /// The relay ends its links itself: the next one expects its devices back.
@@ -127,6 +144,7 @@ impl Relay {
             keys::MIGRATION,
             devices::MIGRATION,
             broker::MIGRATION,
+            sessions::MIGRATION,
             keys::LIMITS_MIGRATION,
         ];
         let db = Database::open(&options.store, &migrations)?;
@@ -137,6 +155,8 @@ impl Relay {
         let state = State(Arc::new(Shared {
             keys: Keys::load(db.clone()).await.map_err(read)?,
             devices: Devices::load(db.clone()).await.map_err(read)?,
+            sessions: Sessions::load(db.clone()).await.map_err(read)?,
+            viewer: options.viewer,
             broker: Broker::new(db),
             registry: Registry::default(),
             waiters: Waiters::default(),
@@ -260,6 +280,16 @@ impl Relay {
             RelayRequest::CreatePairingCode => {
                 RelayResponse::PairingCode(state.devices.create_code().await?)
             }
+            RelayRequest::CreateSignInLink { key } => {
+                let key = state.keys.find(&key).ok_or_else(|| {
+                    Problem::new(ErrorCode::NotFound, format!("there is no key `{key}`"))
+                })?;
+                let (code, expires_at) = state.sessions.create_code(key.view.key_id.clone())?;
+                RelayResponse::SignInLink(SignInLink {
+                    url: format!("{}/#sign-in={}", state.url(), code.expose()),
+                    expires_at,
+                })
+            }
             RelayRequest::ListDevices => RelayResponse::Devices {
                 devices: state
                     .devices
@@ -282,6 +312,11 @@ impl Shared {
         }
     }
 
+    /// Returns the address the owner gave the relay, without a trailing slash.
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        Some(self.public_url.as_deref()?.trim_end_matches('/'))
+    }
+
     pub(crate) fn device_view(&self, device: &devices::Device) -> DeviceView {
         let (status, reason, latency_ms) = self.registry.view(&device.device_id);
         DeviceView {
@@ -292,8 +327,8 @@ impl Shared {
             reason,
             enrolled_at: device.enrolled_at,
             last_seen_at: match status {
-                deskhand_protocol::relay_request::Presence::Online => Some(clock::now()),
-                _ => device.last_seen_at,
+                Presence::Online | Presence::CannotExecute | Presence::Paused => Some(clock::now()),
+                Presence::Reconnecting | Presence::Offline => device.last_seen_at,
             },
             latency_ms,
         }

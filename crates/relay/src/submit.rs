@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use deskhand_protocol::{
     ErrorCode, Problem, Source, Task, TaskId, TaskName, TaskRequest, Timestamp,
     device_request::{DeviceRequest, DeviceResponse},
-    limits::{ASK_DEVICE, DEFAULT_EXPIRY, MAX_EXPIRY, MAX_TEXT_BYTES, RECONNECT_WINDOW},
+    limits::{ASK_DEVICE, RECONNECT_WINDOW},
     outcome::Excerpt,
     task::{Caller, Durability, OnOffline},
 };
@@ -40,7 +40,7 @@ pub(crate) enum Submitted {
     /// The task is stored.
     Accepted {
         record: Box<Record>,
-        /// Whether the device has a link.
+        /// Whether the device takes tasks now.
         online: bool,
         replayed: bool,
     },
@@ -96,7 +96,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         request,
         wait,
     } = submission;
-    check(&request)?;
+    request.check()?;
     let device = choose_device(&state, &key, request.device.as_deref())?;
     let name = request.task_id.clone();
     let on_offline = request.on_offline.unwrap_or(match wait {
@@ -109,6 +109,13 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         device: Some(device.clone()),
         task_id: name.clone(),
     };
+    if let (Presence::Online(session), OnOffline::Fail) = (&presence, on_offline)
+        && let Some(mut problem) = session.refuses()
+        && !is_known(&state, &key, name.as_ref()).await?
+    {
+        problem.error = format!("device `{}`: {}", device.name, problem.error);
+        return Err(refusal(problem));
+    }
     let withdraw_at = match (&presence, on_offline) {
         (Presence::Offline, OnOffline::Fail) => {
             // What was asked for before is answered all the same.
@@ -164,10 +171,10 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         }
     }
     let (Some(wait), Some(waiter)) = (wait, waiter.as_mut()) else {
-        let online = matches!(
-            state.registry.presence(&device.device_id),
-            Presence::Online(_)
-        );
+        let online = match state.registry.presence(&device.device_id) {
+            Presence::Online(session) => session.refuses().is_none(),
+            Presence::Reconnecting { .. } | Presence::Offline => false,
+        };
         let is_replayed = replayed.is_some();
         let record = replayed.unwrap_or_else(|| Box::new(fresh_record(task, &device)));
         return Ok(Submitted::Accepted {
@@ -297,9 +304,7 @@ fn new_task(
     let task_id = TaskId::from_uuid(uuid::Uuid::now_v7());
     let digest = digest(device, &request);
     let created_at = now();
-    let expiry = request
-        .expires_in
-        .map_or(DEFAULT_EXPIRY, |s| Duration::from_secs(s.into()));
+    let expiry = request.expiry();
     let durability = match waits && request.action.is_repeatable() {
         true => Durability::Normal,
         false => Durability::Full,
@@ -323,7 +328,7 @@ fn new_task(
         device: device.device_id.clone(),
         digest,
         given_to: match presence {
-            Presence::Online(session) => Some(session.store),
+            Presence::Online(session) => session.refuses().is_none().then_some(session.store),
             Presence::Reconnecting { .. } | Presence::Offline => None,
         },
         withdraw_at,
@@ -338,26 +343,6 @@ fn digest(device: &Device, request: &TaskRequest) -> [u8; 32] {
     let action = serde_json::to_vec(&request.action).expect("an action has only string keys");
     hash.update(action);
     hash.finalize().into()
-}
-
-fn check(request: &TaskRequest) -> Result<(), Problem> {
-    request.action.check()?;
-    let too_long = |text: &Option<String>| text.as_ref().is_some_and(|t| t.len() > MAX_TEXT_BYTES);
-    if too_long(&request.title) || too_long(&request.device) {
-        return Err(Problem::new(
-            ErrorCode::InvalidRequest,
-            "title and device are at most 4096 bytes",
-        ));
-    }
-    let max = MAX_EXPIRY.as_secs();
-    if request
-        .expires_in
-        .is_some_and(|seconds| seconds == 0 || u64::from(seconds) > max)
-    {
-        let error = format!("expires_in must be 1 to {max} seconds");
-        return Err(Problem::new(ErrorCode::InvalidRequest, error));
-    }
-    Ok(())
 }
 
 /// Returns the device a key means: the one it names, or the only one it reaches.

@@ -57,6 +57,13 @@ pub(crate) fn mint(kind: Kind, id: &str) -> Result<(Secret, Hash), NoRandomness>
     Ok((Secret::new(format!("{}{id}_{secret}", kind.prefix())), hash))
 }
 
+/// Makes a secret that has no id, and its hash.
+pub(crate) fn mint_secret() -> Result<(Secret, Hash), NoRandomness> {
+    let secret = URL_SAFE_NO_PAD.encode(random::<32>()?);
+    let hash = hash(&secret);
+    Ok((Secret::new(secret), hash))
+}
+
 /// Splits a token into its id and the hash of its secret.
 pub(crate) fn parse(kind: Kind, token: &str) -> Option<(&str, Hash)> {
     // The secret may contain underscores, the id never does.

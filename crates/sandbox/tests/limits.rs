@@ -47,6 +47,18 @@ async fn a_fork_bomb() {
     assert!(alive(&marker).is_empty());
 }
 
+/// Hundreds of processes that share their pages and do nothing but fork are the worst to look at and to kill.
+#[tokio::test]
+async fn a_fork_bomb_that_never_rests() {
+    let bomb = "python3 -c 'import os
+while True:
+    try: os.fork()
+    except OSError: pass'";
+    let started_at = Instant::now();
+    hits(Limits::default(), Limit::ProcessLimit, &[Tier::Full], bomb).await;
+    assert!(started_at.elapsed() < Duration::from_secs(60));
+}
+
 #[tokio::test]
 async fn memory_taken_bit_by_bit() {
     let limits = Limits {
@@ -72,6 +84,19 @@ async fn memory_asked_for_at_once() {
     .await;
     let ran = with_limits(Tier::None, Who::Me, &Limits::default(), script).await;
     assert_eq!(ran.stdout, "1\n");
+    let made_writable = "python3 -c 'import ctypes
+c = ctypes.CDLL(None)
+c.mmap.restype = ctypes.c_void_p
+c.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+c.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+print(c.mprotect(c.mmap(None, 50 << 30, 0, 0x22, -1, 0), 50 << 30, 3))'";
+    hits(
+        Limits::default(),
+        Limit::MemoryLimit,
+        &[Tier::Full],
+        made_writable,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -130,6 +155,56 @@ async fn a_huge_file_by_a_program_that_goes_on() {
     assert_eq!(
         (ran.stdout.trim(), ran.exit.limits_hit.as_slice()),
         ("20971520", &[Limit::FileSizeLimit][..])
+    );
+}
+
+/// Python ignores the signal, and a file that is all hole shows on no disk.
+#[tokio::test]
+async fn a_huge_file_that_is_only_asked_for() {
+    let limits = Limits {
+        file_size_bytes: 20 * MIB,
+        ..Limits::default()
+    };
+    for attempt in [
+        "f.truncate(100 << 30)",
+        "f.seek(100 << 30); f.write(b\"x\"); f.flush()",
+        "os.posix_fallocate(f.fileno(), 0, 100 << 30)",
+        "os.pwrite(f.fileno(), b\"x\", 100 << 30)",
+        "[f.write(bytes(1 << 20)) for i in range(100)]",
+    ] {
+        let script = format!(
+            "python3 -c 'import os
+f = open(\"big\", \"wb\")
+try: {attempt}
+except OSError: print(\"refused\")'"
+        );
+        hits(
+            limits.clone(),
+            Limit::FileSizeLimit,
+            &[Tier::Full, Tier::Reduced],
+            &script,
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn looking_far_into_a_file_is_no_limit() {
+    let limits = Limits {
+        file_size_bytes: 20 * MIB,
+        ..Limits::default()
+    };
+    let place = Place::new(Tier::Full);
+    let big = std::fs::File::create(place.path("workspace/big")).unwrap();
+    big.set_len(100 * MIB).unwrap();
+    let mut profile = place.profile();
+    profile.limits = limits;
+    let script = "python3 -c 'f = open(\"big\", \"r+b\"); f.seek(50 << 20); print(len(f.read(9)))
+f = open(\"big\", \"rb\"); f.seek(500 << 20); print(len(f.read(9)))'";
+    let ran = place.sh(&profile, script).await;
+    assert_eq!(
+        (ran.stdout.as_str(), ran.exit.limits_hit.as_slice()),
+        ("9\n0\n", &[][..])
     );
 }
 

@@ -28,12 +28,15 @@ use crate::{
     attempt::{ELAPSED_EVERY, StopSignal},
     config::Config,
     excerpt::{self, Ends},
-    progress::{Lines, Progress},
+    progress::{Lines, Unsaid},
     recorder::Recorder,
 };
 
 /// When a chunk could not be stored it is tried again after this.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a program that does nothing may take in the sandbox.
+const TRY_OUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where a program runs.
 #[derive(Debug, Clone)]
@@ -95,6 +98,37 @@ pub(crate) async fn run(
     };
     scratch.remove().await;
     ran
+}
+
+/// Starts a program that does nothing, confined as tasks are. `dir` stands for a workspace.
+pub(crate) async fn try_out(config: &Config, dir: &Path) -> Result<(), String> {
+    let program = Program {
+        argv: vec!["/bin/sh".into(), "-c".into(), ":".into()],
+        env: Vec::new(),
+        stdin: Vec::new(),
+        timeout: TRY_OUT_WITHIN,
+    };
+    let place = Place {
+        dir: dir.to_owned(),
+        workspace: dir.to_owned(),
+    };
+    let (profile, command) = prepare(program, place, config, dir);
+    let tried = async {
+        let mut child = deskhand_sandbox::spawn(&config.sandbox_path, &profile, command)
+            .await
+            .map_err(|error| not_spawned(&error).error.unwrap_or_default())?;
+        while child.next_output().await.is_some() {}
+        Ok::<_, String>(child.wait().await)
+    };
+    match tokio::time::timeout(TRY_OUT_WITHIN, tried).await {
+        Ok(Ok(exit)) if exit.returncode == 0 && !exit.helper_lost => Ok(()),
+        Ok(Ok(exit)) => Err(format!(
+            "a program that does nothing fails in the sandbox with {}",
+            exit.returncode
+        )),
+        Ok(Err(error)) => Err(format!("no program can be started in the sandbox: {error}")),
+        Err(_) => Err("a program that does nothing does not end in the sandbox".to_owned()),
+    }
 }
 
 fn prepare(
@@ -161,7 +195,7 @@ struct Run<'a> {
     recorder: &'a Recorder,
     stdout: Printed,
     stderr: Printed,
-    progress: Option<Progress>,
+    progress: Unsaid,
     /// When what waits goes to the store; nothing waits when there is none.
     store_at: Option<Instant>,
     /// No more is read while what waits could not be stored.
@@ -192,7 +226,7 @@ impl<'a> Run<'a> {
             recorder,
             stdout: Printed::new(Stream::Stdout),
             stderr: Printed::new(Stream::Stderr),
-            progress: None,
+            progress: Unsaid::default(),
             store_at: None,
             store_is_stuck: false,
         }
@@ -231,10 +265,14 @@ impl<'a> Run<'a> {
                     Next::Closed => closed = true,
                     Next::Exit(exit) => break exit,
                 },
-                _ = elapsed.tick() => self.say_elapsed().await,
+                // The event's own time says how long it runs.
+                _ = elapsed.tick() => self.say(None, None).await,
             }
         };
         let duration = begun.elapsed();
+        if let Some(said) = std::mem::take(&mut self.progress).into_rest() {
+            self.say(Some(said.percent), said.message).await;
+        }
         self.ended(stopped, exit, duration)
     }
 
@@ -245,7 +283,7 @@ impl<'a> Run<'a> {
         };
         printed.ends.push(&chunk.bytes);
         if let Some(progress) = printed.lines.push(&chunk.bytes) {
-            self.progress = Some(progress);
+            self.progress.take(progress);
         }
         printed.waiting.extend_from_slice(&chunk.bytes);
         if printed.waiting.len() >= CHUNK_BYTES {
@@ -260,7 +298,8 @@ impl<'a> Run<'a> {
         self.store_at = None;
         let task_id = self.task_id;
         let pieces = [self.stdout.piece(), self.stderr.piece()];
-        let progress = self.progress.clone();
+        let progress = self.progress.due();
+        let said = progress.clone();
         let stored = self
             .recorder
             .record(Sync::Normal, move |draft| {
@@ -278,7 +317,10 @@ impl<'a> Run<'a> {
             Ok(()) => {
                 self.stdout.forget_waiting();
                 self.stderr.forget_waiting();
-                self.progress = None;
+                if let Some(said) = said {
+                    self.progress.stored(said);
+                }
+                self.store_at = self.progress.due_at();
             }
             Err(error) => {
                 tracing::warn!(%task_id, %error, "cannot store output");
@@ -287,10 +329,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn say_elapsed(&self) {
+    async fn say(&self, percent: Option<u8>, message: Option<String>) {
         let task_id = self.task_id;
         let said = self.recorder.record(Sync::Normal, move |draft| {
-            draft.progress(task_id, None, None)
+            draft.progress(task_id, percent, message)
         });
         if let Err(error) = said.await {
             tracing::warn!(%task_id, %error, "cannot store progress");
@@ -380,13 +422,25 @@ async fn at(when: Option<Instant>) {
 }
 
 /// A private temporary directory of one task.
-struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
     async fn make(base: &Path, task_id: TaskId) -> io::Result<Self> {
-        let path = base.join(task_id.to_string());
+        Self::make_at(base.join(task_id.to_string())).await
+    }
+
+    /// Makes the one in which the executors are tried out.
+    pub(crate) async fn make_probe(base: &Path) -> io::Result<Self> {
+        Self::make_at(base.join("probe")).await
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    async fn make_at(path: PathBuf) -> io::Result<Self> {
         let made = path.clone();
         blocking(move || {
             use std::os::unix::fs::DirBuilderExt;
@@ -403,7 +457,7 @@ impl Scratch {
         Ok(Self { path })
     }
 
-    async fn remove(self) {
+    pub(crate) async fn remove(self) {
         let path = self.path.display().to_string();
         if let Err(error) = blocking(move || std::fs::remove_dir_all(&self.path)).await {
             tracing::warn!(path, %error, "cannot remove a temporary directory");

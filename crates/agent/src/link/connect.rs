@@ -18,7 +18,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::device::Device;
+use crate::{device::Device, health::Health};
 
 /// A WebSocket to a relay.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -37,8 +37,16 @@ pub(super) enum ConnectError {
     Failed(String),
 }
 
+/// A relay that was greeted.
+pub(super) struct Connected {
+    pub(super) socket: Socket,
+    pub(super) welcome: Welcome,
+    /// What our hello said of us; it gives no reason.
+    pub(super) said: Health,
+}
+
 /// Dials the relay and greets it.
-pub(super) async fn connect(device: &Device) -> Result<(Socket, Welcome), ConnectError> {
+pub(super) async fn connect(device: &Device) -> Result<Connected, ConnectError> {
     // Fails when the process has a TLS provider already, and then that one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let request = request(
@@ -60,10 +68,18 @@ pub(super) async fn connect(device: &Device) -> Result<(Socket, Welcome), Connec
         .map_err(|_| failed("dial the relay: it does not answer"))?
         .map_err(not_connected)?;
 
-    let hello = hello(device);
+    let said = Health {
+        reason: None,
+        ..device.health.borrow().clone()
+    };
+    let hello = hello(device, &said);
     let greeted = timeout(WITHIN, greet(&mut socket, hello)).await;
     let welcome = greeted.map_err(|_| failed("greet the relay: it says nothing"))??;
-    Ok((socket, welcome))
+    Ok(Connected {
+        socket,
+        welcome,
+        said,
+    })
 }
 
 fn request(relay_url: &str, token: &str) -> Result<Request<()>, ConnectError> {
@@ -89,8 +105,7 @@ fn request(relay_url: &str, token: &str) -> Result<Request<()>, ConnectError> {
     Ok(request)
 }
 
-fn hello(device: &Device) -> DeviceToRelay {
-    let fault = device.recorder.fault().borrow().clone();
+fn hello(device: &Device, health: &Health) -> DeviceToRelay {
     DeviceToRelay::Hello(Hello {
         protocol: PROTOCOL_VERSION,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -99,7 +114,8 @@ fn hello(device: &Device) -> DeviceToRelay {
         store_id: device.store_id,
         next_event: device.recorder.last_seq().next(),
         support: device.support(),
-        can_execute: device.health(fault.as_deref()).can_execute,
+        can_execute: health.can_execute,
+        paused: health.paused,
     })
 }
 

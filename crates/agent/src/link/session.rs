@@ -12,10 +12,10 @@
 use std::{sync::Arc, time::Duration};
 
 use deskhand_protocol::{
-    ErrorCode, Event, EventKind, Problem, Seq, TaskResult, Timestamp,
+    ErrorCode, Event, EventKind, Problem, Seq, Source, Task, TaskResult, Timestamp,
     device_request::{DeviceResponse, LinkStatus},
     limits::{CLOSE_FENCED, MAX_FRAME_BYTES, RESEND_AFTER},
-    link::{DeviceToRelay, RelayToDevice, Welcome},
+    link::{DeviceToRelay, RelayToDevice},
 };
 use futures_util::{
     SinkExt, StreamExt,
@@ -29,10 +29,14 @@ use tokio_tungstenite::tungstenite::{
     Message, protocol::CloseFrame, protocol::frame::coding::CloseCode,
 };
 
-use super::{backoff::Restarting, connect::Socket};
+use super::{
+    backoff::Restarting,
+    connect::{Connected, Socket},
+};
 use crate::{
     device::Device,
     dispatcher::Dispatcher,
+    health::Health,
     recorder::{Batch, Published},
     requests::{self, Door},
     store::{events, ledger},
@@ -74,12 +78,16 @@ pub(super) enum End {
 
 /// Talks with the relay until the session ends.
 pub(super) async fn run(
-    socket: Socket,
-    welcome: Welcome,
+    connected: Connected,
     device: &Arc<Device>,
     dispatcher: &Dispatcher,
     stop: watch::Receiver<bool>,
 ) -> End {
+    let Connected {
+        socket,
+        welcome,
+        said,
+    } = connected;
     // Subscribed before the last number is looked at: what comes in between is seen twice, not never.
     let bus = device.recorder.subscribe();
     let stored = welcome.stored_through.min(device.recorder.last_seq());
@@ -102,6 +110,7 @@ pub(super) async fn run(
         stored: told_stored.subscribe(),
         beat: beat.subscribe(),
         sent: stored,
+        said,
         unacknowledged_since: None,
         stop,
     };
@@ -261,6 +270,8 @@ struct Speaker<'a> {
     beat: watch::Receiver<Option<Instant>>,
     /// The last event written to the socket.
     sent: Seq,
+    /// How we last said that we are.
+    said: Health,
     /// Since when the oldest event that was sent has not been acknowledged.
     unacknowledged_since: Option<Instant>,
     stop: watch::Receiver<bool>,
@@ -275,8 +286,9 @@ impl Speaker<'_> {
     }
 
     async fn try_speak(&mut self) -> Result<(), String> {
-        let mut fault = self.device.recorder.fault();
-        let mut health = self.device.health(fault.borrow_and_update().as_deref());
+        let mut health = self.device.health.subscribe();
+        self.say_health(&mut health).await?;
+        self.flush().await?;
         loop {
             if self.is_behind() && self.has_room() {
                 self.catch_up().await?;
@@ -294,14 +306,7 @@ impl Speaker<'_> {
                     self.feed_message(Message::Ping(Default::default())).await?;
                 }
                 Some(answer) = self.answers.recv() => self.feed(answer).await?,
-                Ok(()) = fault.changed() => {
-                    let now = self.device.health(fault.borrow_and_update().as_deref());
-                    if now != health {
-                        health = now.clone();
-                        let (can_execute, reason) = (now.can_execute, now.reason);
-                        self.feed(DeviceToRelay::Health { can_execute, reason }).await?;
-                    }
-                }
+                Ok(()) = health.changed() => self.say_health(&mut health).await?,
                 Ok(()) = self.stored.changed() => self.acknowledged(),
                 batch = self.bus.recv() => self.heard(batch).await?,
                 () = until(resend_at), if resend_at.is_some() => {
@@ -317,6 +322,21 @@ impl Speaker<'_> {
             self.feed_what_is_ready().await?;
             self.flush().await?;
         }
+    }
+
+    /// Says how we are, unless that was said.
+    async fn say_health(&mut self, health: &mut watch::Receiver<Health>) -> Result<(), String> {
+        let now = health.borrow_and_update().clone();
+        if now == self.said {
+            return Ok(());
+        }
+        self.said = now.clone();
+        self.feed(DeviceToRelay::Health {
+            can_execute: now.can_execute,
+            reason: now.reason,
+            paused: now.paused,
+        })
+        .await
     }
 
     /// Writes what is ready without waiting for more, up to a batch, so that it shares a flush.
@@ -350,10 +370,12 @@ impl Speaker<'_> {
                         result,
                         attempt,
                     } = published;
-                    // A large result is in the store only: from here on, that is where to read.
-                    let is_whole = result.is_some() || event.kind.outcome().is_none();
+                    // A large result is in the store only, and so is a task that was born here: from
+                    // here on, that is where to read.
+                    let is_whole = (result.is_some() || event.kind.outcome().is_none())
+                        && !may_be_born_here(event);
                     if event.seq == self.sent.next() && self.has_room() && is_whole {
-                        self.event(event, *attempt, result.as_deref()).await?;
+                        self.event(event, None, *attempt, result.as_deref()).await?;
                     }
                 }
                 Ok(())
@@ -377,7 +399,12 @@ impl Speaker<'_> {
                 if let Some((_, result)) = &result {
                     n_bytes += result.output.stdout.len() + result.output.stderr.len();
                 }
-                page.push((event, result));
+                let born = match may_be_born_here(&event) {
+                    true => ledger::get(conn, event.task_id)?.map(|entry| entry.task),
+                    false => None,
+                };
+                let born = born.filter(Task::is_born_on_device);
+                page.push((event, born, result));
                 if n_bytes > PAGE_BYTES {
                     break;
                 }
@@ -391,7 +418,7 @@ impl Speaker<'_> {
             // The rest was forgotten by the owner, which happens only to what the relay has.
             self.sent = last;
         }
-        for (event, result) in page {
+        for (event, born, result) in page {
             if !self.has_room() {
                 break;
             }
@@ -399,21 +426,27 @@ impl Speaker<'_> {
                 Some((attempt, result)) => (*attempt, Some(result)),
                 None => (0, None),
             };
-            self.event(&event, attempt, result).await?;
+            self.event(&event, born, attempt, result).await?;
         }
         Ok(())
     }
 
-    /// Sends an event, and before it what it stands for: that a task is in the ledger, or how it ended.
+    /// Sends an event, and before it what it stands for: that a task is in the ledger, or was born here,
+    /// or how it ended.
     async fn event(
         &mut self,
         event: &Event,
+        born: Option<Task>,
         attempt: u32,
         result: Option<&TaskResult>,
     ) -> Result<(), String> {
         let task_id = event.task_id;
         if let EventKind::TaskAccepted { .. } = event.kind {
-            self.feed(DeviceToRelay::Accepted { task_id }).await?;
+            let frame = match born {
+                Some(task) => DeviceToRelay::Opened { task },
+                None => DeviceToRelay::Accepted { task_id },
+            };
+            self.feed(frame).await?;
         }
         if let Some(result) = result {
             let result = result.clone();
@@ -474,6 +507,11 @@ impl Speaker<'_> {
     async fn flush(&mut self) -> Result<(), String> {
         self.sink.flush().await.map_err(not_written)
     }
+}
+
+/// Tells whether an event may be the first one of a task that was born here; the ledger knows.
+fn may_be_born_here(event: &Event) -> bool {
+    matches!(&event.kind, EventKind::TaskAccepted { source, .. } if *source != Source::Relay)
 }
 
 /// Writes a frame. What would not fit one is said shorter: a result without its report, which is the

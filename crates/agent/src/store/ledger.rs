@@ -3,9 +3,7 @@
 //! A row is made once and never deleted. What a person may want forgotten (`task`, `result`) can be
 //! cleared; the id stays.
 
-use deskhand_protocol::{
-    Seq, Source, Task, TaskId, TaskResult, TaskStatus, Timestamp, device_request::TaskFilter,
-};
+use deskhand_protocol::{Seq, Task, TaskId, TaskResult, TaskStatus, Timestamp};
 use deskhand_sqlite::Migration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -31,6 +29,20 @@ CREATE INDEX tasks_unfinished ON tasks (task_id)
 ",
 };
 
+/// What lists and statistics filter by, in an index that holds all of it: they never read the rows of
+/// tasks they do not show.
+pub(super) const LISTING: Migration = Migration {
+    name: "ledger listing",
+    sql: "
+ALTER TABLE tasks ADD COLUMN caller TEXT;
+ALTER TABLE tasks ADD COLUMN returncode INTEGER;
+UPDATE tasks SET caller = task ->> '$.caller.name', returncode = result ->> '$.outcome.returncode';
+CREATE INDEX tasks_listed ON tasks (
+    task_id, status, source, action, caller, returncode, created_at, started_at, finished_at
+) WHERE task IS NOT NULL;
+",
+};
+
 /// One task as the ledger knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -46,8 +58,8 @@ pub(crate) struct Entry {
 pub(crate) fn insert(conn: &Connection, task: &Task) -> rusqlite::Result<bool> {
     let n = conn
         .prepare_cached(
-            "INSERT INTO tasks (task_id, task, status, source, action, created_at, attempt)
-             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO tasks (task_id, task, status, source, action, created_at, caller, attempt)
+             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, 0) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             id_bytes(task.task_id),
@@ -55,6 +67,7 @@ pub(crate) fn insert(conn: &Connection, task: &Task) -> rusqlite::Result<bool> {
             task.source.as_str(),
             task.action.kind(),
             task.created_at.as_microsecond(),
+            task.caller.name,
         ])?;
     Ok(n == 1)
 }
@@ -93,7 +106,7 @@ pub(crate) fn set_finished(
     let json = to_json(result)?;
     let n = conn
         .prepare_cached(
-            "UPDATE tasks SET status = ?2, result = ?3, finished_at = ?4
+            "UPDATE tasks SET status = ?2, result = ?3, finished_at = ?4, returncode = ?5
              WHERE task_id = ?1 AND finished_at IS NULL",
         )?
         .execute(params![
@@ -101,6 +114,7 @@ pub(crate) fn set_finished(
             TaskStatus::from(result.outcome.status).as_str(),
             json,
             at.as_microsecond(),
+            result.outcome.returncode,
         ])?;
     Ok((n == 1).then_some(json.len()))
 }
@@ -150,44 +164,6 @@ pub(crate) fn unfinished(conn: &Connection) -> rusqlite::Result<Vec<TaskId>> {
     .collect()
 }
 
-/// Most bytes of rows one list holds, so that the answer fits a frame.
-const LIST_BYTES: usize = 512 * 1024;
-
-/// Returns tasks, newest first, without their results' output: at most 100, and fewer when they are
-/// large; the next page begins before the last one.
-pub(crate) fn list(conn: &Connection, filter: &TaskFilter) -> rusqlite::Result<Vec<Entry>> {
-    let limit = match filter.limit {
-        0 => 100,
-        n => n.min(100),
-    };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM tasks
-         WHERE task IS NOT NULL
-           AND (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR source = ?2)
-           AND (?3 IS NULL OR action = ?3) AND (?4 IS NULL OR created_at >= ?4)
-           AND (?5 IS NULL OR task_id < ?5)
-         ORDER BY task_id DESC LIMIT ?6"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![
-        filter.status.map(TaskStatus::as_str),
-        filter.source.map(Source::as_str),
-        filter.action,
-        filter.since.map(Timestamp::as_microsecond),
-        filter.before.map(id_bytes),
-        limit,
-    ])?;
-    let (mut entries, mut n_bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        n_bytes += row.get_ref(0)?.as_str()?.len();
-        if n_bytes > LIST_BYTES && !entries.is_empty() {
-            break;
-        }
-        entries.push(entry(row)?);
-    }
-    Ok(entries)
-}
-
 /// Returns the result of a task and the attempt that made it, as they go before its last event.
 pub(crate) fn result(
     conn: &Connection,
@@ -218,6 +194,7 @@ pub(crate) fn clear(conn: &Connection, stored_through: Seq) -> rusqlite::Result<
             .execute([task_id])?;
         super::events::delete(conn, id_from(*task_id))?;
         super::output::delete(conn, id_from(*task_id))?;
+        super::search::delete(conn, id_from(*task_id))?;
     }
     Ok(finished.len() as u64)
 }

@@ -79,6 +79,8 @@ impl TestDevice {
                 extra: Vec::new(),
             },
             git_environment: Vec::new(),
+            time_zone: "UTC".into(),
+            inbox: self.path("own").join("inbox"),
             max_tasks: self.max_tasks,
             hidden: vec![self.path("own")],
         }

@@ -158,7 +158,7 @@ async fn finished_tasks_are_forgotten_and_still_known() {
     let cleared = ask(DeviceRequest::ClearTasks).await;
     assert_eq!(cleared, DeviceResponse::Cleared { n_tasks: 1 });
     let listed = ask(DeviceRequest::ListTasks(Default::default())).await;
-    let DeviceResponse::Tasks { tasks } = listed else {
+    let DeviceResponse::Tasks { tasks, .. } = listed else {
         panic!("{listed:?}");
     };
     assert_eq!(
@@ -183,6 +183,7 @@ async fn a_store_that_cannot_be_written_is_said_and_mended() {
         DeviceToRelay::Health {
             can_execute,
             reason,
+            ..
         } => Some((can_execute, reason)),
         _ => None,
     };

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod born;
 mod harness;
+mod health;
 mod ledger;
 mod link;
 mod output;

@@ -4,9 +4,10 @@ use deskhand_agent::{AgentHandle, Door};
 use deskhand_protocol::{
     ErrorCode, EventKind, Seq, TaskStatus,
     device_request::{DeviceRequest, DeviceResponse, LinkStatus, TaskFilter},
+    history::{HourOfTasks, TaskHit},
 };
 
-use crate::harness::{TestDevice, TestRelay, echo, shell};
+use crate::harness::{DEADLINE, TestDevice, TestRelay, echo, shell};
 
 async fn ask(agent: &AgentHandle, request: DeviceRequest) -> DeviceResponse {
     agent.request(request, Door::Local).await
@@ -51,7 +52,9 @@ async fn tasks_are_listed_newest_first_and_filtered() {
     }
     let list = async |filter: TaskFilter| match ask(&agent, DeviceRequest::ListTasks(filter)).await
     {
-        DeviceResponse::Tasks { tasks } => tasks.iter().map(|task| task.uid).collect::<Vec<_>>(),
+        DeviceResponse::Tasks { tasks, .. } => {
+            tasks.iter().map(|task| task.uid).collect::<Vec<_>>()
+        }
         other => panic!("{other:?}"),
     };
     let ids = tasks.map(|task| task.task_id);
@@ -73,6 +76,144 @@ async fn tasks_are_listed_newest_first_and_filtered() {
         ..TaskFilter::default()
     };
     assert_eq!(list(failed).await, []);
+    let unsuccessful = TaskFilter {
+        success: Some(false),
+        caller: Some("tester".into()),
+        ..TaskFilter::default()
+    };
+    assert_eq!(list(unsuccessful).await, [ids[1]]);
+    let ended = |is_open| TaskFilter {
+        is_open: Some(is_open),
+        ..TaskFilter::default()
+    };
+    assert_eq!(list(ended(true)).await, []);
+    assert_eq!(list(ended(false)).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_long_list_is_read_from_any_place_while_tasks_arrive() {
+    let (device, relay) = (TestDevice::new(), TestRelay::start().await);
+    let agent = device.start(&relay).await;
+    let mut session = relay.session(0).await;
+    let tasks: Vec<_> = (0..5).map(|n| echo(&n.to_string())).collect();
+    for task in &tasks {
+        session.run(task).await;
+    }
+    let place = TaskFilter {
+        newest: Some(tasks[3].task_id),
+        skip: 2,
+        limit: 1,
+        count: true,
+        ..TaskFilter::default()
+    };
+    let listed = ask(&agent, DeviceRequest::ListTasks(place)).await;
+    let DeviceResponse::Tasks {
+        tasks: page,
+        n_total,
+    } = listed
+    else {
+        panic!("{listed:?}");
+    };
+    assert_eq!(n_total, Some(4));
+    assert_eq!(
+        page.iter().map(|task| task.uid).collect::<Vec<_>>(),
+        [tasks[1].task_id]
+    );
+    assert_eq!(page[0].returncode, Some(0));
+    assert_eq!(page[0].result, None);
+}
+
+#[tokio::test]
+async fn a_word_is_found_in_commands_and_output_once_the_task_has_ended() {
+    let (device, relay) = (TestDevice::new(), TestRelay::start().await);
+    let agent = device.start(&relay).await;
+    let mut session = relay.session(0).await;
+    let tasks = [
+        shell("echo 'error[E0425]: cannot find value'; exit 1"),
+        echo("nothing of interest"),
+        shell("echo Straße >&2"),
+    ];
+    for task in &tasks {
+        session.run(task).await;
+    }
+    let ids = tasks.map(|task| task.task_id);
+    let search = async |text: &str, filter: TaskFilter| {
+        let text = text.to_owned();
+        match ask(&agent, DeviceRequest::SearchTasks { text, filter }).await {
+            DeviceResponse::Found { hits, .. } => hits,
+            other => panic!("{other:?}"),
+        }
+    };
+    // The index follows a moment later.
+    let last = || search("straße", TaskFilter::default());
+    let began = std::time::Instant::now();
+    while last().await.is_empty() {
+        assert!(began.elapsed() < DEADLINE, "never became searchable");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let uids = |hits: Vec<TaskHit>| hits.iter().map(|hit| hit.task.uid).collect::<Vec<_>>();
+    let all = TaskFilter::default;
+    assert_eq!(uids(search("E0425 cannot", all()).await), [ids[0]]);
+    assert_eq!(uids(search("inter nothing", all()).await), [ids[1]]);
+    assert_eq!(uids(search("echo", all()).await), [ids[2], ids[1], ids[0]]);
+    assert_eq!(uids(search("absent OR echo", all()).await), []);
+    assert_eq!(uids(search("\"\" ) -- *", all()).await), []);
+    let before = TaskFilter {
+        before: Some(ids[2]),
+        limit: 1,
+        ..TaskFilter::default()
+    };
+    assert_eq!(uids(search("echo", before).await), [ids[1]]);
+    let unsuccessful = TaskFilter {
+        success: Some(false),
+        ..TaskFilter::default()
+    };
+    assert_eq!(uids(search("echo", unsuccessful).await), [ids[0]]);
+    let found_in = search("STRASSE straße", all()).await;
+    assert_eq!(found_in.len(), 0, "every word has to be there");
+    let hit = &search("straß", all()).await[0];
+    assert_eq!(hit.found_in, None, "it is in the command");
+
+    let cleared = ask(&agent, DeviceRequest::ClearTasks).await;
+    assert!(
+        matches!(cleared, DeviceResponse::Cleared { .. }),
+        "{cleared:?}"
+    );
+}
+
+#[tokio::test]
+async fn statistics_count_what_happened_lately() {
+    let (device, relay) = (TestDevice::new(), TestRelay::start().await);
+    let agent = device.start(&relay).await;
+    let mut session = relay.session(0).await;
+    for task in [shell("exit 1"), shell("exit 0"), echo("c")] {
+        session.run(&task).await;
+    }
+    let answer = ask(&agent, DeviceRequest::Statistics { hours: 24 }).await;
+    let DeviceResponse::Statistics(statistics) = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(statistics.hours.len(), 24);
+    // A test that runs over the full hour has tasks in two of them.
+    let sum = |count: fn(&HourOfTasks) -> u64| statistics.hours.iter().map(count).sum::<u64>();
+    assert_eq!(
+        (sum(|hour| hour.n_succeeded), sum(|hour| hour.n_failed)),
+        (2, 1)
+    );
+    assert_eq!(
+        statistics
+            .durations
+            .iter()
+            .map(|class| class.n_tasks)
+            .sum::<u64>(),
+        3
+    );
+    let shell = &statistics.actions[0];
+    assert_eq!(
+        (shell.name.as_str(), shell.n_tasks, shell.n_failed),
+        ("shell", 2, 1)
+    );
+    assert_eq!(statistics.callers[0].n_tasks, 3);
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ pub(crate) enum DevicesCommand {
         /// The new name
         name: String,
     },
+    /// Have this computer take no more tasks; what runs goes on
+    Pause,
+    /// Have this computer take tasks again
+    Resume,
     /// Make the relay forget a computer
     Remove {
         /// Which one, by id or name

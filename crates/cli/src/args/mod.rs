@@ -8,8 +8,10 @@ mod parts;
 #[cfg(test)]
 mod reference;
 mod run;
+mod schedules;
 mod tasks;
 mod up;
+mod viewer;
 mod workspaces;
 
 use std::path::PathBuf;
@@ -22,8 +24,10 @@ pub(crate) use git_exec::GitExecArgs;
 pub(crate) use keys::{KeysCommand, KeysCreateArgs};
 pub(crate) use parts::{AgentCommand, AgentRunArgs, RelayCommand, RelayServeArgs};
 pub(crate) use run::RunArgs;
+pub(crate) use schedules::{SchedulesAddArgs, SchedulesCommand};
 pub(crate) use tasks::{TasksArgs, TasksCommand, TasksListArgs, TasksOutputArgs};
 pub(crate) use up::{DownArgs, UpArgs};
+pub(crate) use viewer::ViewerArgs;
 pub(crate) use workspaces::WorkspacesCommand;
 
 /// Lets an assistant, a script or a phone use this computer, under your rules.
@@ -79,12 +83,15 @@ pub(crate) enum Command {
     Down(DownArgs),
     /// Show what is connected, what runs, what waits, and what this machine can enforce
     Status,
+    Viewer(ViewerArgs),
     Run(RunArgs),
     Tasks(TasksArgs),
     Devices(DevicesArgs),
     Enrol(EnrolArgs),
     #[command(subcommand)]
     Workspaces(WorkspacesCommand),
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     #[command(subcommand)]
     Keys(KeysCommand),
     #[command(subcommand)]

@@ -50,8 +50,10 @@ pub(crate) fn announce(
 ) -> anyhow::Result<()> {
     if out.is_json() {
         let key = ready.api_key.clone().filter(|_| may_show_key);
+        let viewer_url = ready.viewer_url.clone();
         out.json(&Ready {
             api_key: key,
+            viewer_url: viewer_url.filter(|_| may_show_key),
             ..ready.clone()
         })?;
         return Ok(());
@@ -59,6 +61,18 @@ pub(crate) fn announce(
     out.talk(format!("Relay at {}.", ready.relay_url));
     if let Some(status) = status {
         tell_device(out, status);
+    }
+    if let Some(url) = &ready.viewer_url {
+        // The link signs in whoever opens it first: it is for eyes, as the key is.
+        match (what, may_show_key) {
+            (Announce::Address, _) | (_, false) => {
+                let address = url.split('#').next().unwrap_or_default();
+                out.talk(format!(
+                    "Viewer at {address}, signed in by `deskhand viewer`."
+                ));
+            }
+            (_, true) => out.talk(format!("Viewer, for the next ten minutes: {url}")),
+        }
     }
     let Some(key) = &ready.api_key else {
         return Ok(());
@@ -136,7 +150,9 @@ mod tests {
             agent_version: "1".into(),
             link: LinkStatus::Refused { error: "no".into() },
             can_execute: true,
+            paused: false,
             reason: None,
+            paused: false,
             n_running: 0,
             n_waiting: 0,
             n_asking: 0,

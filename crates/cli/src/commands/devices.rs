@@ -4,6 +4,7 @@ use anyhow::bail;
 use deskhand_client::Client;
 use deskhand_protocol::{
     DeviceId,
+    device_request::{DeviceRequest, DeviceResponse},
     relay_request::{DeviceView, Presence, RelayRequest, RelayResponse},
 };
 
@@ -65,6 +66,8 @@ pub(crate) async fn run(context: &Context, args: DevicesArgs) -> anyhow::Result<
                 out.talk(format!("{id} is now called {}.", view.device_name));
             }
         }
+        DevicesCommand::Pause => pause(context, DeviceRequest::Pause).await?,
+        DevicesCommand::Resume => pause(context, DeviceRequest::Resume).await?,
         DevicesCommand::Remove { device } => {
             let client = context.relay(&args.relay).await?.client;
             let id = find(&client, &device).await?;
@@ -77,6 +80,23 @@ pub(crate) async fn run(context: &Context, args: DevicesArgs) -> anyhow::Result<
         }
     }
     Ok(exit::OK)
+}
+
+/// Has the agent of this home take no more tasks, or take them again: no relay is needed for it.
+async fn pause(context: &Context, request: DeviceRequest) -> anyhow::Result<()> {
+    let DeviceResponse::Paused { paused } = context.control().device(request).await? else {
+        bail!("understand the agent's answer: it is to another request");
+    };
+    if context.out.is_json() {
+        context.out.json(&serde_json::json!({ "paused": paused }))?;
+    } else if paused {
+        context
+            .out
+            .talk("This computer takes no tasks now. Resume it: deskhand devices resume");
+    } else {
+        context.out.talk("This computer takes tasks again.");
+    }
+    Ok(())
 }
 
 /// Returns the address by which other computers reach the relay.

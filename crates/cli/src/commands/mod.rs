@@ -13,11 +13,13 @@ mod keys;
 mod output;
 mod parts;
 mod run;
+mod schedules;
 mod status;
 mod stay;
 mod tasks;
 mod up;
 mod version;
+mod viewer;
 mod workspaces;
 
 use crate::{
@@ -37,11 +39,13 @@ pub(crate) async fn run(context: Context, command: Command) -> anyhow::Result<u8
         Command::Up(args) => up::run(&context, args).await,
         Command::Down(args) => down::run(&context, &args).await,
         Command::Status => status::run(&context).await,
+        Command::Viewer(args) => viewer::run(&context, args).await,
         Command::Run(args) => run::run(&context, args).await,
         Command::Tasks(args) => tasks::run(&context, args).await,
         Command::Devices(args) => devices::run(&context, args).await,
         Command::Enrol(args) => enrol::run(&context, args).await,
         Command::Workspaces(command) => workspaces::run(&context, command).await,
+        Command::Schedules(command) => schedules::run(&context, command).await,
         Command::Keys(command) => keys::run(&context, command).await,
         Command::Relay(command) => parts::relay(&context, command).await,
         Command::Agent(command) => parts::agent(&context, command).await,

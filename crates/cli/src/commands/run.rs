@@ -74,13 +74,8 @@ fn request(args: &RunArgs, this_device: Option<&DeviceId>) -> anyhow::Result<Tas
         )?),
         None => None,
     };
-    let timeout = match args.timeout {
-        Some(seconds) => {
-            TimeoutSeconds::try_from(seconds).map_err(|rule| UsageError(rule.to_owned()))?
-        }
-        None => TimeoutSeconds::default(),
-    };
-    let mut request = TaskRequest::new(action(args, working_dir, timeout));
+    let action = action(args.line.as_deref(), &args.argv, working_dir, args.timeout)?;
+    let mut request = TaskRequest::new(action);
     request.task_id = args.task_id.clone();
     request.title = args.title.clone();
     request.device = match (&args.device, this_device) {
@@ -96,19 +91,30 @@ fn request(args: &RunArgs, this_device: Option<&DeviceId>) -> anyhow::Result<Tas
 }
 
 /// `git …` becomes a git action, everything else a shell action.
-fn action(args: &RunArgs, working_dir: Option<String>, timeout: TimeoutSeconds) -> Action {
-    let command = match &args.line {
-        Some(line) => Command::Line(line.clone()),
-        None => Command::Argv(args.argv.clone()),
+pub(super) fn action(
+    line: Option<&str>,
+    argv: &[String],
+    working_dir: Option<String>,
+    timeout: Option<u32>,
+) -> anyhow::Result<Action> {
+    let timeout = match timeout {
+        Some(seconds) => {
+            TimeoutSeconds::try_from(seconds).map_err(|rule| UsageError(rule.to_owned()))?
+        }
+        None => TimeoutSeconds::default(),
     };
-    if args.line.is_none() && args.argv.first().is_some_and(|program| program == "git") {
-        return Action::Git(GitAction {
+    let command = match line {
+        Some(line) => Command::Line(line.to_owned()),
+        None => Command::Argv(argv.to_vec()),
+    };
+    if line.is_none() && argv.first().is_some_and(|program| program == "git") {
+        return Ok(Action::Git(GitAction {
             command,
             working_dir,
             timeout,
-        });
+        }));
     }
-    Action::Shell(ShellAction {
+    Ok(Action::Shell(ShellAction {
         command,
         working_dir,
         timeout,
@@ -116,10 +122,11 @@ fn action(args: &RunArgs, working_dir: Option<String>, timeout: TimeoutSeconds) 
         network: Vec::new(),
         git_writes: false,
         read_only: false,
-    })
+    }))
 }
 
-fn absolute(dir: &std::path::Path) -> anyhow::Result<String> {
+/// Returns a directory as the agent finds it, which has another current one.
+pub(super) fn absolute(dir: &std::path::Path) -> anyhow::Result<String> {
     let dir = std::path::absolute(dir)
         .with_context(|| format!("find the directory `{}`", dir.display()))?;
     dir.into_os_string()

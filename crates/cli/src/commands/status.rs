@@ -75,6 +75,10 @@ fn show_device(out: Out, status: &DeviceStatus) -> anyhow::Result<()> {
         Some(reason) => row(out, "can execute", format!("no: {reason}"), Tone::Bad)?,
         None => row(out, "can execute", "no", Tone::Bad)?,
     }
+    if status.paused {
+        let text = "yes: it takes no tasks; `deskhand devices resume`";
+        row(out, "paused", text, Tone::Warning)?;
+    }
     row(
         out,
         "tasks",

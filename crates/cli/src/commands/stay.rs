@@ -36,7 +36,7 @@ impl Stay {
         context.dirs.create()?;
         logging::start(&config, &context.dirs.log_file(), self.logs_to_stderr)?;
         let mut told_to_end = Signals::new()?;
-        let mut running = tokio::select! {
+        let running = tokio::select! {
             running = start(Options {
                 dirs: context.dirs.clone(),
                 environment: context.environment.clone(),
@@ -64,7 +64,7 @@ impl Stay {
                 return Ok(exit::OK);
             }
         };
-        let ready = running.ready();
+        let ready = running.ready().await;
         let may_show_key = self.announce.may_show_key(running.is_first());
         let announced = self
             .write_ready_file(&ready)

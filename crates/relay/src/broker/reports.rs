@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use deskhand_protocol::{
-    DeviceId, Epoch, Event, EventKind, KeyId, Seq, StoreId, Task, TaskId, TaskResult, TaskStatus,
+    DeviceId, Epoch, Event, EventKind, Seq, StoreId, Task, TaskId, TaskResult, TaskStatus,
     outcome::Excerpt,
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -177,26 +177,29 @@ fn accepted(c: &Connection, session: &SessionKey, task: TaskId) -> rusqlite::Res
     Ok(())
 }
 
+/// Enters a task that was born on the device. Whatever the device says, no caller asked for it: a key's
+/// names and tasks are its own.
 fn opened(c: &Connection, session: &SessionKey, task: &Task) -> rusqlite::Result<()> {
     let at = now().as_millisecond();
-    c.execute(
+    let mut task = task.clone();
+    task.caller.key_id = None;
+    c.prepare_cached(
         "INSERT OR IGNORE INTO tasks (task_id, key_id, device_id, name, digest, task, status, source, action,
                                       created_at, expires_at, given_to, given_at, accepted_at)
-         VALUES (?1, ?2, ?3, ?4, x'', ?5, 'pending', ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
-        params![
-            blob(task.task_id),
-            task.caller.key_id.as_ref().map(KeyId::as_str),
-            session.device.as_str(),
-            task.name.as_str(),
-            to_json(task)?,
-            task.source.as_str(),
-            task.action.kind(),
-            task.created_at.as_millisecond(),
-            task.expires_at.as_millisecond(),
-            store_blob(session.store),
-            at,
-        ],
-    )?;
+         VALUES (?1, NULL, ?2, ?3, x'', ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+    )?
+    .execute(params![
+        blob(task.task_id),
+        session.device.as_str(),
+        task.name.as_str(),
+        to_json(&task)?,
+        task.source.as_str(),
+        task.action.kind(),
+        task.created_at.as_millisecond(),
+        task.expires_at.as_millisecond(),
+        store_blob(session.store),
+        at,
+    ])?;
     Ok(())
 }
 

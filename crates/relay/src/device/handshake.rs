@@ -17,7 +17,7 @@ use deskhand_protocol::{
 };
 use tokio::time::timeout;
 
-use super::session::Session;
+use super::{registry::Health, session::Session};
 use crate::{State, broker::SessionKey, devices::Device, error::Fault, http};
 
 /// How long a device may take to say hello.
@@ -93,10 +93,14 @@ async fn begin(
     let epoch = state.devices.begin_session(&device_id).await?;
     let stored_through = state.broker.stored_through(hello.store_id).await?;
     // Active before it is welcomed: what is asked from then on goes to this session.
-    let (handle, queue) =
-        state
-            .registry
-            .activate(&device_id, epoch, hello.store_id, hello.can_execute);
+    let health = Health {
+        can_execute: hello.can_execute,
+        reason: None,
+        paused: hello.paused,
+    };
+    let (handle, queue) = state
+        .registry
+        .activate(&device_id, epoch, hello.store_id, health);
     let welcome = RelayToDevice::Welcome(Welcome {
         relay_version: env!("CARGO_PKG_VERSION").to_owned(),
         device_id: device_id.clone(),

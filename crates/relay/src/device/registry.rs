@@ -37,10 +37,14 @@ pub(crate) struct SessionHandle {
     is_behind: AtomicBool,
 }
 
-#[derive(Debug, Clone)]
-struct Health {
-    can_execute: bool,
-    reason: Option<String>,
+/// How a device says it is.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Health {
+    pub(crate) can_execute: bool,
+    /// Why not.
+    pub(crate) reason: Option<String>,
+    /// The owner paused it.
+    pub(crate) paused: bool,
 }
 
 /// What the rest of the relay tells a session.
@@ -128,17 +132,14 @@ impl Registry {
         device: &DeviceId,
         epoch: Epoch,
         store: StoreId,
-        can_execute: bool,
+        health: Health,
     ) -> (Arc<SessionHandle>, mpsc::Receiver<ToSession>) {
         let (messages, queue) = mpsc::channel(QUEUE);
         let handle = Arc::new(SessionHandle {
             epoch,
             store,
             messages,
-            health: Mutex::new(Health {
-                can_execute,
-                reason: None,
-            }),
+            health: Mutex::new(health),
             latency: AtomicU64::new(0),
             is_behind: AtomicBool::new(false),
         });
@@ -222,9 +223,10 @@ impl Registry {
         match self.presence(device) {
             Presence::Online(session) => {
                 let health = session.health();
-                let presence = match health.can_execute {
-                    true => relay_request::Presence::Online,
-                    false => relay_request::Presence::CannotExecute,
+                let presence = match (health.paused, health.can_execute) {
+                    (true, _) => relay_request::Presence::Paused,
+                    (false, true) => relay_request::Presence::Online,
+                    (false, false) => relay_request::Presence::CannotExecute,
                 };
                 (presence, health.reason, session.latency_ms())
             }
@@ -244,6 +246,10 @@ impl Registry {
         let Presence::Online(session) = self.presence(device) else {
             return;
         };
+        if session.refuses().is_some() {
+            // It stays in the mailbox, which is read when the device takes tasks again.
+            return;
+        }
         let message = match given_to == Some(session.store) {
             true => ToSession::Deliver(Box::new(task.clone())),
             // Stored before this session began; the mailbox decides whether its store may have it.
@@ -317,12 +323,32 @@ impl SessionHandle {
         self.is_behind.swap(false, Ordering::Relaxed)
     }
 
-    /// Notes what the device says of itself.
-    pub(crate) fn set_health(&self, can_execute: bool, reason: Option<String>) {
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Health {
-            can_execute,
-            reason,
-        };
+    /// Notes what the device says of itself. One that takes tasks again gets what waited.
+    pub(crate) fn set_health(&self, health: Health) {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+        self.is_behind.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells why the device takes no tasks now, if it does not; the reader knows which device.
+    pub(crate) fn refuses(&self) -> Option<Problem> {
+        let health = self.health();
+        if health.paused {
+            let problem = Problem::new(ErrorCode::DevicePaused, "the owner paused it");
+            return Some(
+                problem.with_hint("send `\"on_offline\":\"queue\"` to have the task wait"),
+            );
+        }
+        if health.can_execute {
+            return None;
+        }
+        let reason = health
+            .reason
+            .unwrap_or_else(|| "it says no more".to_owned());
+        let error = format!("it is connected and cannot execute: {reason}");
+        Some(
+            Problem::new(ErrorCode::DeviceOffline, error)
+                .with_hint("`deskhand doctor` there tells more"),
+        )
     }
 
     /// Notes the round trip of a beat.

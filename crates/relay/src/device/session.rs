@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::registry::{SessionHandle, ToSession};
+use super::registry::{Health, SessionHandle, ToSession};
 use crate::{
     State,
     broker::{Applied, Record, Report, SessionKey, sync_of},
@@ -269,9 +269,12 @@ impl Session {
             DeviceToRelay::Health {
                 can_execute,
                 reason,
-            } => {
-                self.handle.set_health(can_execute, reason);
-            }
+                paused,
+            } => self.handle.set_health(Health {
+                can_execute,
+                reason,
+                paused,
+            }),
             DeviceToRelay::Pong => {
                 self.n_missed_pongs = 0;
                 if let Some(at) = self.pinged_at.take() {
@@ -361,13 +364,11 @@ impl Session {
     async fn read_mailbox(&mut self) -> Result<(), Fault> {
         self.mailbox_read_at = Instant::now();
         let (device, store) = (self.key.device.clone(), self.key.store);
-        for record in self
-            .state
-            .broker
-            .take_mailbox(device.clone(), store)
-            .await?
-        {
-            self.deliver(record.task);
+        if self.handle.refuses().is_none() {
+            let waiting = self.state.broker.take_mailbox(device.clone(), store);
+            for record in waiting.await? {
+                self.deliver(record.task);
+            }
         }
         for task in self.state.broker.cancels(device, store).await? {
             self.cancel(task);

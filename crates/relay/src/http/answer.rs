@@ -39,6 +39,7 @@ pub(super) fn view(state: &State, record: &Record) -> TaskView {
         created_at: task.created_at,
         started_at: record.started_at,
         completed_at: record.completed_at,
+        returncode: outcome.and_then(|outcome| outcome.returncode),
         code: outcome.and_then(|outcome| outcome.code),
         error: outcome.and_then(|outcome| outcome.error.clone()),
         result: record.result.clone(),

@@ -9,7 +9,7 @@ use axum::{
 };
 use deskhand_protocol::{ErrorCode, Problem, Source, relay_request::Scope};
 
-use super::error::problem;
+use super::{error::problem, session};
 use crate::{State, keys::Key};
 
 /// The caller behind a request.
@@ -46,6 +46,16 @@ impl FromRequestParts<State> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Response> {
+        // A key that is there counts; a browser that signed in has none.
+        if presented(&parts.headers).is_none()
+            && let Some(key) = session::key(state, parts)
+        {
+            let key = key.map_err(problem)?;
+            return Ok(Self {
+                key,
+                source: Source::Viewer,
+            });
+        }
         Caller::of(state, &parts.headers).map_err(problem)
     }
 }

@@ -17,7 +17,7 @@ use axum::{
 use deskhand_protocol::{ErrorCode, KeyId, Problem};
 use tokio::time::Instant;
 
-use super::{auth, error::problem};
+use super::{auth, error::problem, session};
 use crate::State;
 
 /// The window of every quota, in seconds.
@@ -81,8 +81,10 @@ pub(super) async fn limit(
     request: Request,
     next: Next,
 ) -> Response {
-    let presented = auth::presented(request.headers());
-    let key = presented.and_then(|key| state.keys.check(key));
+    let key = match auth::presented(request.headers()) {
+        Some(key) => state.keys.check(key),
+        None => session::key_of(&state, request.headers()),
+    };
     let quota = key
         .as_ref()
         .and_then(|key| Some((key.view.key_id.clone(), key.view.requests_per_minute?)));

@@ -1,5 +1,6 @@
 //! The helper on Linux: takes the plan, confines, starts the program, and stays until nothing of it is left.
 
+mod asked;
 mod bubblewrap;
 mod capabilities;
 mod landlock;

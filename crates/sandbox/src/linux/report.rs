@@ -22,8 +22,8 @@ pub(super) enum Report {
     Started,
     /// The program ended with this wait status; when `last`, it was the last of the tree.
     Ended { status: i32, last: bool },
-    /// The filter's descriptor, on which the kernel asks about large mappings.
-    Mappings(OwnedFd),
+    /// The filter's descriptor, on which the kernel asks about what is large.
+    Asks(OwnedFd),
     /// A socket that listens inside, for the proxy to answer.
     Proxy(OwnedFd),
 }
@@ -45,7 +45,7 @@ pub(super) fn send(to: &OwnedFd, report: &Report) {
         Report::Failed(Failure { step, errno }) => (format!("failed {errno} {step}"), None),
         Report::Started => ("started".into(), None),
         Report::Ended { status, last } => (format!("ended {status} {last}"), None),
-        Report::Mappings(descriptor) => ("mappings".into(), Some(descriptor)),
+        Report::Asks(descriptor) => ("asks".into(), Some(descriptor)),
         Report::Proxy(descriptor) => ("proxy".into(), Some(descriptor)),
     };
     let descriptors: Vec<BorrowedFd<'_>> = descriptor
@@ -106,7 +106,7 @@ pub(super) fn receive(from: &OwnedFd, wait: bool) -> Option<Report> {
                 last: last == "true",
             })
         }
-        "mappings" => Some(Report::Mappings(descriptor.take()?)),
+        "asks" => Some(Report::Asks(descriptor.take()?)),
         "proxy" => Some(Report::Proxy(descriptor.take()?)),
         _ => None,
     }

@@ -4,14 +4,15 @@
 //! because a library's would have to be taken apart again for the two things that matter most: refusing the second system
 //! call table of x86-64, and asking the supervisor about one call.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_JSET, BPF_K, BPF_LD,
-    BPF_RET, BPF_W,
+    BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W,
 };
 use libc::{c_long, sock_filter};
 
+use super::asked::{self, Large};
 use super::{Failure, Step, sys};
 
 /// Which sockets may be made.
@@ -25,13 +26,9 @@ pub(super) enum Sockets {
     InternetAndUnix,
 }
 
-/// Installs the filter. With `large_mapping` the kernel asks on the returned descriptor before it maps that much at once.
-pub(super) fn install(
-    sockets: Sockets,
-    large_mapping: Option<u64>,
-) -> Result<Option<OwnedFd>, Failure> {
-    sys::install_filter(&filter(sockets, large_mapping), large_mapping.is_some())
-        .step("seccomp/install")
+/// Installs the filter, and returns the descriptor on which the kernel asks about what is [`Large`].
+pub(super) fn install(sockets: Sockets, large: Large) -> Result<OwnedFd, Failure> {
+    sys::install_filter(&filter(sockets, large)).step("seccomp/install")
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -129,20 +126,30 @@ const SEGMENT_BYTES: u32 = 1 << 20;
 const SYSTEM_CALL: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 /// Where the low and the high half of argument `n` are in what the filter sees, on a little-endian machine.
-const fn low(n: u32) -> u32 {
+pub(super) const fn low(n: u32) -> u32 {
     16 + 8 * n
 }
-const fn high(n: u32) -> u32 {
+pub(super) const fn high(n: u32) -> u32 {
     low(n) + 4
 }
 
-const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+pub(super) const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const ENOSPC: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSPC as u32;
 const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
+/// What becomes of the system calls from one number to another; the instructions must return on every path.
+struct Rule {
+    first: u32,
+    last: u32,
+    decide: Vec<sock_filter>,
+}
+
 /// Returns the filter's program.
-fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
+///
+/// The calls stand in a search tree: the kernel runs the filter for every number there is when it is installed, and then
+/// for the calls it could not decide by number alone.
+fn filter(sockets: Sockets, large: Large) -> Vec<sock_filter> {
     let mut program = vec![
         load(ARCHITECTURE_AT),
         jump(BPF_JEQ, ARCHITECTURE, 1, 0),
@@ -152,15 +159,25 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
     if cfg!(target_arch = "x86_64") {
         program.extend([jump(BPF_JGE, X32_BIT, 0, 1), ret(ENOSYS)]);
     }
-    refuse(&mut program);
+    search(&rules(sockets, large), &mut program);
+    program
+}
+
+fn rules(sockets: Sockets, large: Large) -> Vec<Rule> {
+    let mut rules: BTreeMap<u32, Vec<sock_filter>> = BTreeMap::new();
+    let mut rule = |call: c_long, decide: &[sock_filter]| {
+        rules.insert(call as u32, decide.into());
+    };
+    for call in REFUSED {
+        rule(*call, &[ret(EPERM)]);
+    }
     // Memory files count for no process and lie on no file system whose size we set. Who asks has a way without.
     for call in [libc::SYS_memfd_create, libc::SYS_memfd_secret] {
-        program.extend([jump(BPF_JEQ, call as u32, 0, 1), ret(ENOSYS)]);
+        rule(call, &[ret(ENOSYS)]);
     }
     // Its flags are in memory, out of a filter's sight; every C library falls back to clone.
-    program.extend([jump(BPF_JEQ, libc::SYS_clone3 as u32, 0, 1), ret(ENOSYS)]);
+    rule(libc::SYS_clone3, &[ret(ENOSYS)]);
     rule(
-        &mut program,
         libc::SYS_clone,
         &[
             load(low(0)),
@@ -177,7 +194,7 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
         ret(EPERM),
         ret(ALLOW),
     ];
-    rule(&mut program, libc::SYS_ioctl, &to_terminal);
+    rule(libc::SYS_ioctl, &to_terminal);
     let personality = [
         load(low(0)),
         jump(BPF_JEQ, 0, 1, 0),
@@ -185,7 +202,7 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
         ret(ALLOW),
         ret(EPERM),
     ];
-    rule(&mut program, libc::SYS_personality, &personality);
+    rule(libc::SYS_personality, &personality);
     // Shared memory that nobody has attached counts for no process. A namespace holds 4,096 segments at most, so small ones
     // are bounded; who needs large ones has /dev/shm.
     let segment = [
@@ -196,28 +213,61 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
         ret(ENOSPC),
         ret(ALLOW),
     ];
-    rule(&mut program, libc::SYS_shmget, &segment);
-    rule(&mut program, libc::SYS_socket, &socket(sockets));
-    if let Some(bytes) = large_mapping {
-        rule(&mut program, libc::SYS_mmap, &mapping(bytes));
+    rule(libc::SYS_shmget, &segment);
+    rule(libc::SYS_socket, &socket(sockets));
+    for (call, decide) in asked::rules(large) {
+        rule(call, &decide);
     }
-    program.push(ret(ALLOW));
-    program
-}
-
-/// Appends the refusals, in groups by number: the kernel runs the filter for every call there is when it is installed, and
-/// most calls pass over a group with one comparison.
-fn refuse(program: &mut Vec<sock_filter>) {
-    const GROUP: usize = 8;
-    let mut calls = REFUSED.to_vec();
-    calls.sort_unstable();
-    for group in calls.chunks(GROUP) {
-        let last = group.last().copied().unwrap_or_default();
-        program.push(jump(BPF_JGT, last as u32, 2 * group.len() as u8, 0));
-        for call in group {
-            program.extend([jump(BPF_JEQ, *call as u32, 0, 1), ret(EPERM)]);
+    let mut joined: Vec<Rule> = Vec::new();
+    for (call, decide) in rules {
+        match joined.last_mut() {
+            Some(before) if before.last + 1 == call && before.decides_like(&decide) => {
+                before.last = call;
+            }
+            _ => joined.push(Rule {
+                first: call,
+                last: call,
+                decide,
+            }),
         }
     }
+    joined
+}
+
+impl Rule {
+    /// Whether both give one answer, the same, whatever the arguments.
+    fn decides_like(&self, other: &[sock_filter]) -> bool {
+        match (self.decide.as_slice(), other) {
+            ([one], [other]) => (one.code, one.k) == (other.code, other.k),
+            _ => false,
+        }
+    }
+}
+
+/// Appends a search for the number that is loaded among `rules`, sorted by number. What is not found is allowed.
+fn search(rules: &[Rule], program: &mut Vec<sock_filter>) {
+    const LEAF: usize = 3;
+    if rules.len() <= LEAF {
+        for rule in rules {
+            let n = rule.decide.len() as u8;
+            if rule.first == rule.last {
+                program.push(jump(BPF_JEQ, rule.first, 0, n));
+            } else {
+                program.push(jump(BPF_JGE, rule.first, 0, n + 1));
+                program.push(jump(BPF_JGT, rule.last, n, 0));
+            }
+            program.extend_from_slice(&rule.decide);
+        }
+        return program.push(ret(ALLOW));
+    }
+    let (below, from) = rules.split_at(rules.len() / 2);
+    program.push(jump(BPF_JGE, from[0].first, 0, 1));
+    let at = program.len();
+    // A conditional jump reaches 255 instructions, this one any number.
+    program.push(instruction(BPF_JMP | BPF_JA, 0, 0, 0));
+    search(below, program);
+    program[at].k = (program.len() - at - 1) as u32;
+    search(from, program);
 }
 
 fn socket(sockets: Sockets) -> Vec<sock_filter> {
@@ -242,45 +292,19 @@ fn socket(sockets: Sockets) -> Vec<sock_filter> {
     rule
 }
 
-/// Asks about anonymous writable memory of `bytes` or more, unless it is only reserved.
-fn mapping(bytes: u64) -> Vec<sock_filter> {
-    let (high_half, low_half) = ((bytes >> 32) as u32, bytes as u32);
-    let kind = (libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as u32;
-    vec![
-        load(high(1)),
-        jump(BPF_JGT, high_half, 3, 0),
-        jump(BPF_JEQ, high_half, 0, 8),
-        load(low(1)),
-        jump(BPF_JGE, low_half, 0, 6),
-        load(low(2)),
-        jump(BPF_JSET, libc::PROT_WRITE as u32, 0, 4),
-        load(low(3)),
-        instruction(BPF_ALU | BPF_AND | BPF_K, kind, 0, 0),
-        jump(BPF_JEQ, libc::MAP_ANONYMOUS as u32, 0, 1),
-        ret(libc::SECCOMP_RET_USER_NOTIF),
-        ret(ALLOW),
-    ]
-}
-
-/// Appends what decides about one call; `decide` must return on every path.
-fn rule(program: &mut Vec<sock_filter>, call: c_long, decide: &[sock_filter]) {
-    program.push(jump(BPF_JEQ, call as u32, 0, decide.len() as u8));
-    program.extend_from_slice(decide);
-}
-
-fn load(at: u32) -> sock_filter {
+pub(super) fn load(at: u32) -> sock_filter {
     instruction(BPF_LD | BPF_W | BPF_ABS, at, 0, 0)
 }
 
-fn jump(test: u32, against: u32, when_true: u8, when_false: u8) -> sock_filter {
+pub(super) fn jump(test: u32, against: u32, when_true: u8, when_false: u8) -> sock_filter {
     instruction(BPF_JMP | test | BPF_K, against, when_true, when_false)
 }
 
-fn ret(action: u32) -> sock_filter {
+pub(super) fn ret(action: u32) -> sock_filter {
     instruction(BPF_RET | BPF_K, action, 0, 0)
 }
 
-fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+pub(super) fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter {
         code: code as u16,
         jt,
@@ -291,7 +315,15 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
 
 #[cfg(test)]
 mod tests {
+    use libc::{BPF_ALU, BPF_AND};
+
     use super::*;
+
+    const LARGE: Large = Large {
+        mapping_bytes: 1 << 32,
+        file_bytes: 1 << 30,
+    };
+    const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
 
     /// What the kernel would see of a call.
     struct Call {
@@ -333,6 +365,7 @@ mod tests {
             match code & !BPF_K {
                 code if code == BPF_LD | BPF_W | BPF_ABS => accumulator = load(step.k),
                 code if code == BPF_ALU | BPF_AND => accumulator &= step.k,
+                code if code == BPF_JMP | BPF_JA => at += step.k as usize,
                 code if code == BPF_JMP | BPF_JEQ => at += branch(accumulator == step.k),
                 code if code == BPF_JMP | BPF_JGE => at += branch(accumulator >= step.k),
                 code if code == BPF_JMP | BPF_JGT => at += branch(accumulator > step.k),
@@ -345,7 +378,7 @@ mod tests {
 
     #[test]
     fn ordinary_calls_pass() {
-        let program = filter(Sockets::Internet, Some(1 << 32));
+        let program = filter(Sockets::Internet, LARGE);
         for number in [
             libc::SYS_read,
             libc::SYS_openat,
@@ -375,7 +408,7 @@ mod tests {
 
     #[test]
     fn what_leads_around_is_refused() {
-        let program = filter(Sockets::Internet, None);
+        let program = filter(Sockets::Internet, LARGE);
         for number in REFUSED {
             assert_eq!(judge(&program, &call(*number, &[])), EPERM, "{number}");
         }
@@ -407,7 +440,7 @@ mod tests {
 
     #[test]
     fn the_other_system_call_tables_are_closed() {
-        let program = filter(Sockets::Internet, None);
+        let program = filter(Sockets::Internet, LARGE);
         if cfg!(target_arch = "x86_64") {
             assert_eq!(
                 judge(&program, &call(X32_BIT as c_long | libc::SYS_ptrace, &[])),
@@ -425,7 +458,7 @@ mod tests {
     fn sockets_follow_the_mode() {
         let verdict = |sockets, family: i32, protocol: i32| {
             judge(
-                &filter(sockets, None),
+                &filter(sockets, LARGE),
                 &call(libc::SYS_socket, &[family as u64, 1, protocol as u64]),
             ) == ALLOW
         };
@@ -455,7 +488,7 @@ mod tests {
 
     #[test]
     fn segments_of_shared_memory_are_small() {
-        let program = filter(Sockets::Internet, None);
+        let program = filter(Sockets::Internet, LARGE);
         let verdict = |bytes: u64| judge(&program, &call(libc::SYS_shmget, &[0, bytes, 0]));
         assert_eq!(verdict(0), ALLOW);
         assert_eq!(verdict(1 << 20), ALLOW);
@@ -464,23 +497,47 @@ mod tests {
     }
 
     #[test]
-    fn only_large_writable_anonymous_memory_is_asked_about() {
+    fn only_large_writable_memory_is_asked_about() {
         let limit = (5 << 32) + 10;
-        let program = filter(Sockets::Internet, Some(limit));
+        let program = filter(
+            Sockets::Internet,
+            Large {
+                mapping_bytes: limit,
+                ..LARGE
+            },
+        );
         let (write, anonymous) = (
             libc::PROT_WRITE as u64,
             (libc::MAP_ANONYMOUS | libc::MAP_PRIVATE) as u64,
         );
         let asked = |len, prot, flags| {
-            judge(&program, &call(libc::SYS_mmap, &[0, len, prot, flags]))
-                == libc::SECCOMP_RET_USER_NOTIF
+            judge(&program, &call(libc::SYS_mmap, &[0, len, prot, flags])) == ASK
         };
         assert!(asked(limit, write, anonymous));
         assert!(asked(6 << 32, write, anonymous));
+        assert!(asked(limit, write, anonymous | libc::MAP_NORESERVE as u64));
         assert!(!asked(limit - 1, write, anonymous));
         assert!(!asked(1 << 20, write, anonymous));
         assert!(!asked(limit, libc::PROT_READ as u64, anonymous));
         assert!(!asked(limit, write, libc::MAP_PRIVATE as u64));
-        assert!(!asked(limit, write, anonymous | libc::MAP_NORESERVE as u64));
+        let reserved = (libc::MAP_ANONYMOUS | libc::MAP_SHARED | libc::MAP_NORESERVE) as u64;
+        assert!(!asked(limit, write, reserved));
+        let made = |len, prot| judge(&program, &call(libc::SYS_mprotect, &[0, len, prot])) == ASK;
+        assert!(made(limit, write) && !made(limit, 0) && !made(limit - 1, write));
+    }
+
+    #[test]
+    fn files_are_asked_about_beyond_their_limit() {
+        let program = filter(Sockets::Internet, LARGE);
+        let bytes = LARGE.file_bytes;
+        let asked = |number, arguments: &[u64]| judge(&program, &call(number, arguments)) == ASK;
+        assert!(asked(libc::SYS_ftruncate, &[3, bytes]));
+        assert!(!asked(libc::SYS_ftruncate, &[3, bytes - 1]));
+        assert!(!asked(libc::SYS_ftruncate, &[3, u64::MAX]));
+        assert!(asked(libc::SYS_fallocate, &[3, 0, 0, bytes]));
+        assert!(asked(libc::SYS_pwrite64, &[3, 0, 1, bytes]));
+        assert!(asked(libc::SYS_lseek, &[3, bytes, libc::SEEK_SET as u64]));
+        assert!(!asked(libc::SYS_lseek, &[3, bytes, libc::SEEK_CUR as u64]));
+        assert!(!asked(libc::SYS_lseek, &[3, 0, libc::SEEK_SET as u64]));
     }
 }

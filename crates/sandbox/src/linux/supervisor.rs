@@ -4,6 +4,7 @@
 //! clock. It ends when nothing of the tree is left, and it leaves nothing behind: it is the subreaper of everything the
 //! program starts.
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use rustix::process::DumpableBehavior;
 use super::report::{self, Report};
 use super::watch::Watch;
 use super::{
-    Failure, Received, Step, Without, bubblewrap, namespaces, program, reduced, sys, tell,
+    Failure, Received, Step, Without, asked, bubblewrap, namespaces, program, reduced, sys, tell,
 };
 use crate::plan::Record;
 use crate::profile::Network;
@@ -32,18 +33,13 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// Starts the program and stays until its tree is gone. Returns the helper's exit code.
 pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
     let stdin = received.stdin.take();
-    let profile = &received.plan.profile;
-    // What cannot be written cannot be changed.
-    let inventory = if profile.writable {
-        Inventory::before(&profile.workspace)
-    } else {
-        Inventory::default()
-    };
+    let found = OnceCell::new();
     let started = prepare(stdin)
         .map_err(failed)
-        .and_then(|signals| Ok((signals, start(&received, &inventory)?)));
+        .and_then(|signals| Ok((signals, start(&received, &found)?)));
     match started {
         Ok((signals, running)) => {
+            let inventory = found.into_inner().unwrap_or_default();
             Supervisor::new(control, received, inventory, signals, running).supervise();
             0
         }
@@ -56,7 +52,8 @@ pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
 
 /// Makes this process fit to supervise, and its standard input what the program shall read.
 fn prepare(stdin: Option<OwnedFd>) -> Result<OwnedFd, Failure> {
-    rustix::process::setsid().step("setsid")?;
+    // Out of reach of the terminal's keys. What becomes the program gets a session of its own.
+    rustix::process::setpgid(None, None).step("process group")?;
     rustix::process::umask(Mode::from_raw_mode(0o077));
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).step("subreaper")?;
     let stdin = match stdin {
@@ -132,14 +129,14 @@ pub(super) struct Running {
     /// Our child: the program itself, or the process with whose end all in its namespace end.
     child: i32,
     report: OwnedFd,
-    /// The kernel asks here before it maps a lot of memory at once.
-    mappings: Option<OwnedFd>,
+    /// The kernel asks here before a call that wants a lot at once.
+    asks: Option<OwnedFd>,
     /// Listens inside, for the proxy.
     proxy: Option<OwnedFd>,
 }
 
 /// Starts the program in the best way that is to be had, or says why none that would do is.
-fn start(received: &Received, inventory: &Inventory) -> Result<Running, Record> {
+fn start(received: &Received, found: &OnceCell<Inventory>) -> Result<Running, Record> {
     let without = Without::from_environment();
     let profile = &received.plan.profile;
     let mut missing = Vec::new();
@@ -147,7 +144,7 @@ fn start(received: &Received, inventory: &Inventory) -> Result<Running, Record> 
         .into_iter()
         .filter(|way| way.tier() >= profile.require)
     {
-        match attempt(way, received, inventory, &without) {
+        match attempt(way, received, found, &without) {
             Ok(running) => return Ok(running),
             Err(failure) => match failure.missing() {
                 Some(layer) => missing.push(layer),
@@ -174,29 +171,34 @@ fn failed(failure: Failure) -> Record {
 }
 
 /// Starts the program in this way, or says which step failed; nothing is left of a failed attempt.
+///
+/// `found` is what stood in the workspace before, and is filled before the program runs.
 pub(super) fn attempt(
     way: Way,
     received: &Received,
-    inventory: &Inventory,
+    found: &OnceCell<Inventory>,
     without: &Without,
 ) -> Result<Running, Failure> {
     let profile = &received.plan.profile;
+    let look = || match profile.writable {
+        true => Inventory::before(&profile.workspace),
+        // What cannot be written cannot be changed.
+        false => Inventory::default(),
+    };
+    let protected = || found.get_or_init(look).protected(profile.git_writes);
+    // Our own view is built meanwhile; the other ways begin with the program.
+    if way != Way::Namespaces {
+        found.get_or_init(look);
+    }
     let (report, theirs) = report::pair()?;
     let child = match way {
-        Way::Namespaces => namespaces::start(
-            received,
-            &inventory.protected(profile.git_writes),
-            &theirs,
-            without,
-        )?,
-        Way::Bubblewrap => bubblewrap::start(
-            received,
-            &inventory.protected(profile.git_writes),
-            &theirs,
-            without,
-        )?,
+        Way::Namespaces => namespaces::start(received, protected, &theirs, without)?,
+        Way::Bubblewrap => bubblewrap::start(received, &protected(), &theirs, without)?,
         Way::Landlock => reduced::start(received, &theirs, without)?,
-        Way::Nothing => program::start(&received.plan, &received.cwd, || Ok(()))?,
+        Way::Nothing => {
+            let cwd = || received.cwd.try_clone().step("working directory");
+            program::start(&received.plan, cwd)?.executed()?
+        }
     };
     drop(theirs);
     let layers = way.layers(&profile.network);
@@ -205,15 +207,15 @@ pub(super) fn attempt(
         layers,
         child,
         report,
-        mappings: None,
+        asks: None,
         proxy: None,
     };
     match way.tier() {
         Tier::Full => wait_for_start(&mut running)?,
         // Sent before the program was executed, if at all.
         Tier::Reduced => {
-            if let Some(Report::Mappings(descriptor)) = report::receive(&running.report, false) {
-                running.mappings = Some(descriptor);
+            if let Some(Report::Asks(descriptor)) = report::receive(&running.report, false) {
+                running.asks = Some(descriptor);
             }
         }
         Tier::None => {}
@@ -226,7 +228,7 @@ fn wait_for_start(running: &mut Running) -> Result<(), Failure> {
     let failure = loop {
         match report::receive(&running.report, true) {
             Some(Report::Started) => return Ok(()),
-            Some(Report::Mappings(descriptor)) => running.mappings = Some(descriptor),
+            Some(Report::Asks(descriptor)) => running.asks = Some(descriptor),
             Some(Report::Proxy(descriptor)) => running.proxy = Some(descriptor),
             Some(Report::Failed(failure)) => break failure,
             Some(Report::Ended { .. }) | None if running.layers.contains(&"bubblewrap") => {
@@ -324,7 +326,7 @@ impl Supervisor {
                     self.stop(Duration::ZERO);
                 }
             }
-            self.answer_mappings();
+            self.answer();
             self.obey();
             if self.watch.is_due(&self.received.plan.profile) {
                 self.look();
@@ -373,7 +375,7 @@ impl Supervisor {
         let (control, report) = (&self.control, &self.running.report);
         let heard = [control, &self.signals]
             .into_iter()
-            .chain(self.running.mappings.as_ref());
+            .chain(self.running.asks.as_ref());
         let mut waiting: Vec<PollFd<'_>> = heard
             .map(|descriptor| PollFd::new(descriptor, PollFlags::IN))
             .collect();
@@ -422,9 +424,9 @@ impl Supervisor {
         nothing_left
     }
 
-    /// Lets large mappings go on to be refused by the kernel's own limit; that one was asked for is what we want to know.
-    fn answer_mappings(&mut self) {
-        let Some(listener) = &self.running.mappings else {
+    /// Lets a call that wants a lot go on, to be refused by the kernel's own limit; that it was made is what we want to know.
+    fn answer(&mut self) {
+        let Some(listener) = &self.running.asks else {
             return;
         };
         let mut waiting = [PollFd::new(listener, PollFlags::IN)];
@@ -436,12 +438,19 @@ impl Supervisor {
             return;
         }
         let heard = waiting[0].revents();
-        let asked = heard.contains(PollFlags::IN) && sys::let_call_go_on(listener);
-        if heard.contains(PollFlags::HUP) {
-            self.running.mappings = None;
+        let question = heard
+            .contains(PollFlags::IN)
+            .then(|| sys::next_question(listener));
+        let question = question.flatten();
+        let limit = question.as_ref().and_then(asked::limit_of);
+        if let Some(question) = question {
+            sys::let_call_go_on(listener, &question);
         }
-        if asked {
-            self.hit(Limit::MemoryLimit);
+        if heard.contains(PollFlags::HUP) {
+            self.running.asks = None;
+        }
+        if let Some(limit) = limit {
+            self.hit(limit);
         }
     }
 

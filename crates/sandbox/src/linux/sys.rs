@@ -12,6 +12,8 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use super::asked::Question;
+
 /// What [`fork`] returns to each side.
 pub(super) enum Forked {
     Child,
@@ -32,6 +34,12 @@ pub(super) fn fork(flags: libc::c_int) -> io::Result<Forked> {
             child: child as i32,
         }
     })
+}
+
+/// Puts this process, which has one thread, into a new network namespace.
+pub(super) fn new_network() -> io::Result<()> {
+    // SAFETY: an integer; the flag concerns nothing that our memory or descriptors depend on.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).map(drop)
 }
 
 /// Replaces this process by `program`; returns only when that failed.
@@ -212,11 +220,8 @@ pub(super) fn loopback_up() -> io::Result<()> {
     }
 }
 
-/// Installs a filter for this process and all it starts, with a descriptor on which the kernel asks when `listen` says so.
-pub(super) fn install_filter(
-    program: &[libc::sock_filter],
-    listen: bool,
-) -> io::Result<Option<OwnedFd>> {
+/// Installs a filter for this process and all it starts; returns the descriptor on which the kernel asks.
+pub(super) fn install_filter(program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
     let len = program
         .len()
         .try_into()
@@ -225,11 +230,7 @@ pub(super) fn install_filter(
         len,
         filter: program.as_ptr().cast_mut(),
     };
-    let flags = if listen {
-        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER
-    } else {
-        0
-    };
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     // SAFETY: the kernel copies the program, which outlives the call; what it returns with the flag is a new descriptor.
     unsafe {
         let result = check(libc::syscall(
@@ -238,7 +239,7 @@ pub(super) fn install_filter(
             flags,
             &program,
         ))?;
-        Ok(listen.then(|| OwnedFd::from_raw_fd(result as i32)))
+        Ok(OwnedFd::from_raw_fd(result as i32))
     }
 }
 
@@ -250,10 +251,10 @@ pub(super) fn filters_are_possible() -> bool {
     unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0 }
 }
 
-/// Answers one question of a filter's descriptor by letting the call go on. Returns whether there was one.
-pub(super) fn let_call_go_on(listener: &OwnedFd) -> bool {
-    // SAFETY: the kernel wants the first struct zeroed, fills it, and reads the second; both are of the kernel's layout.
-    unsafe {
+/// Takes one question from a filter's descriptor.
+pub(super) fn next_question(listener: &OwnedFd) -> Option<Question> {
+    // SAFETY: the kernel wants the struct zeroed, and fills it; it is of the kernel's layout.
+    let question = unsafe {
         let mut question: libc::seccomp_notif = std::mem::zeroed();
         if libc::ioctl(
             listener.as_raw_fd(),
@@ -261,8 +262,22 @@ pub(super) fn let_call_go_on(listener: &OwnedFd) -> bool {
             &mut question,
         ) < 0
         {
-            return false;
+            return None;
         }
+        question
+    };
+    Some(Question {
+        id: question.id,
+        pid: question.pid,
+        call: question.data.nr.into(),
+        arguments: question.data.args,
+    })
+}
+
+/// Answers a question by letting the call go on.
+pub(super) fn let_call_go_on(listener: &OwnedFd, question: &Question) {
+    // SAFETY: the kernel reads the struct, which is of the kernel's layout.
+    unsafe {
         let mut answer: libc::seccomp_notif_resp = std::mem::zeroed();
         answer.id = question.id;
         answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
@@ -273,7 +288,6 @@ pub(super) fn let_call_go_on(listener: &OwnedFd) -> bool {
             &answer,
         );
     }
-    true
 }
 
 /// Returns the version of Landlock this kernel has, 0 for none.

@@ -35,7 +35,9 @@ pub(super) struct Watch {
     /// Processes and threads on the machine when the tree was last looked at.
     n_on_machine: u64,
     started_at: SystemTime,
-    /// Free bytes on the workspace's file system, and bytes the tree had written, when files were last counted.
+    /// Free bytes on the workspace's file system at first.
+    free_bytes_before: u64,
+    /// The same, and bytes the tree had written, when files were last counted.
     free_bytes: u64,
     written_bytes: u64,
     ticks_per_second: u64,
@@ -45,13 +47,15 @@ pub(super) struct Watch {
 impl Watch {
     /// Begins to watch a tree that was just started.
     pub(super) fn new(profile: &Profile) -> Self {
+        let free_bytes = free_bytes(&profile.workspace);
         Self {
             began_at: Instant::now(),
             next_look: Instant::now() + FIRST_LOOK,
             next_glance: Instant::now() + GLANCE,
             n_on_machine: n_on_machine(),
             started_at: SystemTime::now(),
-            free_bytes: free_bytes(&profile.workspace),
+            free_bytes_before: free_bytes,
+            free_bytes,
             written_bytes: 0,
             ticks_per_second: rustix::param::clock_ticks_per_second().max(1),
             page_bytes: rustix::param::page_size() as u64,
@@ -91,7 +95,8 @@ impl Watch {
         let of_task = tree.iter().filter(|process| Some(process.pid) != spared);
         let n_processes: u64 = of_task.map(|process| process.n_threads.max(1)).sum();
         if n_processes >= u64::from(limits.n_processes) {
-            passed.push(Limit::ProcessLimit);
+            // Now is the time to end it: to look at the memory of processes that fork without pause takes minutes.
+            return vec![Limit::ProcessLimit];
         }
         let living: Vec<&Process> = tree.iter().filter(|process| !process.ended).collect();
         let resident: u64 = living
@@ -123,7 +128,7 @@ impl Watch {
 
     /// Looks at the disk once more when the tree is gone, as if for the first time.
     pub(super) fn look_back_at_disk(&mut self, profile: &Profile, child: i32) -> Vec<Limit> {
-        self.written_bytes = 0;
+        (self.free_bytes, self.written_bytes) = (self.free_bytes_before, 0);
         // Its account becomes ours only when it is reaped, which may still be to come.
         let child: Vec<Process> = tree::process(child).into_iter().collect();
         self.look_at_disk(profile, &child)

@@ -3,7 +3,8 @@
 import type { Backend } from "./backend";
 import { relayBackend } from "./relay";
 
-/** Returns the way to the relay that served this page; the desktop window was served by none. */
-export function openBackend(page: Window = window): Backend | null {
-  return "__TAURI_INTERNALS__" in page ? null : relayBackend(page.location.origin);
+/** Returns the backend of this page: the desktop's in its window, else the relay's that served it. */
+export async function openBackend(page: Window = window): Promise<Backend> {
+  if ("__TAURI_INTERNALS__" in page) return (await import("./tauri")).tauriBackend();
+  return relayBackend(page.location.origin);
 }

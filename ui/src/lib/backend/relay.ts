@@ -1,29 +1,77 @@
-// The viewer in a browser: talks HTTP to the relay that served it.
+// The viewer in a browser: talks HTTP and a WebSocket to the relay that served it. The cookie of the
+// session goes with every request by itself.
 
-import type { Health } from "../protocol";
+import type {
+  DeviceRequest,
+  DeviceResponse,
+  DeviceView,
+  PairingCode,
+  Problem,
+  SessionView,
+  TaskRequest,
+  TaskView,
+} from "../protocol";
 import { type Backend, BackendError } from "./backend";
+import { followTimeline } from "./timeline";
 
-/** How long the relay may take to say how it is. */
-const HEALTH_TIMEOUT_MS = 5_000;
+/** How long the relay may take to answer. */
+const ANSWER_WITHIN_MS = 15_000;
 
 export function relayBackend(origin: string): Backend {
+  const call = <Body>(method: string, path: string, body?: unknown) =>
+    ask<Body>(new URL(path, origin), method, body);
+  const device = (name: string) => encodeURIComponent(name);
   return {
-    health: () => getJson<Health>(new URL("/health", origin), HEALTH_TIMEOUT_MS),
+    kind: "browser",
+    session: () => call<SessionView>("GET", "/api/session"),
+    signIn: (by) => call<SessionView>("POST", "/api/session", by),
+    signOut: () => call<void>("DELETE", "/api/session"),
+    devices: async () => (await call<{ devices: DeviceView[] }>("GET", "/api/devices")).devices,
+    request: (name: string, request: DeviceRequest) =>
+      call<DeviceResponse>("POST", `/api/device-requests/${device(name)}`, request),
+    relay: () =>
+      Promise.reject(
+        new BackendError("This is done on the computer itself.", "local_only"),
+      ),
+    submit: (request: TaskRequest) => call<TaskView>("POST", "/api/tasks", request),
+    cancel: (uid) => call<void>("POST", `/api/tasks/${uid}/cancel`),
+    pairingCode: () => call<PairingCode>("POST", "/api/pairing-codes"),
+    removeDevice: (name) => call<void>("DELETE", `/api/devices/${device(name)}`),
+    follow: (name, listener) =>
+      followTimeline(origin, name, listener, async () => {
+        const made = await call<{ ticket: string }>("POST", "/api/stream-tickets");
+        return made.ticket;
+      }),
   };
 }
 
-async function getJson<Body>(url: URL, timeoutMs: number): Promise<Body> {
+async function ask<Body>(url: URL, method: string, body: unknown): Promise<Body> {
   let response: Response;
   try {
-    const headers = { accept: "application/json" };
-    response = await fetch(url, { headers, signal: AbortSignal.timeout(timeoutMs) });
+    const headers: Record<string, string> = { accept: "application/json" };
+    if (body !== undefined) headers["content-type"] = "application/json";
+    response = await fetch(url, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    });
   } catch {
     throw new BackendError(`${url.host} does not answer`);
   }
-  if (!response.ok) throw new BackendError(`${url.host} answered ${response.status}`);
-  try {
-    return (await response.json()) as Body;
-  } catch {
+  if (response.status === 204) return undefined as Body;
+  const read: unknown = await response.json().catch(() => null);
+  if (!response.ok) throw problemOf(read, `${url.host} answered ${response.status}`);
+  if (read === null) {
     throw new BackendError(`${url.host} answered with something that is not JSON`);
   }
+  return read as Body;
+}
+
+function problemOf(body: unknown, otherwise: string): BackendError {
+  const problem = body as Partial<Problem> | null;
+  if (typeof problem?.error !== "string" || typeof problem.code !== "string") {
+    return new BackendError(otherwise);
+  }
+  return new BackendError(problem.error, problem.code, problem.hint ?? null);
 }

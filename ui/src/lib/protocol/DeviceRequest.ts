@@ -12,7 +12,19 @@ import type { TestedCommand } from "./TestedCommand";
 /**
  * One question to an agent.
  */
-export type DeviceRequest = { "type": "status" } | { "type": "list_tasks" } & TaskFilter | { "type": "get_task", 
+export type DeviceRequest = { "type": "status" } | { "type": "list_tasks" } & TaskFilter | { "type": "search_tasks", 
+/**
+ * The words; 256 bytes at most.
+ */
+text: string, 
+/**
+ * Only among these.
+ */
+filter: TaskFilter, } | { "type": "statistics", 
+/**
+ * How many hours back; 720 at most.
+ */
+hours: number, } | { "type": "get_task", 
 /**
  * Which one.
  */

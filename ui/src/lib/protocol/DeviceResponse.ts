@@ -7,6 +7,8 @@ import type { Excerpt } from "./Excerpt";
 import type { Explanation } from "./Explanation";
 import type { OutputRange } from "./OutputRange";
 import type { Problem } from "./Problem";
+import type { TaskHit } from "./TaskHit";
+import type { TaskStatistics } from "./TaskStatistics";
 import type { QuestionView } from "./QuestionView";
 import type { RuleView } from "./RuleView";
 import type { TaskId } from "./TaskId";
@@ -19,9 +21,21 @@ import type { Workspace } from "./Workspace";
  */
 export type DeviceResponse = { "type": "status" } & DeviceStatus | { "type": "tasks", 
 /**
- * The tasks, without their output.
+ * The tasks, without their results.
  */
-tasks: Array<TaskView>, } | { "type": "task", 
+tasks: Array<TaskView>, 
+/**
+ * How many match in all, when that was asked.
+ */
+n_total?: number, } | { "type": "found", 
+/**
+ * The tasks, and where the text is in them.
+ */
+hits: Array<TaskHit>, 
+/**
+ * Whether there are more.
+ */
+has_more: boolean, } | { "type": "statistics" } & TaskStatistics | { "type": "task", 
 /**
  * The task.
  */

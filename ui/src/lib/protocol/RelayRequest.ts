@@ -33,4 +33,8 @@ requests_per_minute?: number, } | { "type": "list_keys" } | { "type": "revoke_ke
 /**
  * Which key.
  */
-key: string, } | { "type": "create_pairing_code" } | { "type": "list_devices" };
+key: string, } | { "type": "create_pairing_code" } | { "type": "create_sign_in_link", 
+/**
+ * Which key, by id or name.
+ */
+key: string, } | { "type": "list_devices" };

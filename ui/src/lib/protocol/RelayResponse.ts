@@ -4,6 +4,7 @@ import type { KeyId } from "./KeyId";
 import type { KeyView } from "./KeyView";
 import type { PairingCode } from "./PairingCode";
 import type { Problem } from "./Problem";
+import type { SignInLink } from "./SignInLink";
 
 /**
  * An answer of a relay.
@@ -40,7 +41,7 @@ keys: Array<KeyView>, } | { "type": "key_revoked",
 /**
  * Which one.
  */
-key_id: KeyId, } | { "type": "pairing_code" } & PairingCode | { "type": "devices", 
+key_id: KeyId, } | { "type": "pairing_code" } & PairingCode | { "type": "sign_in_link" } & SignInLink | { "type": "devices", 
 /**
  * The computers, oldest first.
  */

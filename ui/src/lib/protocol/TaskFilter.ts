@@ -20,9 +20,29 @@ source?: Source,
  */
 action?: string, 
 /**
+ * Only from callers of this name.
+ */
+caller?: string, 
+/**
+ * Only those that have not ended (true), or have (false).
+ */
+is_open?: boolean, 
+/**
+ * Only those that ended with exit code 0 (true), or in any other way (false).
+ */
+success?: boolean, 
+/**
  * Only those asked for since.
  */
 since?: string, 
+/**
+ * Only those asked for before.
+ */
+until?: string, 
+/**
+ * Only this one and older ones: holds a list still while new tasks arrive.
+ */
+newest?: TaskId, 
 /**
  * Only older than this one.
  */
@@ -30,4 +50,12 @@ before?: TaskId,
 /**
  * How many at most; 100 is the ceiling, and what 0 means.
  */
-limit: number, };
+limit: number, 
+/**
+ * How many of the newest to leave out: a place in a long list, without the pages before it.
+ */
+skip: number, 
+/**
+ * Whether to say how many there are in all.
+ */
+count: boolean, };

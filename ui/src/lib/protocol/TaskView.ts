@@ -56,6 +56,10 @@ started_at: string | null,
  */
 completed_at: string | null, 
 /**
+ * Its exit code, once it ran to its end; here because lists leave out results.
+ */
+returncode: number | null, 
+/**
  * How it ended, once it has.
  */
 result: TaskResult | null, 

@@ -1,0 +1,53 @@
+//! `POST /api/device-requests/{device}`: what a viewer asks a device, passed on over its link.
+//!
+//! The device answers as it does for any relay: what changes the owner's rules is refused there. A
+//! key needs `devices:read`, and `tasks:run` for what ends a task.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{Path, Request, State as Extract},
+    response::Response,
+};
+use deskhand_protocol::{
+    ErrorCode, Problem,
+    device_request::{DeviceRequest, DeviceResponse},
+    relay_request::Scope,
+};
+
+use super::{auth::Caller, read_json, respond};
+use crate::{State, submit::choose_device};
+
+/// How long a device may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Asks the device and answers as it does; a problem becomes one of HTTP.
+pub(super) async fn answer(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    Path(device): Path<String>,
+    request: Request,
+) -> Response {
+    let answered = async {
+        caller.needs(Scope::DevicesRead)?;
+        let device = choose_device(&state, &caller.key, Some(&device))?;
+        let request: DeviceRequest = read_json(request).await?;
+        if request.is_local() {
+            let error = "only this computer's window and command line may do this";
+            return Err(Problem::new(ErrorCode::LocalOnly, error));
+        }
+        if let DeviceRequest::Cancel { .. } = request {
+            caller.needs(Scope::TasksRun)?;
+        }
+        match state
+            .registry
+            .ask(&device.device_id, request, ANSWER_WITHIN)
+            .await?
+        {
+            DeviceResponse::Problem { problem } => Err(problem),
+            response => Ok(Json(response)),
+        }
+    };
+    respond(answered.await)
+}

@@ -1,0 +1,222 @@
+//! A desktop of its own for each test: a display, a session bus, a window manager, and what the test
+//! asks for besides: a panel with a tray, a notification server.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use deskhand_tests::eventually;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The panel's settings: a tray and nothing else.
+const PANEL: &str = include_str!("xfce4-panel.xml");
+
+/// A desktop. Everything in it ends with it.
+pub(crate) struct Session {
+    root: TempDir,
+    display: String,
+    bus: String,
+    children: Vec<Child>,
+}
+
+impl Session {
+    /// Starts a display, a bus and a window manager.
+    pub(crate) fn bare() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let panel = root.path().join(".config/xfce4/xfconf/xfce-perchannel-xml");
+        for dir in [
+            &panel,
+            &root.path().join("run"),
+            &root.path().join("workspace"),
+        ] {
+            std::fs::create_dir_all(dir).unwrap();
+        }
+        std::fs::write(panel.join("xfce4-panel.xml"), PANEL).unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(root.path().join("run"), private).unwrap();
+
+        // Each says on its standard output where it is.
+        let mut screen = Command::new("Xvfb");
+        screen.args([
+            "-displayfd",
+            "1",
+            "-screen",
+            "0",
+            "1280x800x24",
+            "-nolisten",
+            "tcp",
+        ]);
+        let (screen, number) = started(&mut screen);
+        let mut bus = Command::new("dbus-daemon");
+        bus.args(["--session", "--nofork", "--print-address"])
+            .env("HOME", root.path())
+            .env("XDG_RUNTIME_DIR", root.path().join("run"))
+            .env("DISPLAY", format!(":{number}"));
+        let (bus, address) = started(&mut bus);
+        let mut session = Self {
+            root,
+            display: format!(":{number}"),
+            bus: address,
+            children: vec![bus, screen],
+        };
+        session.add("openbox", &[]);
+        session
+    }
+
+    /// Starts a desktop with a tray and a notification server.
+    pub(crate) async fn full() -> Self {
+        let mut session = Self::bare();
+        session.add_panel().await;
+        session.add_notifications().await;
+        session
+    }
+
+    /// Starts a panel with a tray, and waits until it hosts icons.
+    pub(crate) async fn add_panel(&mut self) {
+        self.add("xfce4-panel", &["--disable-wm-check"]);
+        self.until_owned("org.kde.StatusNotifierWatcher").await;
+    }
+
+    async fn add_notifications(&mut self) {
+        self.add("dunst", &[]);
+        self.until_owned("org.freedesktop.Notifications").await;
+    }
+
+    async fn until_owned(&self, name: &'static str) {
+        let bus = self.bus().await;
+        let proxy = zbus::fdo::DBusProxy::new(&bus).await.unwrap();
+        eventually(name, || async {
+            let owned = proxy.name_has_owner(name.try_into().unwrap()).await;
+            owned.unwrap().then_some(())
+        })
+        .await;
+    }
+
+    /// Connects to the session's bus.
+    pub(crate) async fn bus(&self) -> zbus::Connection {
+        let address: &str = &self.bus;
+        let builder = zbus::connection::Builder::address(address).unwrap();
+        builder.build().await.unwrap()
+    }
+
+    fn add(&mut self, program: &str, args: &[&str]) {
+        let mut command = self.command(program);
+        let child = command.args(args).spawn();
+        self.children
+            .push(child.unwrap_or_else(|error| panic!("{program}: {error}")));
+    }
+
+    /// Returns a command in this session.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.root.path())
+            .env("XDG_RUNTIME_DIR", self.root.path().join("run"))
+            .env("DISPLAY", &self.display)
+            .env("DBUS_SESSION_BUS_ADDRESS", &self.bus)
+            // What services and CI have.
+            .env("LANG", "C.UTF-8")
+            // Some versions of the web view paint nothing on a display without a graphics card.
+            .env("WEBKIT_DISABLE_DMABUF_RENDERER", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+
+    /// Returns a place in the session's home.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Tells how many windows with a title are shown.
+    pub(crate) fn n_windows(&self, title: &str) -> usize {
+        let found = self
+            .command("xdotool")
+            .args(["search", "--onlyvisible", "--name", title])
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
+        found.stdout.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    /// Waits until so many windows with a title are shown.
+    pub(crate) async fn until_windows(&self, title: &str, n: usize) {
+        eventually("the windows are as they should be", || async {
+            (self.n_windows(title) == n).then_some(())
+        })
+        .await;
+    }
+
+    /// Closes the window with a title, as its own button does.
+    pub(crate) fn close(&self, title: &str) {
+        let closed = self
+            .command("xdotool")
+            .args([
+                "search",
+                "--onlyvisible",
+                "--name",
+                title,
+                "windowquit",
+                "%@",
+            ])
+            .status()
+            .unwrap();
+        assert!(closed.success());
+    }
+
+    /// Returns the notifications that were shown, newest first: those on the screen are taken off it.
+    pub(crate) fn notifications(&self) -> Vec<(String, String)> {
+        self.command("dunstctl").arg("close-all").status().unwrap();
+        let history = self
+            .command("dunstctl")
+            .arg("history")
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
+        let history: Value = serde_json::from_slice(&history.stdout).unwrap();
+        let text = |entry: &Value, name: &str| entry[name]["data"].as_str().unwrap().to_owned();
+        let entries = history["data"][0].as_array().unwrap();
+        entries
+            .iter()
+            .map(|entry| (text(entry, "summary"), text(entry, "body")))
+            .collect()
+    }
+
+    /// Writes a picture of the screen to a file.
+    pub(crate) fn screenshot(&self, file: &Path) {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let mut import = self.command("import");
+        let taken = import.args(["-window", "root"]).arg(file).status();
+        assert!(taken.unwrap().success());
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Starts a program and returns the first line it says.
+fn started(command: &mut Command) -> (Child, String) {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut line = String::new();
+    let said = child.stdout.take().unwrap();
+    BufReader::new(said).read_line(&mut line).unwrap();
+    assert!(!line.trim().is_empty(), "{command:?} did not start");
+    (child, line.trim().to_owned())
+}

@@ -1,0 +1,99 @@
+// The tasks that have not ended, with how far they are.
+
+import { type Backend, BackendError, type LiveEvent } from "../backend/backend";
+import type { TaskView } from "../protocol";
+import { once } from "./once";
+
+/** How often the open tasks are read at most. */
+const READ_MS = 100;
+
+/** Characters of the last line of output that are shown. */
+const LINE_CHARACTERS = 160;
+
+export class OpenTask {
+  task = $state.raw() as TaskView;
+  percent = $state<number | null>(null);
+  message = $state("");
+  /** The last line it printed, as far as its events show it. */
+  line = $state("");
+
+  constructor(task: TaskView) {
+    this.task = task;
+  }
+}
+
+export class OpenTasks {
+  list = $state.raw<OpenTask[]>([]);
+  readonly #ended = new Set<string>();
+  readonly #read = once(() => this.#readAll(), READ_MS);
+
+  constructor(
+    readonly backend: Backend,
+    readonly device: string,
+  ) {}
+
+  read(): void {
+    this.#read();
+  }
+
+  find(uid: string): OpenTask | undefined {
+    return this.list.find((open) => open.task.uid === uid);
+  }
+
+  /** Takes in what happened. */
+  hear(events: LiveEvent[]): void {
+    const known = new Map(this.list.map((open) => [open.task.uid, open]));
+    const lines = new Map<string, string>();
+    let hasUnknown = false;
+    let hasEnded = false;
+    for (const event of events) {
+      if (event.type === "gap") hasUnknown = true;
+      if (event.type === "gap" || event.type === "device") continue;
+      const open = known.get(event.uid);
+      if (event.type === "ended") {
+        this.#ended.add(event.uid);
+        hasEnded ||= open !== undefined;
+      } else if (open === undefined) hasUnknown ||= !this.#ended.has(event.uid);
+      else if (event.type === "progress") {
+        open.percent = event.percent ?? open.percent;
+        open.message = event.message;
+      } else if (event.type === "output") lines.set(event.uid, event.preview);
+      else if (event.type === "started") {
+        open.task = { ...open.task, status: "in_progress", started_at: event.at };
+      } else if (event.type === "asked") open.task = { ...open.task, status: "awaiting_approval" };
+    }
+    for (const [uid, preview] of lines) {
+      const line = preview.trimEnd().split("\n").at(-1);
+      const open = known.get(uid);
+      if (open !== undefined && line) open.line = line.slice(-LINE_CHARACTERS);
+    }
+    if (hasEnded) this.list = this.list.filter((open) => !this.#ended.has(open.task.uid));
+    if (hasUnknown) this.#read();
+  }
+
+  async #readAll(): Promise<void> {
+    try {
+      const answer = await this.backend.request(this.device, {
+        type: "list_tasks",
+        is_open: true,
+        limit: 100,
+        skip: 0,
+        count: false,
+      });
+      if (answer.type !== "tasks") return;
+      const known = new Map(this.list.map((open) => [open.task.uid, open]));
+      const tasks = answer.tasks.filter((task) => !this.#ended.has(task.uid));
+      this.list = tasks.map((task) => {
+        const open = known.get(task.uid);
+        if (open === undefined) return new OpenTask(task);
+        open.task = task;
+        return open;
+      });
+      // What is not listed any more need not be remembered.
+      if (this.#ended.size > 1_000) this.#ended.clear();
+    } catch (error) {
+      // The next event asks again.
+      if (!(error instanceof BackendError)) throw error;
+    }
+  }
+}

@@ -1,0 +1,65 @@
+// Numbers and times as a person reads them.
+
+const number = new Intl.NumberFormat(navigator.language);
+const clock = new Intl.DateTimeFormat(navigator.language, { timeStyle: "medium" });
+const dayAndTime = new Intl.DateTimeFormat(navigator.language, {
+  dateStyle: "medium",
+  timeStyle: "medium",
+});
+const dayMonth = new Intl.DateTimeFormat(navigator.language, { day: "numeric", month: "short" });
+const shortClock = new Intl.DateTimeFormat(navigator.language, {
+  hour: "2-digit",
+  minute: "2-digit",
+});
+
+export function count(n: number): string {
+  return number.format(n);
+}
+
+export function duration(ms: number): string {
+  if (ms < 1) return "<1 ms";
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 10_000) return `${(ms / 1_000).toFixed(1)} s`;
+  if (ms < 60_000) return `${Math.round(ms / 1_000)} s`;
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 60) return `${minutes} min ${Math.round((ms % 60_000) / 1_000)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+export function bytes(n: number): string {
+  if (n < 1_000) return `${n} B`;
+  if (n < 1_000_000) return `${(n / 1_000).toFixed(n < 10_000 ? 1 : 0)} kB`;
+  return `${(n / 1_000_000).toFixed(n < 10_000_000 ? 1 : 0)} MB`;
+}
+
+/** The time of day, with the day when it is another one. */
+export function moment(at: string, now: number): string {
+  const date = new Date(at);
+  const today = new Date(now);
+  if (date.toDateString() === today.toDateString()) return shortClock.format(date);
+  return `${dayMonth.format(date)}, ${shortClock.format(date)}`;
+}
+
+export function exactMoment(at: string): string {
+  return dayAndTime.format(new Date(at));
+}
+
+export function clockTime(at: string): string {
+  return clock.format(new Date(at));
+}
+
+/** "just now", "5 min ago", and after a day the moment itself. */
+export function ago(at: string, now: number): string {
+  const seconds = Math.max(0, Math.round((now - Date.parse(at)) / 1_000));
+  if (seconds < 5) return "just now";
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)} h ago`;
+  return moment(at, now);
+}
+
+/** How long a task has run, or ran; nothing before it started. */
+export function ran(started: string | null, ended: string | null, now: number): number | null {
+  if (started === null) return null;
+  return Math.max(0, (ended === null ? now : Date.parse(ended)) - Date.parse(started));
+}

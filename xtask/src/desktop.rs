@@ -1,0 +1,46 @@
+//! Builds the desktop application with its pages, and tries it on a real desktop.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{
+    run::{cargo, run},
+    tools, ui,
+};
+
+/// Runs the tests of `tests/desktop`.
+///
+/// Fails when something cannot be built, or a test fails.
+pub(crate) fn test(args: &[String]) -> Result<ExitCode> {
+    ui::build()?;
+    run(&mut cargo([
+        "build",
+        "--quiet",
+        "-p",
+        "deskhand-cli",
+        "-p",
+        "deskhand-sandbox",
+        "--bins",
+    ]))?;
+    // With this feature the pages are those in the binary; without, those of a development server.
+    run(&mut cargo([
+        "build",
+        "--quiet",
+        "-p",
+        "deskhand-app",
+        "--features",
+        "tauri/custom-protocol",
+    ]))?;
+    let tests = [
+        "run",
+        "-p",
+        "deskhand-tests",
+        "--features",
+        "desktop",
+        "--test",
+        "desktop",
+    ];
+    run(tools::nextest()?.args(tests).args(args))?;
+    Ok(ExitCode::SUCCESS)
+}
