@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stdout, reason = "the output of a chore is what it says")]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod codegen;
 mod desktop;
+mod git_suite;
 mod mirror;
 mod run;
 mod tidy;
@@ -49,6 +51,14 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Runs git's own command-line tests against the native git.
+    GitConformance {
+        /// The folder of a git 2.47 source tree that was built with `make`.
+        #[arg(long, value_name = "DIR")]
+        suite: PathBuf,
+        /// Beginnings of the names of test scripts, such as `t7508`; without any, those that have to pass.
+        scripts: Vec<String>,
+    },
     /// Measures a real relay and a real agent on loopback; what follows is passed on.
     Bench {
         /// Arguments of the benchmark itself.
@@ -71,6 +81,7 @@ fn main() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Chore::DesktopTest { args } => desktop::test(&args),
+        Chore::GitConformance { suite, scripts } => git_suite::suite(&suite, &scripts),
         Chore::Bench { args } => {
             let programs = [
                 "build",

@@ -119,6 +119,9 @@ struct Line {
 }
 
 fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
+    if parsed.has("ignore-case") {
+        return Err(Stop::not_native("an order that ignores case"));
+    }
     let (all, remotes) = (parsed.has("all"), parsed.has("remotes"));
     let head = repo.head()?;
     let keep = Keep::new(repo, parsed)?;

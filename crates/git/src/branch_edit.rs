@@ -120,6 +120,16 @@ fn delete(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
     let force = parsed.has("delete-force") || parsed.has("force");
     let head = repo.head()?;
     let others = worktrees::checked_out(repo)?;
+    const BUSY: [&[u8]; 3] = [b"BISECT_LOG", b"rebase-merge", b"rebase-apply"];
+    for tree in worktrees::list(repo)? {
+        let is_busy =
+            |name: &[u8]| crate::bytes::to_path(&crate::bytes::join(&tree.git_dir, name)).exists();
+        if BUSY.iter().any(|name| is_busy(name)) {
+            return Err(Stop::not_native(
+                "deleting a branch in the middle of an operation",
+            ));
+        }
+    }
     let mut doomed = Vec::new();
     // Everything is looked at first; with any doubt git does it.
     for name in &parsed.args {

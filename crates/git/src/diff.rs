@@ -105,6 +105,28 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             .concat(),
         });
     }
+    let names_only = options.forms.raw || options.forms.name_only || options.forms.name_status;
+    if (options.exit_code || options.quiet) && options.compare.ignores_space() && names_only {
+        return Err(Stop::not_native("an exit code that depends on contents"));
+    }
+    let colours = parsed
+        .options
+        .iter()
+        .filter(|g| g.name.starts_with("color-moved"));
+    for word in colours.flat_map(|g| g.text().split(|c| *c == b',')) {
+        const KNOWN: &[&[u8]] = &[
+            b"",
+            b"no",
+            b"default",
+            b"plain",
+            b"blocks",
+            b"zebra",
+            b"dimmed-zebra",
+        ];
+        if !KNOWN.contains(&word) {
+            return Err(Stop::not_native("a kind of moved lines"));
+        }
+    }
     let spec = Pathspec::parse(&repo, &paths)?;
     if options.follow && spec.single().is_none() {
         return Err(Stop::fatal("--follow requires exactly one pathspec"));
@@ -416,6 +438,9 @@ fn unmerged_and_changes(
         if let (true, Some(ours), Some(theirs)) =
             (options.forms.patch && !options.quiet, side(2), side(3))
         {
+            if mode::is_commit(ours.mode) || mode::is_commit(theirs.mode) {
+                return Err(Stop::not_native("a conflict about a submodule"));
+            }
             combined.push(CombinedFile::of_conflict(ours, theirs, new));
             continue;
         }

@@ -411,6 +411,9 @@ impl DiffOptions {
             "find-copies-harder" => {
                 let renames = self.renames.get_or_insert_default();
                 renames.harder = !negated;
+                if renames.limit != RenameOptions::default().limit {
+                    return Err(Stop::not_native("a bound on copies from everywhere"));
+                }
                 renames.copies |= !negated;
             }
             "rename-empty" => self.renames.get_or_insert_default().empty = !negated,
@@ -530,6 +533,9 @@ impl DiffOptions {
             "rename-limit" => {
                 let limit = number()?;
                 if let Some(renames) = &mut self.renames {
+                    if renames.harder {
+                        return Err(Stop::not_native("a bound on copies from everywhere"));
+                    }
                     renames.limit = limit;
                 }
             }

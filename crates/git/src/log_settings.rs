@@ -163,8 +163,7 @@ impl<'r> Settings<'r> {
             };
         }
         let (pretty, pretty_given, mut abbrev_commit) = format(repo, parsed)?;
-        if pretty == Pretty::Reference && !parsed.options.iter().any(|g| g.name == "abbrev-commit")
-        {
+        if pretty == Pretty::Reference {
             abbrev_commit = true;
         }
         let template: &[u8] = match &pretty {

@@ -134,10 +134,15 @@ pub(crate) fn field(
         ));
     }
     if deref {
-        let Object::Tag(_) = object(repo, reference.id)? else {
+        let Object::Tag(tag) = object(repo, reference.id)? else {
             return Ok(Bytes::new());
         };
         let (id, _) = repo.peel(reference.id)?.ok_or_else(unsupported)?;
+        // A tag that lies about what it is a tag of is an error in git.
+        let (kind, _) = repo.header(tag.object)?.ok_or_else(unsupported)?;
+        if kind.str().as_bytes() != tag.kind {
+            return Err(unsupported());
+        }
         let target = Ref {
             id,
             ..reference.clone()
@@ -210,6 +215,9 @@ pub(crate) fn field(
         },
         (b"subject" | b"body" | b"contents" | b"trailers", m) => {
             let object = object(repo, reference.id)?;
+            if matches!(object, Object::Other(_)) {
+                return Ok(Bytes::new());
+            }
             return text_field(object.message(), base, m)?.ok_or_else(unsupported);
         }
         (b"author" | b"committer" | b"tagger" | b"creator", None) => {
@@ -286,7 +294,7 @@ fn person_field(
     let (mut trim, mut local) = (false, false);
     for word in modifier.unwrap_or_default().split(|b| *b == b',') {
         match word {
-            b"" => {}
+            b"" if modifier.is_none() => {}
             b"mailmap" => (name, email) = Mailmap::load(repo)?.map(&name, &email),
             b"trim" if !is_name => trim = true,
             b"localpart" if !is_name => local = true,
@@ -455,6 +463,14 @@ fn text_field(message: &[u8], base: &[u8], modifier: Option<&[u8]>) -> Res<Optio
     let subject = || pretty::title(text, b" ");
     Ok(match (base, modifier) {
         (b"subject", None) | (b"contents", Some(b"subject")) => Some(subject()),
+        (b"subject", Some(b"sanitize"))
+            if text
+                .split(|c| *c == b'\n')
+                .nth(1)
+                .is_some_and(|line| !line.is_empty()) =>
+        {
+            None
+        }
         (b"subject", Some(b"sanitize")) => Some(pretty::sanitized(text)),
         (b"body", None) => Some([pretty::body(text), signature].concat()),
         (b"contents", None) => {

@@ -83,6 +83,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         .map_or(b"%(objectname) %(objecttype)\t%(refname)".to_vec(), |g| {
             g.text().to_vec()
         });
+    if crate::bytes::find(&format, b"%(describe").is_some() {
+        return Err(Stop::not_native("the field `%(describe)`"));
+    }
     let quoting = match ["shell", "perl", "python", "tcl"].map(|o| parsed.has(o)) {
         [false, false, false, false] => Quoting::None,
         [true, false, false, false] => Quoting::Shell,

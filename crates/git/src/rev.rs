@@ -46,6 +46,9 @@ impl Repo<'_> {
             }));
         }
         if let Some(rest) = name.strip_prefix(b":") {
+            if rest == b"/" {
+                return Ok(None);
+            }
             if let Some(text) = rest.strip_prefix(b"/") {
                 let found = self.commit_by_message(text, None)?;
                 return Ok(found.map(|id| Found {
@@ -457,8 +460,16 @@ impl Repo<'_> {
             return Err(Stop::fatal(format!("log for {} is empty", lossy(shown))));
         };
         let at = |line: &reflog::Line| Person::parse(&line.who).time;
-        if let Some(line) = log.iter().rev().find(|line| at(line) <= time) {
-            return Ok(Some(line.new));
+        if let Some(i) = log.iter().rposition(|line| at(line) <= time) {
+            // git warns of a gap, or of a value the log does not know.
+            let next = match log.get(i + 1) {
+                Some(line) => Some(line.old),
+                None => self.ref_id(name)?,
+            };
+            if next != Some(log[i].new) {
+                return Err(Stop::not_native("a reference log with gaps"));
+            }
+            return Ok(Some(log[i].new));
         }
         let shown = if base.is_empty() { name } else { base };
         let person = Person::parse(&oldest.who);
@@ -586,7 +597,8 @@ pub(crate) fn ambiguous_argument(name: &[u8]) -> Stop {
     )
 }
 
-fn colon_outside_braces(name: &[u8]) -> Option<usize> {
+/// Finds the colon of `rev:path`.
+pub(crate) fn colon_outside_braces(name: &[u8]) -> Option<usize> {
     let mut depth = 0;
     for (i, c) in name.iter().enumerate() {
         match c {

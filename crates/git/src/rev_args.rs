@@ -312,6 +312,13 @@ pub(crate) fn verify_path(repo: &Repo<'_>, arg: &[u8], may_be_revision: bool) ->
             arg.first() == Some(&b':') && !arg.get(1).is_some_and(u8::is_ascii_alphanumeric);
         if !is_magic {
             repo.resolve_full(arg)?;
+            if let Some(colon) = rev::colon_outside_braces(arg).filter(|at| *at > 0)
+                && quietly(repo, &arg[..colon])?.is_none()
+            {
+                return Err(Stop::fatal(
+                    [b"invalid object name '".as_slice(), &arg[..colon], b"'."].concat(),
+                ));
+            }
         }
         return Err(rev::ambiguous_argument(arg));
     }

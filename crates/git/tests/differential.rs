@@ -53,6 +53,7 @@ fn answers_are_git_s() {
         .filter(|s| wanted.as_ref().is_none_or(|w| w.split(',').any(|w| w == s)))
         .collect();
     let mut cases = cases("argv.txt");
+    cases.extend(self::cases("argv_suite.txt"));
     if let Ok(only) = std::env::var("DESKHAND_GIT_TABLE") {
         cases = self::cases(&only);
     } else if std::env::var_os("DESKHAND_GIT_ALL").is_some() {
