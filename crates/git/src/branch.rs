@@ -119,6 +119,7 @@ struct Line {
 }
 
 fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
+    repo.refuse_broken_refs()?;
     if parsed.has("ignore-case") {
         return Err(Stop::not_native("an order that ignores case"));
     }

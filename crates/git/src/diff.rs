@@ -18,7 +18,7 @@ use crate::pathspec::{Pathspec, from_top};
 use crate::repo::Repo;
 use crate::request::OutputLimits;
 use crate::rev_args::{self, RevArg};
-use crate::{follow, refresh, tree_diff, tree_index, work_tree};
+use crate::{follow, refresh, submodule, tree_diff, tree_index, work_tree};
 
 fn specs() -> Vec<Spec> {
     let mut specs = diff_options::OPTIONS.to_vec();
@@ -195,6 +195,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         let tree = repo.peel_to_tree(id)?.unwrap_or_default();
         pairs = follow::with_unchanged(&repo, tree, pairs, &spec)?;
         found = Found::Unchanged;
+    }
+    let is_submodule = |p: &Pair| mode::is_commit(p.old.mode) || mode::is_commit(p.new.mode);
+    if repo.work_tree.is_some() && pairs.iter().any(is_submodule) {
+        submodule::refuse_ignore_settings(&repo)?;
     }
     let pairs = diff_print::prepare_with(pairs, found, &contents, &options)?;
     let prefixes = options.prefixes(letters.0, letters.1);

@@ -286,6 +286,13 @@ impl DiffOptions {
             options.set_with_repository(repo, given)?;
         }
         options.finish(parsed)?;
+        if options.with_copies_harder()
+            && options
+                .renames
+                .is_some_and(|r| r.limit != RenameOptions::default().limit)
+        {
+            return Err(Stop::not_native("a bound on copies from everywhere"));
+        }
         Ok(options)
     }
 
@@ -411,9 +418,6 @@ impl DiffOptions {
             "find-copies-harder" => {
                 let renames = self.renames.get_or_insert_default();
                 renames.harder = !negated;
-                if renames.limit != RenameOptions::default().limit {
-                    return Err(Stop::not_native("a bound on copies from everywhere"));
-                }
                 renames.copies |= !negated;
             }
             "rename-empty" => self.renames.get_or_insert_default().empty = !negated,
@@ -533,9 +537,6 @@ impl DiffOptions {
             "rename-limit" => {
                 let limit = number()?;
                 if let Some(renames) = &mut self.renames {
-                    if renames.harder {
-                        return Err(Stop::not_native("a bound on copies from everywhere"));
-                    }
                     renames.limit = limit;
                 }
             }

@@ -53,6 +53,9 @@ pub(crate) fn print_history(
         spec.clone()
     };
     let mut printer = Printer::new(settings, &contents, shown);
+    if settings.diff.follow && spec.has_magic() {
+        return Err(Stop::not_native("following a pattern"));
+    }
     if settings.diff.follow {
         // The path changes on the way, so nothing can be left out by it.
         walk.paths = Pathspec::default();

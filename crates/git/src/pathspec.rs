@@ -64,6 +64,11 @@ impl Pathspec {
         }
     }
 
+    /// Says whether anything but where the path begins was asked for.
+    pub(crate) fn has_magic(&self) -> bool {
+        !self.excludes.is_empty() || self.items.iter().any(|i| i.icase || i.glob)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty() && self.excludes.is_empty()
     }

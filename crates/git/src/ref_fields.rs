@@ -350,20 +350,7 @@ fn name_field(
                 Some(m) if m.starts_with(b"track") => {
                     return track(repo, reference, &found, m);
                 }
-                Some(b"remotename" | b"remoteref") => {
-                    if base == b"push" {
-                        return Ok(None);
-                    }
-                    let short = &reference.name[b"refs/heads/".len()..];
-                    let key = if modifier == Some(b"remotename") {
-                        "remote"
-                    } else {
-                        "merge"
-                    };
-                    let key = [b"branch.", short, b".", key.as_bytes()].concat();
-                    let value = repo.config.get_bytes(&key).unwrap_or_default();
-                    return Ok(Some(value.to_vec()));
-                }
+                Some(b"remotename" | b"remoteref") => return Ok(None),
                 _ => found,
             }
         }
@@ -502,7 +489,7 @@ fn text_field(message: &[u8], base: &[u8], modifier: Option<&[u8]>) -> Res<Optio
         (b"trailers", m) => {
             trailer_options(m.unwrap_or_default()).map(|o| trailers::show(text, &o))
         }
-        (b"contents", Some(m)) if m.starts_with(b"trailers") => {
+        (b"contents", Some(m)) if m == b"trailers" || m.starts_with(b"trailers:") => {
             let rest = &m[8..];
             trailer_options(rest.strip_prefix(b":").unwrap_or(rest))
                 .map(|o| trailers::show(text, &o))

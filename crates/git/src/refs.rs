@@ -143,6 +143,30 @@ impl Repo<'_> {
         Ok(list)
     }
 
+    /// Hands over when a file that should hold a reference holds none: git warns of it, libgit2 leaves it out.
+    pub(crate) fn refuse_broken_refs(&self) -> Res<()> {
+        let mut dirs = vec![bytes::to_path(&bytes::join(&self.common_dir, b"refs"))];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+                let Ok(kind) = entry.file_type() else {
+                    continue;
+                };
+                if kind.is_dir() {
+                    dirs.push(entry.path());
+                } else if kind.is_file() {
+                    let text = std::fs::read(entry.path()).unwrap_or_default();
+                    let is_lock = entry.path().extension().is_some_and(|e| e == "lock");
+                    let is_ref = text.starts_with(b"ref:")
+                        || text.get(..40).is_some_and(|id| Id::parse(id).is_some());
+                    if !is_ref && !is_lock {
+                        return Err(Stop::not_native("a broken reference"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the shortest name that still means this reference, as `%(refname:short)` does.
     pub(crate) fn shorten(&self, name: &[u8], strict: bool) -> Res<Bytes> {
         // From the last rule to the first; the first rule is the full name itself.

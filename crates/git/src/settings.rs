@@ -67,6 +67,17 @@ const JUDGED: &[(&str, Kind)] = &[
     ("core.warnambiguousrefs", Kind::Bool),
     ("core.whitespace", Kind::Text),
     ("diff.autorefreshindex", Kind::Bool),
+    (
+        "diff.colormoved",
+        Kind::BoolOr(&[
+            b"default",
+            b"plain",
+            b"blocks",
+            b"zebra",
+            b"dimmed-zebra",
+            b"dimmed_zebra",
+        ]),
+    ),
     ("diff.context", Kind::Natural),
     ("diff.interhunkcontext", Kind::Natural),
     ("diff.mnemonicprefix", Kind::Bool),

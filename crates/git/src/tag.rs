@@ -61,6 +61,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         Err(stop @ Stop::Fail { .. }) => return Err(stop),
         _ => return branch_edit::run_tag(call, args, out),
     };
+    if parsed.has("ignore-case") {
+        return Err(Stop::not_native("option `--ignore-case`"));
+    }
     let repo = Repo::open(call)?;
     for key in ["column.ui", "column.tag"] {
         if repo
