@@ -44,6 +44,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], _out: &mut Out) -> Res<()> {
         return Ok(());
     }
     let index = repo.index()?;
+    index.refuse_untracked_cache(&repo)?;
     let spec = Pathspec::parse(&repo, &parsed.args)?;
     if index.entries.iter().any(|e| e.skip_worktree) {
         return Err(Stop::not_native("adding in a sparse work tree"));

@@ -60,6 +60,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     );
     let head = repo.head()?;
     let index = repo.index()?;
+    index.refuse_untracked_cache(&repo)?;
     if index.entries.iter().any(|e| e.stage > 0 || e.intent_to_add) {
         return Err(Stop::not_native(
             "a commit with conflicts or announced files",

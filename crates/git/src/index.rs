@@ -46,6 +46,8 @@ pub(crate) struct Index {
     pub(crate) written: (u32, u32),
     /// The ids of trees that are known to equal a directory of the index.
     pub(crate) trees: Vec<CachedTree>,
+    /// Whether it remembers what is untracked, which git keeps up to date.
+    has_untracked_cache: bool,
 }
 
 /// A directory whose tree object is known.
@@ -191,6 +193,18 @@ impl Index {
         Ok(index)
     }
 
+    /// Hands over where git would bring up to date what the index remembers of untracked files.
+    pub(crate) fn refuse_untracked_cache(&self, repo: &Repo<'_>) -> Res<()> {
+        let wanted = repo
+            .config
+            .get("core.untrackedcache")
+            .is_some_and(|v| crate::config::parse_bool(v) == Some(true));
+        if wanted || self.has_untracked_cache {
+            return Err(Stop::not_native("an index that remembers untracked files"));
+        }
+        Ok(())
+    }
+
     fn parse_extensions(&mut self, data: &[u8], mut at: usize) -> Res<()> {
         let end = data.len().saturating_sub(20);
         while at + 8 <= end {
@@ -200,6 +214,7 @@ impl Index {
             let body = data.get(at + 8..at + 8 + size).unwrap_or_default();
             match name {
                 b"TREE" => self.trees = parse_trees(body),
+                b"UNTR" => self.has_untracked_cache = true,
                 b"link" => return Err(Stop::not_native("a split index")),
                 b"sdir" => return Err(Stop::not_native("a sparse index")),
                 _ if name[0].is_ascii_uppercase() => {}

@@ -32,6 +32,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = log_settings::parse(args)?;
     let repo = Repo::open(call)?;
     let settings = Settings::new(&repo, &parsed, true)?;
+    if parsed.last("max-count").is_some() {
+        return Err(Stop::not_native("a bounded walk of `show`"));
+    }
     let selection = rev_select::select(&repo, &parsed, &KNOWN)?;
     let spec = selection.walk.paths.clone();
     let mut revs = selection.named.clone();
