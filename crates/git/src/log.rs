@@ -9,7 +9,7 @@ use crate::graph::Graph;
 use crate::index::Index;
 use crate::log_print::Printer;
 use crate::log_settings::{self, KNOWN, Settings};
-use crate::outcome::{Out, Res};
+use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;

@@ -208,6 +208,9 @@ impl<'r> Settings<'r> {
             return Err(Stop::not_native("output in another encoding"));
         }
         let graph = parsed.has("graph");
+        if graph && diff.forms.stat {
+            return Err(Stop::not_native("a graph beside widths"));
+        }
         if let Some(other) = ["reverse", "no-walk"].iter().find(|o| parsed.has(o))
             && graph
         {

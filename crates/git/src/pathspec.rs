@@ -143,6 +143,11 @@ impl Item {
                 "empty string is not a valid pathspec. please use . instead if you meant to match all paths",
             ));
         }
+        if icase && !repo.prefix.is_empty() {
+            return Err(Stop::not_native(
+                "a pattern whose directory counts in its case",
+            ));
+        }
         if literal && glob {
             return Err(Stop::not_native("a contradictory pathspec"));
         }
