@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stdout, reason = "the output of a chore is what it says")]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -16,6 +17,7 @@ mod check;
 mod codegen;
 mod desktop;
 mod git;
+mod git_suite;
 mod mirror;
 mod run;
 #[cfg(unix)]
@@ -74,6 +76,12 @@ enum Chore {
         /// Every argv in every state instead of a part.
         #[arg(long)]
         all: bool,
+        /// Runs git's own command-line tests instead: the folder of a git 2.47 source tree that was built with `make`.
+        #[arg(long, value_name = "DIR")]
+        suite: Option<PathBuf>,
+        /// Beginnings of the names of its scripts, such as `t7508`; without any, those that have to pass.
+        #[arg(requires = "suite")]
+        scripts: Vec<String>,
     },
     /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench git` measures the
     /// native git against a spawned one, `bench sandbox [ROUNDS]` what confining a task costs.
@@ -116,7 +124,12 @@ fn main() -> Result<ExitCode> {
             sandbox::bench(&args[1..])?;
             Ok(ExitCode::SUCCESS)
         }
-        Chore::GitConformance { all } => git::conformance(all),
+        Chore::GitConformance {
+            suite: Some(dir),
+            scripts,
+            ..
+        } => git_suite::suite(&dir, &scripts),
+        Chore::GitConformance { all, .. } => git::conformance(all),
         Chore::Bench { args } if args.first().is_some_and(|a| a == "git") => git::bench(),
         Chore::Bench { args } => {
             let programs = [

@@ -54,6 +54,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         return Ok(());
     }
+    repo.index()?.refuse_untracked_cache(&repo)?;
     let mut edit = IndexEdit::begin(&repo)?;
     let spec = Pathspec::parse(&repo, &parsed.args)?;
     for arg in &parsed.args {

@@ -1,12 +1,14 @@
 //! `git branch`: listing branches. What changes branches is in `branch_edit`.
 
 use deskhand_protocol::git::{BranchEntry, BranchReport, GitReport, MAX_REPORT_ENTRIES};
+use git2::ObjectType;
 
 use crate::branch_edit;
 use crate::bytes::{Bytes, lossy};
 use crate::exec::{self, Call, Plan};
 use crate::id::Id;
 use crate::known;
+use crate::object::Tag;
 use crate::operation::Operation;
 use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known, unless_last, value};
 use crate::outcome::{Out, Res, Stop};
@@ -119,6 +121,10 @@ struct Line {
 }
 
 fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
+    repo.refuse_broken_refs()?;
+    if parsed.has("ignore-case") {
+        return Err(Stop::not_native("an order that ignores case"));
+    }
     let (all, remotes) = (parsed.has("all"), parsed.has("remotes"));
     let head = repo.head()?;
     let keep = Keep::new(repo, parsed)?;
@@ -237,9 +243,11 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
     let abbrev = match parsed.last("abbrev") {
         Some(g) if g.negated => 40,
         Some(g) => match &g.value {
-            Some(v) => crate::bytes::parse_int(v)
-                .and_then(|n| usize::try_from(n).ok())
-                .ok_or_else(|| Stop::not_native("the value of `--abbrev`"))?,
+            Some(v) => match crate::bytes::parse_int(v).map(usize::try_from) {
+                Some(Ok(0)) => 40,
+                Some(Ok(n)) => n,
+                _ => return Err(Stop::not_native("the value of `--abbrev`")),
+            },
             None => repo.default_abbrev()?,
         },
         None => repo.default_abbrev()?,
@@ -255,7 +263,7 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         });
         out.put(&line.shown);
         let mut tracking = None;
-        if verbose > 0 && line.reference.symref.is_none() {
+        if verbose > 0 && (!line.remote || line.reference.symref.is_none()) {
             out.put(" ".repeat(width - crate::stat::width_of(&line.shown)));
             out.put(format!(" {} ", repo.abbreviate(line.reference.id, abbrev)?));
             if !line.remote {
@@ -271,7 +279,10 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             }
             out.put(title_of(repo, line.reference.id)?);
         }
-        if let Some(target) = &line.reference.symref {
+        // The long form tells where a branch of one's own is, as if it were none that follows another.
+        if let Some(target) = &line.reference.symref
+            && (verbose == 0 || line.remote)
+        {
             if verbose > 0 {
                 out.put(" ".repeat(width - crate::stat::width_of(&line.shown)));
             }
@@ -422,19 +433,27 @@ impl Keep {
 
     /// Says whether a reference, or what it leads to, is the object of `--points-at`.
     pub(crate) fn points_at(&self, repo: &Repo<'_>, parsed: &Parsed, reference: &Ref) -> Res<bool> {
-        let Some(given) = parsed.last("points-at") else {
+        if parsed.last("points-at").is_none() {
             return Ok(true);
-        };
-        let Some(id) = repo.resolve(given.value.as_deref().unwrap_or(b"HEAD"))? else {
-            return Err(Stop::error(
-                129,
-                format!("malformed object name {}", lossy(given.text())),
-            ));
-        };
-        Ok(reference.id == id
-            || repo
-                .peel(reference.id)?
-                .is_some_and(|(peeled, _)| peeled == id))
+        }
+        let mut wanted = Vec::new();
+        for given in parsed.options.iter().filter(|g| g.name == "points-at") {
+            let text = given.value.as_deref().unwrap_or(b"HEAD");
+            wanted.extend(repo.resolve(text)?);
+        }
+        let mut id = Some(reference.id);
+        while let Some(at) = id {
+            if wanted.contains(&at) {
+                return Ok(true);
+            }
+            // A tag leads to what it is a tag of, which may be a tag.
+            let target = repo.read(at, |kind, data| match kind {
+                ObjectType::Tag => Tag::parse(data).map(|tag| tag.object),
+                _ => None,
+            })?;
+            id = target.flatten();
+        }
+        Ok(false)
     }
 
     pub(crate) fn keeps(&self, repo: &Repo<'_>, id: Id) -> Res<bool> {

@@ -15,11 +15,13 @@ use crate::repo::Repo;
 /// Says what a cat-file would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
     match args {
-        [kind, _]
-            if matches!(
-                kind.as_slice(),
-                b"-t" | b"-s" | b"-p" | b"-e" | b"blob" | b"tree" | b"commit" | b"tag"
-            ) =>
+        // Two options, or an option's mistake: git explains its usage.
+        [kind, name]
+            if !name.starts_with(b"-")
+                && matches!(
+                    kind.as_slice(),
+                    b"-t" | b"-s" | b"-p" | b"-e" | b"blob" | b"tree" | b"commit" | b"tag"
+                ) =>
         {
             Ok(Plan::Read)
         }
@@ -121,6 +123,17 @@ pub(crate) fn plan_ls_tree(args: &[Bytes]) -> Res<Plan> {
 /// Carries out `git ls-tree`.
 pub(crate) fn run_ls_tree(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = parse(args, TREE_OPTIONS, Numbers::No)?;
+    let shapes = [
+        parsed.has("long"),
+        parsed.has("name-only"),
+        parsed.has("name-status"),
+        parsed.has("object-only"),
+    ];
+    if shapes.iter().filter(|given| **given).count() > 1 {
+        return Err(Stop::not_native(
+            "options of `ls-tree` that exclude each other",
+        ));
+    }
     let repo = Repo::open(call)?;
     let Some((name, paths)) = parsed.args.split_first() else {
         return Err(Stop::not_native("an ls-tree of nothing"));
@@ -147,6 +160,10 @@ pub(crate) fn run_ls_tree(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res
     if wanted.is_empty() && !repo.prefix.is_empty() {
         wanted.push(repo.prefix.clone());
     }
+    if wanted.iter().any(Vec::is_empty) {
+        // The top is everything.
+        wanted.clear();
+    }
     let list = Listing {
         repo: &repo,
         quote: repo.quote_path()?,
@@ -158,9 +175,11 @@ pub(crate) fn run_ls_tree(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res
             None => 40,
             Some(g) => match &g.value {
                 None => repo.default_abbrev()?,
-                Some(v) => crate::bytes::parse_int(v)
-                    .and_then(|n| usize::try_from(n).ok())
-                    .ok_or_else(|| Stop::not_native("the value of `--abbrev`"))?,
+                Some(v) => match crate::bytes::parse_int(v).map(usize::try_from) {
+                    Some(Ok(0)) => 40,
+                    Some(Ok(n)) => n,
+                    _ => return Err(Stop::not_native("the value of `--abbrev`")),
+                },
             },
         },
         prefix: if parsed.has("full-name") || parsed.has("full-tree") {
@@ -203,6 +222,13 @@ impl TreeWalk<'_> {
                     .any(|w| w.len() > dir.len() && w.starts_with(dir) && w[dir.len()] == b'/');
             let named = self.wanted.is_empty()
                 || self.wanted.iter().any(|w| {
+                    if w.ends_with(b"/")
+                        && !is_tree
+                        && !mode::is_commit(entry.mode)
+                        && w.len() > dir.len()
+                    {
+                        return false;
+                    }
                     let w = w.strip_suffix(b"/").unwrap_or(w);
                     dir == w || (dir.starts_with(w) && (dir.get(w.len()) == Some(&b'/')))
                 });

@@ -37,6 +37,16 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             return Err(Stop::not_native("a path outside the repository"));
         };
         let full = bytes::to_path(&bytes::join(&top, &path));
+        if is_beyond_link(&top, &path) {
+            return Err(Stop::fatal(
+                [
+                    b"pathspec '".as_slice(),
+                    arg,
+                    b"' is beyond a symbolic link",
+                ]
+                .concat(),
+            ));
+        }
         let is_directory = arg.ends_with(b"/") || full.is_dir();
         let path = path.strip_suffix(b"/").unwrap_or(&path).to_vec();
         let in_submodule = index.entries.iter().any(|e| {
@@ -77,5 +87,17 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         out.put([name.as_slice(), b"\n"].concat());
     }
+    if ignore.met_link() {
+        return Err(Stop::not_native("a .gitignore that is a symbolic link"));
+    }
     if any { Ok(()) } else { Err(Stop::exit(1)) }
+}
+
+/// Says whether one of the directories above a path is a symbolic link.
+fn is_beyond_link(top: &[u8], path: &[u8]) -> bool {
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let slashes = path.iter().enumerate().filter(|(_, c)| **c == b'/');
+    slashes
+        .map(|(at, _)| bytes::to_path(&bytes::join(top, &path[..at])))
+        .any(|dir| dir.is_symlink())
 }

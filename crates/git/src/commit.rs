@@ -79,6 +79,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     repo.need_work_tree()?;
     refuse(&repo, &parsed)?;
     let head = repo.head()?;
+    repo.index()?.refuse_untracked_cache(&repo)?;
     let mut task = Task::of(&repo, &parsed, &head)?;
     if is_dry(&parsed) {
         return dry_run(&repo, &parsed, &task, out);

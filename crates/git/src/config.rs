@@ -59,6 +59,8 @@ const MAX_INCLUDE_DEPTH: usize = 10;
 #[derive(Default)]
 struct Where {
     home: Bytes,
+    /// The git directory by the way the user went, where symbolic links are on it.
+    git_dir_by_links: Option<Bytes>,
     git_dir: Option<Bytes>,
     branch: Option<Bytes>,
 }
@@ -73,6 +75,7 @@ impl Config {
         let mut config = Config::default();
         let home = call.var("HOME").unwrap_or_default();
         let at = Where {
+            git_dir_by_links: git_dir.and_then(|dir| by_links(call, dir)),
             branch: git_dir.and_then(current_branch),
             git_dir: git_dir.map(<[u8]>::to_vec),
             home: home.clone(),
@@ -415,7 +418,9 @@ fn condition_holds(condition: &[u8], file: &[u8], at: &Where) -> Res<bool> {
     let Some(git_dir) = &at.git_dir else {
         return Ok(false);
     };
-    let mut pattern = expand_home(pattern, &at.home)
+    let home = fs::canonicalize(bytes::to_path(&at.home));
+    let home = home.map_or_else(|_| at.home.clone(), |home| bytes::from_path(&home));
+    let mut pattern = expand_home(pattern, &home)
         .ok_or_else(|| Stop::not_native("an include by another user's home"))?;
     if let Some(rest) = pattern.strip_prefix(b"./") {
         let real = fs::canonicalize(bytes::to_path(directory_of(file)))?;
@@ -426,7 +431,18 @@ fn condition_holds(condition: &[u8], file: &[u8], at: &Where) -> Res<bool> {
     if pattern.ends_with(b"/") {
         pattern.extend_from_slice(b"**");
     }
-    Ok(wildmatch::matches(&pattern, git_dir, flags))
+    Ok([Some(git_dir), at.git_dir_by_links.as_ref()]
+        .into_iter()
+        .flatten()
+        .any(|dir| wildmatch::matches(&pattern, dir, flags)))
+}
+
+/// Returns the git directory below the current one as `PWD` names it.
+fn by_links(call: &Call<'_>, git_dir: &[u8]) -> Option<Bytes> {
+    let way = call.var("PWD").filter(|way| *way != call.cwd)?;
+    let real = fs::canonicalize(bytes::to_path(&way)).ok()?;
+    let below = git_dir.strip_prefix(call.cwd.as_slice())?;
+    (bytes::from_path(&real) == call.cwd).then(|| [&way, below].concat())
 }
 
 fn current_branch(git_dir: &[u8]) -> Option<Bytes> {

@@ -3,7 +3,7 @@
 use crate::bytes::{self, Bytes, lossy};
 use crate::config::{Config, Entry, Scope, canonical_key, parse_bool, parse_number};
 use crate::exec::{Call, Plan};
-use crate::options::{Numbers, Parsed, Spec, flag, parse, value};
+use crate::options::{Given, Numbers, Parsed, Spec, flag, parse, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::repo;
 
@@ -63,6 +63,20 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         Some((git_dir, common_dir)) => Config::load(call, Some(git_dir), Some(common_dir))?,
         None => Config::load(call, None, None)?,
     };
+    if call.var("GIT_CONFIG").is_some() {
+        return Err(Stop::not_native("GIT_CONFIG in the environment"));
+    }
+    if located.is_some() {
+        repo::check_format(&config)?;
+    }
+    let types: Vec<&Given> = parsed
+        .options
+        .iter()
+        .filter(|g| matches!(g.name, "type" | "bool" | "int"))
+        .collect();
+    if types.len() > 1 || (parsed.has("show-scope") && parsed.has("default")) {
+        return Err(Stop::not_native("this form of `config`"));
+    }
     let scope = match (
         parsed.has("local"),
         parsed.has("global"),
@@ -83,9 +97,14 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         // With a scope, git does not follow includes.
         return Err(Stop::not_native("includes in one scope"));
     }
-    if scope == Some(Scope::Global)
-        && (call.var("GIT_CONFIG_GLOBAL").is_some()
-            || !config.entries.iter().any(|e| e.scope == Scope::Global))
+    // Which of the files that is, and what is said when there is none, is left to git.
+    let xdg = crate::config::xdg_file(call, b"config");
+    let has_both = xdg.is_some_and(|file| bytes::to_path(&file).exists());
+    if scope == Some(Scope::System)
+        || scope == Some(Scope::Global)
+            && (has_both
+                || call.var("GIT_CONFIG_GLOBAL").is_some()
+                || !config.entries.iter().any(|e| e.scope == Scope::Global))
     {
         return Err(Stop::not_native("the user's own configuration file"));
     }
@@ -184,11 +203,19 @@ pub(crate) fn run_symbolic_ref(call: &Call<'_>, args: &[Bytes], out: &mut Out) -
     let parsed = parse(args, SYMREF_OPTIONS, Numbers::No)?;
     let repo = repo::Repo::open(call)?;
     let name = &parsed.args[0];
-    let target = if name == b"HEAD" {
+    let mut target = if name == b"HEAD" {
         repo.head()?.branch
     } else {
         repo.symref(name)?
     };
+    // git follows to the end; libgit2 bounds such chains as git does.
+    for _ in 0..10 {
+        let Some(name) = &target else { break };
+        match repo.symref(name)? {
+            Some(next) => target = Some(next),
+            None => break,
+        }
+    }
     let Some(target) = target else {
         if name != b"HEAD" && repo.ref_id(name)?.is_none() {
             return Err(Stop::not_native("a symbolic reference that is not there"));

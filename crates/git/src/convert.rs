@@ -147,16 +147,10 @@ impl Conversion {
                 return Ok(data);
             }
             // What was stored with CRLF stays so.
-            if let Some(entry) = index.and_then(|i| i.find(path))
-                && entry.stage == 0
-                && crate::object::mode::is_file(entry.mode)
-                && !entry.id.is_zero()
+            if let Some(index) = index
+                && has_crlf_in_index(repo, index, path)?
             {
-                let stored = repo.blob(entry.id)?;
-                let stats = Stats::gather(&stored);
-                if stats.crlf > 0 && !stats.is_binary() {
-                    return Ok(data);
-                }
+                return Ok(data);
             }
         }
         let mut out = Vec::with_capacity(data.len());
@@ -265,6 +259,18 @@ impl Conversion {
     pub(crate) fn is_none(self) -> bool {
         self.crlf == Crlf::Binary && !self.ident
     }
+}
+
+/// Says whether a path is stored as text with CRLF.
+fn has_crlf_in_index(repo: &Repo<'_>, index: &Index, path: &[u8]) -> Res<bool> {
+    let Some(entry) = index
+        .find(path)
+        .filter(|e| e.stage == 0 && crate::object::mode::is_file(e.mode) && !e.id.is_zero())
+    else {
+        return Ok(false);
+    };
+    let stats = Stats::gather(&repo.blob(entry.id)?);
+    Ok(stats.crlf > 0 && !stats.is_binary())
 }
 
 /// Returns the word of `ls-files --eol` for the line ends of some contents.

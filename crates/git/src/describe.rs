@@ -32,6 +32,8 @@ struct Name {
     /// 2 for an annotated tag, 1 for a lightweight one.
     priority: u8,
     name: Bytes,
+    /// The reference's own name.
+    short: Bytes,
     time: i64,
 }
 
@@ -72,8 +74,17 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         return Err(Stop::fatal("No names found, cannot describe anything."));
     }
+    let warn_of_alias = |name: &Name| {
+        if name.name != name.short {
+            let (short, known) = (lossy(&name.short), lossy(&name.name));
+            call.warn(format!(
+                "warning: tag '{short}' is externally known as '{known}'\n"
+            ));
+        }
+    };
     let usable = |id: Id| names.get(&id).filter(|n| tags || n.priority == 2);
     if let Some(name) = usable(start) {
+        warn_of_alias(name);
         out.put(&name.name);
         if parsed.has("long") {
             out.put(format!("-0-g{}", repo.short(start)?));
@@ -146,11 +157,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     if gave_up.is_some() {
         return Err(Stop::not_native("a history with many tags"));
     }
-    let name = names
-        .get(&best.commit)
-        .map(|n| n.name.clone())
-        .unwrap_or_default();
-    out.put(&name);
+    if let Some(name) = names.get(&best.commit) {
+        warn_of_alias(name);
+        out.put(&name.name);
+    }
     out.put(format!("-{}-g{}\n", best.depth, repo.short(start)?));
     Ok(())
 }
@@ -177,12 +187,18 @@ fn names(repo: &Repo<'_>) -> Res<HashMap<Id, Name>> {
             Some(tag) => Name {
                 priority: 2,
                 time: Person::parse(&tag.tagger).time,
-                name: if tag.name.is_empty() { short } else { tag.name },
+                name: if tag.name.is_empty() {
+                    short.clone()
+                } else {
+                    tag.name
+                },
+                short,
             },
             None => Name {
                 priority: 1,
                 time: 0,
-                name: short,
+                name: short.clone(),
+                short,
             },
         };
         let better = names.get(&commit).is_none_or(|old| {

@@ -14,11 +14,11 @@ use crate::object::mode;
 use crate::options::{Known, Numbers, Parsed, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
-use crate::pathspec::Pathspec;
+use crate::pathspec::{Pathspec, from_top};
 use crate::repo::Repo;
 use crate::request::OutputLimits;
 use crate::rev_args::{self, RevArg};
-use crate::{follow, refresh, tree_diff, tree_index, work_tree};
+use crate::{follow, refresh, submodule, tree_diff, tree_index, work_tree};
 
 fn specs() -> Vec<Spec> {
     let mut specs = diff_options::OPTIONS.to_vec();
@@ -77,6 +77,20 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         options.forms.patch = true;
     }
     let cached = parsed.has("cached") || parsed.has("staged");
+    if let [a, b] = parsed.args.as_slice()
+        && (from_top(&repo, a)?.is_none() || from_top(&repo, b)?.is_none())
+    {
+        return Err(Stop::not_native("a comparison outside the repository"));
+    }
+    if repo
+        .config
+        .entries
+        .iter()
+        .any(|e| e.key.ends_with(b".trustexitcode"))
+        && (options.exit_code || options.quiet)
+    {
+        return Err(Stop::not_native("an exit code that depends on a program"));
+    }
     let (revs, paths) = rev_args::split(&repo, &parsed, "diff")?;
     if let Some(option) = &parsed.unknown {
         let usage = include_str!("usage/diff.txt");
@@ -90,6 +104,28 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             ]
             .concat(),
         });
+    }
+    let names_only = options.forms.raw || options.forms.name_only || options.forms.name_status;
+    if (options.exit_code || options.quiet) && options.compare.ignores_space() && names_only {
+        return Err(Stop::not_native("an exit code that depends on contents"));
+    }
+    let colours = parsed
+        .options
+        .iter()
+        .filter(|g| g.name.starts_with("color-moved"));
+    for word in colours.flat_map(|g| g.text().split(|c| *c == b',')) {
+        const KNOWN: &[&[u8]] = &[
+            b"",
+            b"no",
+            b"default",
+            b"plain",
+            b"blocks",
+            b"zebra",
+            b"dimmed-zebra",
+        ];
+        if !KNOWN.contains(&word) {
+            return Err(Stop::not_native("a kind of moved lines"));
+        }
     }
     let spec = Pathspec::parse(&repo, &paths)?;
     if options.follow && spec.single().is_none() {
@@ -165,6 +201,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         let tree = repo.peel_to_tree(id)?.unwrap_or_default();
         pairs = follow::with_unchanged(&repo, tree, pairs, &spec)?;
         found = Found::Unchanged;
+    }
+    let is_submodule = |p: &Pair| mode::is_commit(p.old.mode) || mode::is_commit(p.new.mode);
+    if repo.work_tree.is_some() && pairs.iter().any(is_submodule) {
+        submodule::refuse_ignore_settings(&repo)?;
     }
     let pairs = diff_print::prepare_with(pairs, found, &contents, &options)?;
     let prefixes = options.prefixes(letters.0, letters.1);
@@ -371,7 +411,8 @@ fn unmerged_and_changes(
     options: &DiffOptions,
     refreshed: &mut Vec<(usize, crate::index::Stat)>,
 ) -> Res<(Vec<Pair>, Vec<CombinedFile>)> {
-    let found = work_tree::changes(repo, index, spec)?;
+    let mut found = work_tree::changes(repo, index, spec)?;
+    found.forget_untracked_in_submodules();
     refreshed.extend(found.refreshed);
     let mut pairs = found.pairs;
     let mut conflicts: Vec<Pair> = Vec::new();
@@ -407,6 +448,9 @@ fn unmerged_and_changes(
         if let (true, Some(ours), Some(theirs)) =
             (options.forms.patch && !options.quiet, side(2), side(3))
         {
+            if mode::is_commit(ours.mode) || mode::is_commit(theirs.mode) {
+                return Err(Stop::not_native("a conflict about a submodule"));
+            }
             combined.push(CombinedFile::of_conflict(ours, theirs, new));
             continue;
         }
@@ -480,7 +524,8 @@ fn tree_and_work_tree(
     refreshed: &mut Vec<(usize, crate::index::Stat)>,
 ) -> Res<Vec<Pair>> {
     let staged = tree_index::changes(repo, Some(tree), index, spec)?;
-    let found = work_tree::changes(repo, index, spec)?;
+    let mut found = work_tree::changes(repo, index, spec)?;
+    found.forget_untracked_in_submodules();
     refreshed.extend(found.refreshed);
     // What was only announced with `add -N` and is gone again is on neither side.
     let was_there =

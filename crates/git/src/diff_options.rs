@@ -286,6 +286,13 @@ impl DiffOptions {
             options.set_with_repository(repo, given)?;
         }
         options.finish()?;
+        if options.with_copies_harder()
+            && options
+                .renames
+                .is_some_and(|r| r.limit != RenameOptions::default().limit)
+        {
+            return Err(Stop::not_native("a bound on copies from everywhere"));
+        }
         Ok(options)
     }
 

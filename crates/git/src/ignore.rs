@@ -1,6 +1,6 @@
 //! Which files are ignored: `.gitignore` in every directory, `info/exclude`, `core.excludesFile`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs;
 use std::rc::Rc;
@@ -34,9 +34,15 @@ pub(crate) struct Ignore {
     reads_directories: bool,
     by_dir: RefCell<HashMap<Bytes, Rc<Vec<Rule>>>>,
     flags: u8,
+    met_link: Cell<bool>,
 }
 
 impl Ignore {
+    /// Says whether an ignore file was a symbolic link: git does not follow it, and warns.
+    pub(crate) fn met_link(&self) -> bool {
+        self.met_link.get()
+    }
+
     /// Reads the rules that hold everywhere.
     pub(crate) fn load(repo: &Repo<'_>) -> Res<Ignore> {
         let flags = if repo.config.bool("core.ignorecase")?.unwrap_or(false) {
@@ -74,6 +80,7 @@ impl Ignore {
             global,
             by_dir: RefCell::default(),
             flags,
+            met_link: Cell::new(false),
         })
     }
 
@@ -92,6 +99,7 @@ impl Ignore {
             global: Vec::new(),
             reads_directories,
             by_dir: RefCell::default(),
+            met_link: Cell::new(false),
             flags: if repo.config.bool("core.ignorecase")?.unwrap_or(false) {
                 wildmatch::CASEFOLD
             } else {
@@ -193,7 +201,11 @@ impl Ignore {
         let shown = [dir, b".gitignore"].concat();
         let full = bytes::join(&self.top, &shown);
         // git does not follow a symbolic link here.
-        let is_file = fs::symlink_metadata(bytes::to_path(&full)).is_ok_and(|m| m.is_file());
+        let meta = fs::symlink_metadata(bytes::to_path(&full));
+        if meta.as_ref().is_ok_and(std::fs::Metadata::is_symlink) {
+            self.met_link.set(true);
+        }
+        let is_file = meta.is_ok_and(|m| m.is_file());
         let rules = Rc::new(if is_file {
             read(&full, &shown, dir)
         } else {

@@ -50,6 +50,8 @@ pub(crate) struct Index {
     pub(crate) version: u32,
     /// What is remembered about conflicts that were resolved, as it is stored.
     pub(crate) resolve_undo: Bytes,
+    /// Whether it remembers what is untracked, which git keeps up to date.
+    has_untracked_cache: bool,
 }
 
 /// A directory whose tree object is known.
@@ -198,6 +200,18 @@ impl Index {
         Ok(index)
     }
 
+    /// Hands over where git would bring up to date what the index remembers of untracked files.
+    pub(crate) fn refuse_untracked_cache(&self, repo: &Repo<'_>) -> Res<()> {
+        let wanted = repo
+            .config
+            .get("core.untrackedcache")
+            .is_some_and(|v| crate::config::parse_bool(v) == Some(true));
+        if wanted || self.has_untracked_cache {
+            return Err(Stop::not_native("an index that remembers untracked files"));
+        }
+        Ok(())
+    }
+
     fn parse_extensions(&mut self, data: &[u8], mut at: usize) -> Res<()> {
         let end = data.len().saturating_sub(20);
         while at + 8 <= end {
@@ -208,6 +222,7 @@ impl Index {
             match name {
                 b"TREE" => self.trees = parse_trees(body),
                 b"REUC" => self.resolve_undo = body.to_vec(),
+                b"UNTR" => self.has_untracked_cache = true,
                 b"link" => return Err(Stop::not_native("a split index")),
                 b"sdir" => return Err(Stop::not_native("a sparse index")),
                 _ if name[0].is_ascii_uppercase() => {}

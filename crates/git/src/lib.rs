@@ -102,6 +102,7 @@ mod rev_list;
 mod rev_parse;
 mod rev_select;
 mod revwalk;
+mod settings;
 mod shortlog;
 mod show;
 mod show_ref;

@@ -9,7 +9,7 @@ use crate::graph::Graph;
 use crate::index::Index;
 use crate::log_print::Printer;
 use crate::log_settings::{self, Settings};
-use crate::outcome::{Out, Res};
+use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;
@@ -53,6 +53,9 @@ pub(crate) fn print_history(
         spec.clone()
     };
     let mut printer = Printer::new(settings, &contents, shown);
+    if settings.diff.follow && spec.has_magic() {
+        return Err(Stop::not_native("following a pattern"));
+    }
     if settings.diff.follow {
         // The path changes on the way, so nothing can be left out by it.
         walk.paths = Pathspec::default();

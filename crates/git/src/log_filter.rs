@@ -42,7 +42,8 @@ impl Filter {
                 "basic-regexp" => dialect = Dialect::Basic,
                 "extended-regexp" => dialect = Dialect::Extended,
                 "fixed-strings" => dialect = Dialect::Fixed,
-                "perl-regexp" => dialect = Dialect::Perl,
+                // Not every git has them, and they are not the ones compiled here.
+                "perl-regexp" => return Err(Stop::not_native("Perl's regular expressions")),
                 _ => {}
             }
         }
@@ -131,7 +132,7 @@ fn by_config(repo: &Repo<'_>) -> Res<Dialect> {
         Some(b"basic") => Ok(Dialect::Basic),
         Some(b"extended") => Ok(Dialect::Extended),
         Some(b"fixed") => Ok(Dialect::Fixed),
-        Some(b"perl") => Ok(Dialect::Perl),
+        Some(b"perl") => Err(Stop::not_native("Perl's regular expressions")),
         Some(_) => Err(Stop::not_native("a bad value of grep.patternType")),
     }
 }

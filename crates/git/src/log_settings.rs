@@ -163,8 +163,7 @@ impl<'r> Settings<'r> {
             };
         }
         let (pretty, pretty_given, mut abbrev_commit) = format(repo, parsed)?;
-        if pretty == Pretty::Reference && !parsed.options.iter().any(|g| g.name == "abbrev-commit")
-        {
+        if pretty == Pretty::Reference {
             abbrev_commit = true;
         }
         let template: &[u8] = match &pretty {
@@ -173,7 +172,9 @@ impl<'r> Settings<'r> {
         };
         let notes_by_default = !pretty_given || uses(template, b"N");
         let notes = Notes::load(repo, parsed, notes_by_default)?;
-        let decorate = decorate_style(repo, parsed)?;
+        let by_settings =
+            !(pretty == Pretty::Raw && pretty_given) || parsed.last("decorate").is_some();
+        let decorate = decorate_style(repo, parsed)?.filter(|_| by_settings);
         let wants_names = decorate.is_some() && template.is_empty()
             || uses(template, b"d")
             || uses(template, b"D")
@@ -207,6 +208,9 @@ impl<'r> Settings<'r> {
             return Err(Stop::not_native("output in another encoding"));
         }
         let graph = parsed.has("graph");
+        if graph && diff.forms.stat {
+            return Err(Stop::not_native("a graph beside widths"));
+        }
         if let Some(other) = ["reverse", "no-walk"].iter().find(|o| parsed.has(o))
             && graph
         {
@@ -307,6 +311,10 @@ fn format(repo: &Repo<'_>, parsed: &Parsed) -> Res<(Pretty, bool, bool)> {
             "abbrev-commit" => abbrev_commit = !given.negated,
             _ => {}
         }
+    }
+    // The raw form is for programs: what a user set for other forms does not count.
+    if pretty == Pretty::Raw && given_one && parsed.last("abbrev-commit").is_none() {
+        abbrev_commit = parsed.has("oneline");
     }
     Ok((pretty, given_one, abbrev_commit))
 }

@@ -57,13 +57,15 @@ impl Mailmap {
 
     fn read(&mut self, text: &[u8]) {
         for line in text.split(|b| *b == b'\n') {
-            let line = line.trim_ascii();
-            if line.is_empty() || line[0] == b'#' {
+            if line.first() == Some(&b'#') {
                 continue;
             }
             let Some((name1, email1, rest)) = name_and_email(line) else {
                 continue;
             };
+            if email1.is_empty() {
+                continue;
+            }
             match name_and_email(rest) {
                 None => self.add(None, email1, Some(name1), None),
                 Some((name2, email2, _)) => {
@@ -114,7 +116,7 @@ fn name_and_email(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let close = open + text[open..].iter().position(|b| *b == b'>')?;
     Some((
         text[..open].trim_ascii(),
-        text[open + 1..close].trim_ascii(),
+        &text[open + 1..close],
         &text[close + 1..],
     ))
 }

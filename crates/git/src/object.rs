@@ -103,7 +103,17 @@ impl<'a> Person<'a> {
         let mut words = line[last + 1..]
             .split(|b| *b == b' ')
             .filter(|w| !w.is_empty());
-        if let Some(time) = words.next().and_then(bytes::parse_int) {
+        let word = words.next().unwrap_or_default();
+        let overflows = !word.is_empty() && word.iter().all(u8::is_ascii_digit);
+        let time = match bytes::parse_int(word) {
+            // What does not fit is shown as the beginning of time.
+            None if overflows => {
+                person.has_time = true;
+                return person;
+            }
+            time => time,
+        };
+        if let Some(time) = time {
             person.time = time;
             person.has_time = true;
             person.zone = words

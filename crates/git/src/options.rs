@@ -190,6 +190,9 @@ pub(crate) fn parse_known(
     let mut i = 0;
     while let Some(arg) = args.get(i) {
         i += 1;
+        if arg == b"--end-of-options" {
+            return Err(Stop::not_native("option `--end-of-options`"));
+        }
         if arg == b"--" {
             kept.extend_from_slice(&args[i - 1..]);
             break;

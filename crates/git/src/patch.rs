@@ -195,9 +195,10 @@ fn print_hunks(
             .rev()
         {
             if let Some(found) = headings.of(line) {
-                heading = found[..found.len().min(MAX_HEADING)]
-                    .trim_ascii_end()
-                    .to_vec();
+                let cut = found[..found.len().min(MAX_HEADING)].trim_ascii_end();
+                // git shows it as far as it is UTF-8.
+                let valid = std::str::from_utf8(cut).map_or_else(|e| e.valid_up_to(), str::len);
+                heading = cut[..valid].to_vec();
                 break;
             }
         }

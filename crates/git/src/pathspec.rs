@@ -1,6 +1,7 @@
 //! Which paths a command is about: literal paths, patterns, and the magic `:(…)` forms.
 
 use crate::bytes::{self, Bytes, lossy};
+use crate::object::mode;
 use crate::outcome::{Res, Stop};
 use crate::repo::{Repo, prefix_below};
 use crate::wildmatch;
@@ -27,7 +28,8 @@ impl Pathspec {
     pub(crate) fn parse(repo: &Repo<'_>, args: &[Bytes]) -> Res<Pathspec> {
         let mut spec = Pathspec::default();
         for arg in args {
-            let (item, exclude) = Item::parse(repo, arg)?;
+            let (mut item, exclude) = Item::parse(repo, arg)?;
+            item.drop_slash_after_submodule(repo)?;
             if exclude {
                 spec.excludes.push(item)
             } else {
@@ -60,6 +62,11 @@ impl Pathspec {
             ([only], []) if only.literal == only.pattern.len() => Some(&only.pattern),
             _ => None,
         }
+    }
+
+    /// Says whether anything but where the path begins was asked for.
+    pub(crate) fn has_magic(&self) -> bool {
+        !self.excludes.is_empty() || self.items.iter().any(|i| i.icase || i.glob)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -97,6 +104,19 @@ impl Pathspec {
 }
 
 impl Item {
+    /// A submodule may be given with a slash, though it is no directory of this repository.
+    fn drop_slash_after_submodule(&mut self, repo: &Repo<'_>) -> Res<()> {
+        let Some(plain) = self.pattern.strip_suffix(b"/").filter(|p| !p.is_empty()) else {
+            return Ok(());
+        };
+        let index = repo.index()?;
+        if index.find(plain).is_some_and(|e| mode::is_commit(e.mode)) {
+            self.pattern.pop();
+            self.literal = self.literal.min(self.pattern.len());
+        }
+        Ok(())
+    }
+
     fn parse(repo: &Repo<'_>, arg: &[u8]) -> Res<(Item, bool)> {
         let (mut top, mut exclude, mut icase, mut glob, mut literal) =
             (false, false, false, false, false);
@@ -157,6 +177,11 @@ impl Item {
         }
         if literal && glob && rules.glob {
             glob = false;
+        }
+        if icase && !repo.prefix.is_empty() {
+            return Err(Stop::not_native(
+                "a pattern whose directory counts in its case",
+            ));
         }
         if literal && glob {
             return Err(Stop::not_native("a contradictory pathspec"));

@@ -209,7 +209,11 @@ impl Context<'_> {
             }
             b'C' => return self.colour(text, state, out),
             b'w' => return wrapping(text, state, out),
-            b'<' | b'>' => return Ok(padding(text, state).unwrap_or(0)),
+            b'<' | b'>' => {
+                let columns = self.repo.call.var("COLUMNS").and_then(|v| parse_int(&v));
+                let width = columns.filter(|n| *n > 0).unwrap_or(80);
+                return Ok(padding(text, state, width).unwrap_or(0));
+            }
             b'H' => put(&auto(subject.id.hex())),
             b'h' => put(&auto(self.repo.abbreviate(subject.id, self.abbrev)?)),
             b'T' => put(commit.tree.hex().as_bytes()),
@@ -533,7 +537,14 @@ fn wrapping(text: &[u8], state: &mut State, out: &mut Bytes) -> Res<usize> {
     let mut numbers = [0i64; 3];
     if close > 0 {
         for (i, part) in rest[..close].split(|b| *b == b',').enumerate() {
-            match (numbers.get_mut(i), parse_int(part.trim_ascii())) {
+            // A number that is left out is zero.
+            let part = part.trim_ascii();
+            let number = if part.is_empty() {
+                Some(0)
+            } else {
+                parse_int(part)
+            };
+            match (numbers.get_mut(i), number) {
                 (Some(slot), Some(n)) if (0..=MAX_PADDING).contains(&n) => *slot = n,
                 _ => return Ok(0),
             }
@@ -544,7 +555,7 @@ fn wrapping(text: &[u8], state: &mut State, out: &mut Bytes) -> Res<usize> {
 }
 
 /// Reads `%<(…)`, `%>(…)`, `%>>(…)` and `%><(…)`.
-fn padding(text: &[u8], state: &mut State) -> Option<usize> {
+fn padding(text: &[u8], state: &mut State, screen: i64) -> Option<usize> {
     let (side, mut at) = match text {
         [b'<', ..] => (Side::Right, 1),
         [b'>', b'<', ..] => (Side::Both, 2),
@@ -568,7 +579,7 @@ fn padding(text: &[u8], state: &mut State) -> Option<usize> {
     }
     if columns < 0 {
         if to_column {
-            columns += 80;
+            columns += screen;
         }
         if columns < 0 {
             return None;

@@ -138,10 +138,15 @@ pub(crate) fn field(
         ));
     }
     if deref {
-        let Object::Tag(_) = object(repo, reference.id)? else {
+        let Object::Tag(tag) = object(repo, reference.id)? else {
             return Ok(Bytes::new());
         };
         let (id, _) = repo.peel(reference.id)?.ok_or_else(unsupported)?;
+        // A tag that lies about what it is a tag of is an error in git.
+        let (kind, _) = repo.header(tag.object)?.ok_or_else(unsupported)?;
+        if kind.str().as_bytes() != tag.kind {
+            return Err(unsupported());
+        }
         let target = Ref {
             id,
             ..reference.clone()
@@ -214,6 +219,9 @@ pub(crate) fn field(
         },
         (b"subject" | b"body" | b"contents" | b"trailers", m) => {
             let object = object(repo, reference.id)?;
+            if matches!(object, Object::Other(_)) {
+                return Ok(Bytes::new());
+            }
             return text_field(object.message(), base, m)?.ok_or_else(unsupported);
         }
         (b"author" | b"committer" | b"tagger" | b"creator", None) => {
@@ -290,7 +298,7 @@ fn person_field(
     let (mut trim, mut local) = (false, false);
     for word in modifier.unwrap_or_default().split(|b| *b == b',') {
         match word {
-            b"" => {}
+            b"" if modifier.is_none() => {}
             b"mailmap" => (name, email) = Mailmap::load(repo)?.map(&name, &email),
             b"trim" if !is_name => trim = true,
             b"localpart" if !is_name => local = true,
@@ -346,20 +354,7 @@ fn name_field(
                 Some(m) if m.starts_with(b"track") => {
                     return track(repo, reference, &found, m);
                 }
-                Some(b"remotename" | b"remoteref") => {
-                    if base == b"push" {
-                        return Ok(None);
-                    }
-                    let short = &reference.name[b"refs/heads/".len()..];
-                    let key = if modifier == Some(b"remotename") {
-                        "remote"
-                    } else {
-                        "merge"
-                    };
-                    let key = [b"branch.", short, b".", key.as_bytes()].concat();
-                    let value = repo.config.get_bytes(&key).unwrap_or_default();
-                    return Ok(Some(value.to_vec()));
-                }
+                Some(b"remotename" | b"remoteref") => return Ok(None),
                 _ => found,
             }
         }
@@ -459,6 +454,14 @@ fn text_field(message: &[u8], base: &[u8], modifier: Option<&[u8]>) -> Res<Optio
     let subject = || pretty::title(text, b" ");
     Ok(match (base, modifier) {
         (b"subject", None) | (b"contents", Some(b"subject")) => Some(subject()),
+        (b"subject", Some(b"sanitize"))
+            if text
+                .split(|c| *c == b'\n')
+                .nth(1)
+                .is_some_and(|line| !line.is_empty()) =>
+        {
+            None
+        }
         (b"subject", Some(b"sanitize")) => Some(pretty::sanitized(text)),
         (b"body", None) => Some([pretty::body(text), signature].concat()),
         (b"contents", None) => {
@@ -490,7 +493,7 @@ fn text_field(message: &[u8], base: &[u8], modifier: Option<&[u8]>) -> Res<Optio
         (b"trailers", m) => {
             trailer_options(m.unwrap_or_default()).map(|o| trailers::show(text, &o))
         }
-        (b"contents", Some(m)) if m.starts_with(b"trailers") => {
+        (b"contents", Some(m)) if m == b"trailers" || m.starts_with(b"trailers:") => {
             let rest = &m[8..];
             trailer_options(rest.strip_prefix(b":").unwrap_or(rest))
                 .map(|o| trailers::show(text, &o))

@@ -39,6 +39,7 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = parse(args, OPTIONS, Numbers::No)?;
     let repo = Repo::open(call)?;
+    repo.refuse_broken_refs()?;
     let filter = crate::branch::Keep::new(&repo, &parsed)?;
     let mut refs = Vec::new();
     for reference in repo.refs(b"refs/")? {
@@ -83,6 +84,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         .map_or(b"%(objectname) %(objecttype)\t%(refname)".to_vec(), |g| {
             g.text().to_vec()
         });
+    if crate::bytes::find(&format, b"%(describe").is_some() {
+        return Err(Stop::not_native("the field `%(describe)`"));
+    }
     let quoting = match ["shell", "perl", "python", "tcl"].map(|o| parsed.has(o)) {
         [false, false, false, false] => Quoting::None,
         [true, false, false, false] => Quoting::Shell,
@@ -158,6 +162,9 @@ impl Sort {
             Some(key) => (true, key),
             None => (false, text),
         };
+        if key.contains(&b':') && crate::bytes::find(key, b"date:").is_some() {
+            return Err(Stop::not_native("an order by written dates"));
+        }
         let (version, key) = match key
             .strip_prefix(b"v:")
             .or_else(|| key.strip_prefix(b"version:"))

@@ -60,6 +60,12 @@ pub(crate) fn expand_with(
     shown: Option<&[u8]>,
     quoting: Quoting,
 ) -> Res<Bytes> {
+    if crate::bytes::find(format, b"%(ahead-behind").is_some()
+        || repo.config.get("color.ui") == Some(b"always")
+            && crate::bytes::find(format, b"%(color").is_some()
+    {
+        return Err(Stop::not_native("a field of this format"));
+    }
     let mut levels = vec![Level {
         out: Bytes::new(),
         kind: Kind::Whole,

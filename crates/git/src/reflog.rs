@@ -27,6 +27,11 @@ pub(crate) fn read(repo: &Repo<'_>, name: &[u8]) -> Res<Vec<Line>> {
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 
+/// Says whether a reference given by its full name has a log, be it empty.
+pub(crate) fn exists(repo: &Repo<'_>, name: &[u8]) -> bool {
+    bytes::to_path(&path(repo, name)).is_file()
+}
+
 /// Returns where the log of a reference lies.
 pub(crate) fn path(repo: &Repo<'_>, name: &[u8]) -> Bytes {
     let dir = if is_of_one_work_tree(name) {

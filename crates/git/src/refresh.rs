@@ -19,7 +19,9 @@ pub(crate) fn write(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, Stat)])
     let unwanted =
         repo.call.globals.no_optional_locks || !repo.call.var_bool("GIT_OPTIONAL_LOCKS", true);
     // A submodule's index is its own business; git leaves it alone too.
-    if !unwanted && repo.call.depth == 0 {
+    // With a hook that git would run here, the next command finds out again too.
+    let has_hook = repo.refuse_hooks(&["post-index-change"]).is_err();
+    if !unwanted && !has_hook && repo.call.depth == 0 {
         write_always(repo, index, refreshed);
     }
 }

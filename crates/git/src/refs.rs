@@ -117,6 +117,9 @@ impl Repo<'_> {
             if !name.starts_with(prefix) {
                 continue;
             }
+            if !is_valid_short_name(name) {
+                return Err(Stop::not_native("a reference with a broken name"));
+            }
             let symref = reference.symbolic_target_bytes().map(<[u8]>::to_vec);
             let id = match reference.target() {
                 Some(oid) => Some(oid.into()),
@@ -125,6 +128,9 @@ impl Repo<'_> {
                     None => None,
                 },
             };
+            if id.is_some_and(Id::is_zero) {
+                return Err(Stop::not_native("a broken reference"));
+            }
             if let Some(id) = id {
                 list.push(Ref {
                     name: name.to_vec(),
@@ -135,6 +141,30 @@ impl Repo<'_> {
         }
         list.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(list)
+    }
+
+    /// Hands over when a file that should hold a reference holds none: git warns of it, libgit2 leaves it out.
+    pub(crate) fn refuse_broken_refs(&self) -> Res<()> {
+        let mut dirs = vec![bytes::to_path(&bytes::join(&self.common_dir, b"refs"))];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+                let Ok(kind) = entry.file_type() else {
+                    continue;
+                };
+                if kind.is_dir() {
+                    dirs.push(entry.path());
+                } else if kind.is_file() {
+                    let text = std::fs::read(entry.path()).unwrap_or_default();
+                    let is_lock = entry.path().extension().is_some_and(|e| e == "lock");
+                    let is_ref = text.starts_with(b"ref:")
+                        || text.get(..40).is_some_and(|id| Id::parse(id).is_some());
+                    if !is_ref && !is_lock {
+                        return Err(Stop::not_native("a broken reference"));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns the shortest name that still means this reference, as `%(refname:short)` does.
@@ -170,6 +200,11 @@ impl Repo<'_> {
         let mut found = Vec::new();
         if !is_valid_short_name(short) {
             return Ok(found);
+        }
+        if short.starts_with(b"main-worktree/")
+            || short.starts_with(b"worktrees/") && short != b"worktrees/"
+        {
+            return Err(Stop::not_native("a reference of another work tree"));
         }
         for (prefix, suffix) in RULES {
             let name = [prefix, short, suffix].concat();

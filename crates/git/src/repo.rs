@@ -9,7 +9,7 @@ use std::rc::Rc;
 use git2::{ErrorCode, ObjectType, OdbObject, RepositoryOpenFlags};
 
 use crate::bytes::{self, Bytes, lossy};
-use crate::config::Config;
+use crate::config::{Config, Scope};
 use crate::exec::Call;
 use crate::id::Id;
 use crate::object::{Commit, Tag};
@@ -63,12 +63,14 @@ impl<'a> Repo<'a> {
         let common_dir = common_dir(&found.git_dir)?;
         let config = Config::load(call, Some(&found.git_dir), Some(&common_dir))?;
         check_format(&config)?;
+        crate::settings::refuse(&config)?;
         let (work_tree, is_bare) = work_tree(call, &found, &config)?;
         refuse_outside(call, &found.git_dir, &common_dir, work_tree.as_deref())?;
         let prefix = match &work_tree {
             Some(top) => prefix_below(&call.cwd, top),
             None => None,
         };
+        refuse_replacements(&common_dir)?;
         let git = pool::open(&found.git_dir, || open_git2(&found, work_tree.as_deref()))?;
         Ok(Some(Repo {
             git,
@@ -373,6 +375,21 @@ pub(crate) fn locate(call: &Call<'_>) -> Res<Option<(Bytes, Bytes)>> {
     }
 }
 
+/// Hands over where objects are replaced by others.
+fn refuse_replacements(common_dir: &[u8]) -> Res<()> {
+    let path = |name: &[u8]| bytes::to_path(&bytes::join(common_dir, name));
+    let grafted = fs::metadata(path(b"info/grafts")).is_ok_and(|m| m.len() > 0);
+    let loose = fs::read_dir(path(b"refs/replace")).is_ok_and(|mut dir| dir.next().is_some());
+    let packed = || {
+        fs::read(path(b"packed-refs"))
+            .is_ok_and(|refs| bytes::find(&refs, b" refs/replace/").is_some())
+    };
+    if grafted || loose || packed() {
+        return Err(Stop::not_native("replaced objects"));
+    }
+    Ok(())
+}
+
 /// Variables that change what git does in ways this crate does not follow.
 fn refuse_environment(call: &Call<'_>) -> Res<()> {
     const REFUSED: &[&str] = &[
@@ -396,17 +413,46 @@ fn refuse_environment(call: &Call<'_>) -> Res<()> {
         "GIT_NOTES_REF",
         "GIT_NOTES_DISPLAY_REF",
         "GIT_ATTR_NOSYSTEM_IS_UNUSED",
-        "GIT_TRACE",
-        "GIT_TRACE_SETUP",
-        "GIT_TRACE2",
-        "GIT_TRACE2_EVENT",
-        "GIT_TRACE2_PERF",
-        "GIT_TRACE_PERFORMANCE",
         "GIT_QUARANTINE_PATH",
+        "GIT_PRINT_SHA1_ELLIPSIS",
+        "GIT_REFLOG_ACTION",
         "GIT_IMPLICIT_WORK_TREE",
     ];
     for name in REFUSED {
         if call.var(name).is_some_and(|v| !v.is_empty() && v != b"0") {
+            return Err(Stop::NotNative(format!("{name} in the environment")));
+        }
+    }
+    // git's traces, and the switches its own tests turn on.
+    const HARMLESS: &[&str] = &[
+        "GIT_TEST_BUILD_DIR",
+        "GIT_TEST_CHAIN_LINT",
+        "GIT_TEST_CHECK_CACHE_TREE",
+        "GIT_TEST_CMP",
+        "GIT_TEST_CMP_USE_COPIED_CONTEXT",
+        "GIT_TEST_DEFAULT_HASH",
+        "GIT_TEST_DEFAULT_INITIAL_BRANCH_NAME",
+        "GIT_TEST_DEFAULT_REF_FORMAT",
+        "GIT_TEST_DISALLOW_ABBREVIATED_OPTIONS",
+        "GIT_TEST_EXEC_PATH",
+        "GIT_TEST_EXT_CHAIN_LINT",
+        "GIT_TEST_FSYNC",
+        "GIT_TEST_INSTALLED",
+        "GIT_TEST_LONG",
+        "GIT_TEST_MAINT_SCHEDULER",
+        "GIT_TEST_MERGE_ALGORITHM",
+        "GIT_TRACE2_EVENT_NESTING",
+        "GIT_TRACE2_PARENT_NAME",
+        "GIT_TRACE2_PARENT_SID",
+        "GIT_TRACE_BARE",
+    ];
+    for (name, value) in call.env.iter() {
+        let name = name.to_string_lossy();
+        let off = value.is_empty() || value == "0" || value == "false";
+        if !off
+            && (name.starts_with("GIT_TRACE") || name.starts_with("GIT_TEST_"))
+            && !HARMLESS.contains(&&*name)
+        {
             return Err(Stop::NotNative(format!("{name} in the environment")));
         }
     }
@@ -639,7 +685,8 @@ pub(crate) fn prefix_below(dir: &[u8], top: &[u8]) -> Option<Bytes> {
     }
 }
 
-fn check_format(config: &Config) -> Res<()> {
+/// Hands over a repository of a format that is not known here.
+pub(crate) fn check_format(config: &Config) -> Res<()> {
     let version = config.int("core.repositoryformatversion")?.unwrap_or(0);
     if version > 1 {
         return Err(Stop::not_native("a repository format newer than 1"));
@@ -650,7 +697,14 @@ fn check_format(config: &Config) -> Res<()> {
         };
         let value = entry.value.as_deref().unwrap_or_default();
         let known = match name {
-            b"noop" | b"worktreeconfig" | b"preciousobjects" | b"relativeworktrees" => true,
+            b"noop" | b"worktreeconfig" | b"preciousobjects" => true,
+            // These may stand only in a repository of format 1.
+            b"noop-v1" | b"objectformat" | b"refstorage" | b"compatobjectformat"
+                if version == 0 =>
+            {
+                false
+            }
+            b"noop-v1" => true,
             b"objectformat" => value == b"sha1",
             b"refstorage" => value == b"files",
             _ => version == 0 && name != b"partialclone",
@@ -718,6 +772,19 @@ pub(crate) fn refuse_reaching_outside(call: &Call<'_>) -> Res<()> {
 
 fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Bytes>, bool)> {
     let bare = config.own_bool("core.bare")?;
+    if bare == Some(true) && config.own("core.worktree").is_some() {
+        return Err(Stop::not_native("a bare repository with a work tree"));
+    }
+    // In a linked work tree the settings of the main one do not count.
+    let is_linked = common_dir(&found.git_dir)? != found.git_dir;
+    if is_linked
+        && config.entries.iter().any(|e| {
+            e.scope == Scope::Worktree && (e.key == b"core.bare" || e.key == b"core.worktree")
+        })
+    {
+        return Err(Stop::not_native("a work tree with settings of its own"));
+    }
+    let bare = bare.filter(|_| !is_linked);
     if let Some(dir) = call
         .globals
         .work_tree
@@ -733,7 +800,7 @@ fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Byt
         }
         return Ok((Some(dir), false));
     }
-    if let Some(dir) = config.own("core.worktree") {
+    if let Some(dir) = config.own("core.worktree").filter(|_| !is_linked) {
         let dir = real_path(&bytes::join(&found.git_dir, dir))?;
         return Ok((Some(dir), false));
     }

@@ -69,6 +69,7 @@ impl Environment {
                     | "USER"
                     | "LOGNAME"
                     | "PATH"
+                    | "PWD"
                     | "PAGER"
                     | "EDITOR"
                     | "VISUAL"

@@ -29,6 +29,14 @@ impl Repo<'_> {
         Ok(self.resolve_full(name)?.map(|f| f.id))
     }
 
+    /// Resolves a revision or a path in one; one that is not there is no error.
+    pub(crate) fn resolve_quietly(&self, name: &[u8]) -> Res<Option<Id>> {
+        match self.resolve(name) {
+            Err(Stop::Fail { .. }) if name.contains(&b':') => Ok(None),
+            other => other,
+        }
+    }
+
     /// Resolves a revision or a path in one.
     pub(crate) fn resolve_full(&self, name: &[u8]) -> Res<Option<Found>> {
         if let Some(id) = self.resolve_plain(name, 0)? {
@@ -38,6 +46,9 @@ impl Repo<'_> {
             }));
         }
         if let Some(rest) = name.strip_prefix(b":") {
+            if rest == b"/" {
+                return Ok(None);
+            }
             if let Some(text) = rest.strip_prefix(b"/") {
                 let found = self.commit_by_message(text, None)?;
                 return Ok(found.map(|id| Found {
@@ -64,7 +75,7 @@ impl Repo<'_> {
                 mode,
                 path: Some(path),
             })),
-            None => Err(self.missing_in_tree(rev, name, &path)),
+            None => Err(self.missing_in_tree(rev, tree, &path)?),
         }
     }
 
@@ -73,30 +84,35 @@ impl Repo<'_> {
         if !(path.starts_with(b"./") || path.starts_with(b"../") || path == b"." || path == b"..") {
             return Ok(path.to_vec());
         }
-        if self.work_tree.is_none() {
+        if !self.is_inside_work_tree() {
             return Err(Stop::fatal(
                 "relative path syntax can't be used outside working tree",
             ));
+        }
+        if crate::pathspec::from_top(self, path)?.is_none() {
+            return Err(Stop::not_native("a path outside the repository"));
         }
         let full = bytes::normalize(&[b"/", self.prefix.as_slice(), path].concat());
         Ok(full[1..].to_vec())
     }
 
-    fn missing_in_tree(&self, rev: &[u8], whole: &[u8], path: &[u8]) -> Stop {
+    fn missing_in_tree(&self, rev: &[u8], tree: Id, path: &[u8]) -> Res<Stop> {
         let on_disk = self.work_tree.as_deref().is_some_and(|top| {
-            std::fs::symlink_metadata(bytes::to_path(&bytes::join(
-                top,
-                &[&self.prefix, path].concat(),
-            )))
-            .is_ok()
+            std::fs::symlink_metadata(bytes::to_path(&bytes::join(top, path))).is_ok()
         });
-        let _ = whole;
-        let (rev, path) = (lossy(rev).into_owned(), lossy(path).into_owned());
-        if on_disk {
+        let full = [&self.prefix, path].concat();
+        let is_below = !self.prefix.is_empty() && self.path_in_tree(tree, &full)?.is_some();
+        let (rev, path, full) = (lossy(rev), lossy(path), lossy(&full));
+        Ok(if on_disk {
             Stop::fatal(format!("path '{path}' exists on disk, but not in '{rev}'"))
+        } else if is_below {
+            Stop::fatal(format!(
+                "path '{full}' exists, but not '{path}'\n\
+                 hint: Did you mean '{rev}:{full}' aka '{rev}:./{path}'?"
+            ))
         } else {
             Stop::fatal(format!("path '{path}' does not exist in '{rev}'"))
-        }
+        })
     }
 
     fn resolve_in_index(&self, rest: &[u8]) -> Res<Option<Found>> {
@@ -124,6 +140,14 @@ impl Repo<'_> {
             let first = index.find(&path).map_or(0, |e| e.stage);
             return Err(Stop::fatal(format!(
                 "path '{shown}' is in the index, but not at stage {stage}\nhint: Did you mean ':{first}:{shown}'?"
+            )));
+        }
+        let full = [self.prefix.as_slice(), &path].concat();
+        if let Some(below) = index.find(&full) {
+            let (stage, full) = (below.stage, lossy(&full));
+            return Err(Stop::fatal(format!(
+                "path '{full}' is in the index, but not '{shown}'\n\
+                 hint: Did you mean ':{stage}:{full}' aka ':{stage}:./{shown}'?"
             )));
         }
         let on_disk = self
@@ -311,7 +335,11 @@ impl Repo<'_> {
     }
 
     fn resolve_basic(&self, name: &[u8]) -> Res<Option<Id>> {
+        let warns = self.config.bool("core.warnambiguousrefs")?.unwrap_or(true);
         if let Some(id) = Id::parse(name) {
+            if warns && !self.dwim(name)?.is_empty() {
+                return Err(Stop::not_native("a reference that looks like an id"));
+            }
             return Ok(Some(id));
         }
         if name == b"@" {
@@ -319,11 +347,13 @@ impl Repo<'_> {
         }
         if name.ends_with(b"}")
             && let Some(at) = name.windows(2).rposition(|w| w == b"@{")
+            && !name[..at].contains(&b':')
         {
             return self.resolve_at(&name[..at], &name[at + 2..name.len() - 1]);
         }
         let found = self.dwim(name)?;
-        if found.len() > 1 {
+        let is_short_id = found.len() == 1 && matches!(self.resolve_abbreviated(name), Ok(Some(_)));
+        if warns && (found.len() > 1 || is_short_id) {
             self.call.warn(format!(
                 "warning: refname '{}' is ambiguous.\n",
                 lossy(name)
@@ -347,9 +377,11 @@ impl Repo<'_> {
             self.head()?.branch.unwrap_or_else(|| b"HEAD".to_vec())
         } else if base == b"@" {
             b"HEAD".to_vec()
+        } else if let Some(name) = self.branch_by_at(base)? {
+            name
         } else {
-            match self.dwim(base)?.into_iter().next() {
-                Some((name, _)) => name,
+            match self.dwim_log(base)? {
+                Some(name) => name,
                 None => return Ok(None),
             }
         };
@@ -389,6 +421,33 @@ impl Repo<'_> {
         )))
     }
 
+    /// Returns the reference a text like `@{-1}` or `main@{upstream}` stands for, if it is one.
+    fn branch_by_at(&self, text: &[u8]) -> Res<Option<Bytes>> {
+        let Some(at) = text.windows(2).rposition(|w| w == b"@{") else {
+            return Ok(None);
+        };
+        let Some(inner) = text[at + 2..].strip_suffix(b"}") else {
+            return Ok(None);
+        };
+        Ok(match self.at_name(&text[..at], inner)? {
+            Some(At::Ref(name)) => Some(name),
+            Some(At::Commit(_)) | None => None,
+        })
+    }
+
+    /// Finds the reference a short name means, among those that have a log.
+    fn dwim_log(&self, base: &[u8]) -> Res<Option<Bytes>> {
+        for (name, _) in self.dwim(base)? {
+            let target = self.symref(&name)?.filter(|t| *t != name);
+            for candidate in [Some(name), target].into_iter().flatten() {
+                if reflog::exists(self, &candidate) {
+                    return Ok(Some(candidate));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// `base@{date}`: what a reference pointed at then.
     fn resolve_at_time(&self, base: &[u8], name: &[u8], inner: &[u8]) -> Res<Option<Id>> {
         let (time, understood) = approxidate::read_checked(self.call, inner)?;
@@ -401,8 +460,16 @@ impl Repo<'_> {
             return Err(Stop::fatal(format!("log for {} is empty", lossy(shown))));
         };
         let at = |line: &reflog::Line| Person::parse(&line.who).time;
-        if let Some(line) = log.iter().rev().find(|line| at(line) <= time) {
-            return Ok(Some(line.new));
+        if let Some(i) = log.iter().rposition(|line| at(line) <= time) {
+            // git warns of a gap, or of a value the log does not know.
+            let next = match log.get(i + 1) {
+                Some(line) => Some(line.old),
+                None => self.ref_id(name)?,
+            };
+            if next != Some(log[i].new) {
+                return Err(Stop::not_native("a reference log with gaps"));
+            }
+            return Ok(Some(log[i].new));
         }
         let shown = if base.is_empty() { name } else { base };
         let person = Person::parse(&oldest.who);
@@ -461,6 +528,8 @@ impl Repo<'_> {
                 Some(branch) => branch,
                 None => return Err(Stop::fatal("HEAD does not point to a branch")),
             }
+        } else if let Some(name) = self.branch_by_at(base)? {
+            name
         } else {
             [b"refs/heads/", base].concat()
         };
@@ -469,6 +538,14 @@ impl Repo<'_> {
             return Err(Stop::fatal(format!("no such branch: '{short}'")));
         }
         match self.upstream(&branch)? {
+            None if self
+                .config
+                .entries
+                .iter()
+                .any(|e| e.key == [b"branch.", short.as_bytes(), b".merge"].concat()) =>
+            {
+                Err(Stop::not_native("an upstream that is not fetched"))
+            }
             None => Err(Stop::fatal(format!(
                 "no upstream configured for branch '{short}'"
             ))),
@@ -520,7 +597,8 @@ pub(crate) fn ambiguous_argument(name: &[u8]) -> Stop {
     )
 }
 
-fn colon_outside_braces(name: &[u8]) -> Option<usize> {
+/// Finds the colon of `rev:path`.
+pub(crate) fn colon_outside_braces(name: &[u8]) -> Option<usize> {
     let mut depth = 0;
     for (i, c) in name.iter().enumerate() {
         match c {

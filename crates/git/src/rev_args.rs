@@ -7,7 +7,7 @@ use crate::id::Id;
 use crate::options::Parsed;
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
-use crate::rev;
+use crate::rev::{self, Found};
 
 /// One revision of a command line.
 #[derive(Debug, Clone, Default)]
@@ -184,15 +184,17 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
         let (left, right) = (or_head(left), or_head(right));
         if let (Some(a), Some(b)) = (quietly(repo, &left)?, quietly(repo, &right)?) {
             let mut sides = Vec::new();
-            for (text, id, exclude) in [(left, a, !symmetric), (right, b, false)] {
-                // Ranges are of commits, except that `diff` takes trees too.
-                let is_blob = matches!(repo.peel(id)?, Some((_, ObjectType::Blob)));
+            for (text, found, exclude) in [(left, a, !symmetric), (right, b, false)] {
+                // Ranges are of commits, except that `diff` takes trees and files too.
+                let is_blob = matches!(repo.peel(found.id)?, Some((_, ObjectType::Blob)));
                 sides.push(RevArg {
                     text,
-                    id,
+                    id: found.id,
                     exclude,
                     symmetric,
                     is_blob,
+                    path: found.path.filter(|_| is_blob),
+                    mode: found.mode,
                     ..RevArg::default()
                 });
             }
@@ -210,8 +212,11 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
         Some(rest) => (true, rest),
         None => (false, arg),
     };
-    let Some(found) = repo.resolve_full(name)? else {
-        return Ok(false);
+    let found = match repo.resolve_full(name) {
+        Ok(Some(found)) => found,
+        // What is no revision may be a path; the error comes when it is none either.
+        Ok(None) | Err(Stop::Fail { .. }) => return Ok(false),
+        Err(other) => return Err(other),
     };
     let Some((kind, _)) = repo.header(found.id)? else {
         return Err(Stop::fatal([b"bad object ".as_slice(), name].concat()));
@@ -254,10 +259,10 @@ fn parents_of(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> 
         },
         _ => None,
     };
-    let Some(id) = quietly(repo, base)? else {
+    let Some(found) = quietly(repo, base)? else {
         return Ok(false);
     };
-    let Some(id) = repo.peel_to_commit(id)? else {
+    let Some(id) = repo.peel_to_commit(found.id)? else {
         return Ok(false);
     };
     let parents = repo.parents(id)?;
@@ -287,9 +292,9 @@ fn parents_of(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> 
     Ok(true)
 }
 
-fn quietly(repo: &Repo<'_>, name: &[u8]) -> Res<Option<Id>> {
-    match repo.resolve(name) {
-        Ok(id) => Ok(id),
+fn quietly(repo: &Repo<'_>, name: &[u8]) -> Res<Option<Found>> {
+    match repo.resolve_full(name) {
+        Ok(found) => Ok(found),
         Err(Stop::Fail { .. }) => Ok(None),
         Err(other) => Err(other),
     }
@@ -301,6 +306,18 @@ pub(crate) fn verify_path(repo: &Repo<'_>, arg: &[u8], may_be_revision: bool) ->
         return Ok(());
     }
     if may_be_revision {
+        let is_magic =
+            arg.first() == Some(&b':') && !arg.get(1).is_some_and(u8::is_ascii_alphanumeric);
+        if !is_magic {
+            repo.resolve_full(arg)?;
+            if let Some(colon) = rev::colon_outside_braces(arg).filter(|at| *at > 0)
+                && quietly(repo, &arg[..colon])?.is_none()
+            {
+                return Err(Stop::fatal(
+                    [b"invalid object name '".as_slice(), &arg[..colon], b"'."].concat(),
+                ));
+            }
+        }
         return Err(rev::ambiguous_argument(arg));
     }
     Err(Stop::fatal(
@@ -332,23 +349,19 @@ fn verify_not_path(repo: &Repo<'_>, arg: &[u8]) -> Res<()> {
 }
 
 fn exists(repo: &Repo<'_>, arg: &[u8]) -> bool {
-    let arg = match arg
-        .strip_prefix(b":/")
-        .or_else(|| arg.strip_prefix(b":(top)"))
-    {
+    if matches!(arg, b":/" | b":!" | b":^") {
+        return true;
+    }
+    let excluded = arg.strip_prefix(b":!").or_else(|| arg.strip_prefix(b":^"));
+    let arg = match arg.strip_prefix(b":/") {
         Some(rest) => bytes::join(repo.work_tree.as_deref().unwrap_or(b"/"), rest),
-        None => bytes::join(&repo.call.cwd, arg),
+        None => bytes::join(&repo.call.cwd, excluded.unwrap_or(arg)),
     };
     std::fs::symlink_metadata(bytes::to_path(&arg)).is_ok()
 }
 
 fn looks_like_pathspec(arg: &[u8]) -> bool {
-    if arg.starts_with(b":(")
-        || arg.starts_with(b":!")
-        || arg.starts_with(b":^")
-        || arg == b":/"
-        || arg == b":"
-    {
+    if arg.starts_with(b":(") {
         return true;
     }
     // A pattern with a character that is special and not escaped.

@@ -258,6 +258,12 @@ impl State<'_> {
 
     /// Resolves a name; what git complains about ends here, unless it was told to be quiet.
     fn resolve(&self, name: &[u8]) -> Res<Option<Id>> {
+        if self.verify || !self.shown.others {
+            return match self.repo.resolve_quietly(name) {
+                Err(Stop::Fail { .. }) if self.quiet => Ok(None),
+                other => other,
+            };
+        }
         match self.repo.resolve(name) {
             Err(Stop::Fail { .. }) if self.quiet && self.verify => Ok(None),
             other => other,
@@ -549,6 +555,9 @@ impl State<'_> {
             if let Some(value) = with_value(arg, name) {
                 if value.is_none() && name == "--glob" {
                     break;
+                }
+                if value.is_some() && name != "--glob" && !self.excluded.is_empty() {
+                    return Err(Stop::not_native("exclusions from a pattern"));
                 }
                 return self.group(value, prefix, name != "--glob", out);
             }

@@ -97,6 +97,16 @@ pub(crate) fn select(repo: &Repo<'_>, parsed: &Parsed) -> Res<Selection> {
     for (rev, _) in args {
         add(repo, rev, flip, &mut walk)?;
     }
+    if !walk.paths.is_empty()
+        && (parsed.has("ancestry-path") || parsed.has("first-parent") && parsed.has("parents"))
+    {
+        return Err(Stop::not_native(
+            "this way through the history of some paths",
+        ));
+    }
+    if parsed.has("reflog") {
+        return Err(Stop::not_native("option `--reflog`"));
+    }
     if walk.left_only && walk.right_only {
         return Err(Stop::fatal(
             "options '--left-only' and '--right-only' cannot be used together",
@@ -171,6 +181,9 @@ fn group(
         "glob" => (b"refs/", false),
         _ => return Ok(false),
     };
+    if given.value.is_some() && strip && !excluded.is_empty() {
+        return Err(Stop::not_native("exclusions from a pattern"));
+    }
     let pattern = match &given.value {
         None => None,
         Some(text) => {
@@ -261,7 +274,9 @@ fn limit(repo: &Repo<'_>, given: &Given, walk: &mut Walk) -> Res<()> {
         "date-order" => walk.order = Order::Date,
         "author-date-order" => walk.order = Order::AuthorDate,
         "first-parent" => walk.first_parent = true,
-        "exclude-first-parent-only" => walk.exclude_first_parent = true,
+        "exclude-first-parent-only" => {
+            return Err(Stop::not_native("option `--exclude-first-parent-only`"));
+        }
         "ancestry-path" => {
             let named = walk.ancestry_path.get_or_insert_default();
             if let Some(text) = &given.value {

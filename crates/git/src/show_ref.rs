@@ -5,7 +5,7 @@ use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::options::{Numbers, Spec, flag, maybe, parse};
 use crate::outcome::{Out, Res, Stop};
-use crate::refs::Ref;
+use crate::refs::{Ref, is_valid_short_name};
 use crate::repo::Repo;
 
 const OPTIONS: &[Spec] = &[
@@ -47,10 +47,18 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             (None, _) => digits,
         };
     }
+    if parsed.has("exists") && parsed.has("verify") {
+        return Err(Stop::not_native(
+            "options of `show-ref` that exclude each other",
+        ));
+    }
     if parsed.has("exists") {
         let [name] = parsed.args.as_slice() else {
             return Err(Stop::fatal("--exists requires exactly one reference"));
         };
+        if !is_valid_short_name(name) || repo.symref(name)?.is_some() {
+            return Err(Stop::not_native("a reference that may be broken"));
+        }
         return match repo.ref_id(name)? {
             Some(_) => Ok(()),
             None => Err(Stop::error(2, "reference does not exist")),
@@ -58,6 +66,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     let hash = |id: Id| repo.abbreviate(id, digits);
     let mut show = |reference: &Ref| -> Res<()> {
+        if repo.header(reference.id)?.is_none() {
+            return Err(Stop::not_native("a reference to what is not there"));
+        }
         if quiet {
             return Ok(());
         }
@@ -80,7 +91,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     };
     if parsed.has("verify") {
         for name in &parsed.args {
-            let full = name.starts_with(b"refs/") || name == b"HEAD";
+            let is_root = name.iter().all(|c| c.is_ascii_uppercase() || *c == b'_');
+            let full = name.starts_with(b"refs/") || is_root;
             match if full { repo.ref_id(name)? } else { None } {
                 Some(id) => show(&Ref {
                     name: name.clone(),

@@ -106,7 +106,15 @@ pub(crate) fn run_reflog(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<
     if reflog::read(&repo, &name)?.is_empty() {
         return Ok(());
     }
-    let with_format = with_default_format(parsed, b"%h %gd: %gs");
+    let whole = parsed.last("abbrev-commit").is_some_and(|g| g.negated);
+    let with_format = with_default_format(
+        parsed,
+        if whole {
+            b"%H %gd: %gs"
+        } else {
+            b"%h %gd: %gs"
+        },
+    );
     let mut options = with_format;
     options.args.clear();
     print(&repo, &options, &name, &short, out)?;

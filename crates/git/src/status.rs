@@ -423,6 +423,7 @@ impl Status {
     fn collect(repo: &Repo<'_>, options: &Options, spec: &Pathspec) -> Res<Status> {
         let head = repo.head()?;
         let index = repo.index()?;
+        index.refuse_untracked_cache(repo)?;
         if options.ignores_submodules && index.entries.iter().any(|e| mode::is_commit(e.mode)) {
             return Err(Stop::not_native("option `--ignore-submodules`"));
         }

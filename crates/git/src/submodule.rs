@@ -71,7 +71,8 @@ pub(crate) fn state(repo: &Repo<'_>, path: &[u8], recorded: Id) -> Res<Submodule
     })
 }
 
-fn refuse_ignore_settings(repo: &Repo<'_>) -> Res<()> {
+/// Hands over where settings say that changes of submodules do not count.
+pub(crate) fn refuse_ignore_settings(repo: &Repo<'_>) -> Res<()> {
     let set = repo.config.get("diff.ignoresubmodules").is_some()
         || repo
             .config

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::bytes::{self, Bytes};
 use crate::ignore::Ignore;
 use crate::index::Index;
-use crate::outcome::Res;
+use crate::outcome::{Res, Stop};
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;
 
@@ -74,7 +74,10 @@ pub(crate) fn list_with(
         top: top.to_vec(),
     };
     let mut lists = Lists::default();
-    walk.tracked_directory(b"", 0..index.entries.len(), &mut lists)?;
+    walk.tracked_directory(b"", 0..index.entries.len(), false, &mut lists)?;
+    if walk.ignore.met_link() {
+        return Err(Stop::not_native("a .gitignore that is a symbolic link"));
+    }
     // A directory in the place of a tracked file is that file's deletion, nothing else.
     let is_other =
         |path: &Bytes| path.last() != Some(&b'/') || index.find(&path[..path.len() - 1]).is_none();
@@ -201,6 +204,16 @@ struct Child {
     is_directory: bool,
 }
 
+/// Whether a directory without tracked files is ignored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shade {
+    None,
+    /// A rule names it.
+    Named,
+    /// It lies in one without tracked files that is ignored.
+    Inherited,
+}
+
 /// What a directory without tracked files turned out to hold.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Holds {
@@ -222,13 +235,19 @@ impl Walk<'_> {
         Ok(listing.children)
     }
 
-    /// Visits a directory that has tracked files (or is the top).
-    fn tracked_directory(&self, dir: &[u8], entries: Range<usize>, lists: &mut Lists) -> Res<()> {
+    /// Visits a directory that has tracked files (or is the top); `ignored` when a rule names it or one above it.
+    fn tracked_directory(
+        &self,
+        dir: &[u8],
+        entries: Range<usize>,
+        ignored: bool,
+        lists: &mut Lists,
+    ) -> Res<()> {
         for child in self.children(dir)? {
             let mut path = [dir, child.name.as_slice()].concat();
             if !child.is_directory {
                 if !self.index.contains(&path, entries.clone()) && self.means(&path) {
-                    self.file(path, lists);
+                    self.file(path, ignored, lists);
                 }
                 continue;
             }
@@ -237,21 +256,23 @@ impl Walk<'_> {
                 continue;
             }
             let below = self.index.below(&path, entries.clone());
+            let by_rule = ignored || self.ignore.is_ignored(&path[..path.len() - 1], true);
             if !below.is_empty() {
-                self.tracked_directory(&path, below, lists)?;
+                self.tracked_directory(&path, below, by_rule, lists)?;
             } else if self
                 .index
                 .find(&path[..path.len() - 1])
                 .is_none_or(|e| !crate::object::mode::is_commit(e.mode))
             {
-                self.other_directory(&path, false, lists)?;
+                let shade = if by_rule { Shade::Named } else { Shade::None };
+                self.other_directory(&path, shade, lists)?;
             }
         }
         Ok(())
     }
 
-    fn file(&self, path: Bytes, lists: &mut Lists) -> Holds {
-        if !self.ignore.is_ignored(&path, false) {
+    fn file(&self, path: Bytes, ignored: bool, lists: &mut Lists) -> Holds {
+        if !ignored && !self.ignore.is_ignored(&path, false) {
             lists.untracked.push(path);
             return Holds::Untracked;
         }
@@ -269,9 +290,9 @@ impl Walk<'_> {
     }
 
     /// Visits a directory (with its slash) without tracked files, and lists it or what is in it.
-    fn other_directory(&self, dir: &[u8], in_ignored: bool, lists: &mut Lists) -> Res<Holds> {
-        let by_rule = !in_ignored && self.ignore.is_ignored(&dir[..dir.len() - 1], true);
-        let ignored = in_ignored || by_rule;
+    fn other_directory(&self, dir: &[u8], shade: Shade, lists: &mut Lists) -> Res<Holds> {
+        let by_rule = shade == Shade::Named;
+        let ignored = shade != Shade::None;
         if ignored && self.wanted.ignored == Ignored::No {
             return Ok(Holds::Ignored);
         }
@@ -342,14 +363,18 @@ impl Walk<'_> {
                 {
                     continue;
                 }
-                self.other_directory(&path, ignored, lists)?
+                let shade = if ignored {
+                    Shade::Inherited
+                } else if self.ignore.is_ignored(&path[..path.len() - 1], true) {
+                    Shade::Named
+                } else {
+                    Shade::None
+                };
+                self.other_directory(&path, shade, lists)?
             } else if !self.means(&path) {
                 continue;
-            } else if ignored {
-                lists.ignored.push(path);
-                Holds::Ignored
             } else {
-                self.file(path, lists)
+                self.file(path, ignored, lists)
             };
             holds = holds.max(found);
         }

@@ -2,6 +2,7 @@
 
 use crate::attr::Value;
 use crate::bytes::{Bytes, lossy};
+use crate::object::mode;
 use crate::outcome::{Res, Stop};
 use crate::pair::{Contents, Pair, Side};
 
@@ -32,9 +33,18 @@ pub(crate) fn driver(contents: &Contents<'_>, path: &[u8]) -> Res<Driver> {
     })
 }
 
+/// Returns the driver of one side: only files have one.
+fn driver_of(contents: &Contents<'_>, side: &Side) -> Res<Driver> {
+    if mode::is_file(side.mode) {
+        driver(contents, &side.path)
+    } else {
+        Ok(Driver::Unspecified)
+    }
+}
+
 /// Says whether one side is binary.
 pub(crate) fn is_binary(contents: &Contents<'_>, side: &Side, data: &[u8]) -> Res<bool> {
-    Ok(match driver(contents, &side.path)? {
+    Ok(match driver_of(contents, side)? {
         Driver::Text => false,
         Driver::Binary => true,
         Driver::Unspecified => has_nul(data),
@@ -138,7 +148,7 @@ impl Headings {
 
 /// Returns how headings of a side are found.
 pub(crate) fn headings(contents: &Contents<'_>, side: &Side) -> Res<Headings> {
-    let Driver::Named(name) = driver(contents, &side.path)? else {
+    let Driver::Named(name) = driver_of(contents, side)? else {
         return Ok(Headings::Default);
     };
     let name = lossy(&name).into_owned();

@@ -29,8 +29,11 @@ pub(crate) struct Changes {
 impl Changes {
     /// Drops what is only untracked inside submodules.
     pub(crate) fn forget_untracked_in_submodules(&mut self) {
-        for (_, state) in &mut self.submodules {
+        for (path, state) in &mut self.submodules {
             state.untracked = false;
+            for pair in self.pairs.iter_mut().filter(|p| p.new.path == *path) {
+                pair.new.dirty = state.modified;
+            }
         }
         let clean: Vec<Bytes> = self
             .submodules

@@ -42,6 +42,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             return Err(Stop::not_native("work trees that are locked or gone"));
         }
         let branch = tree.head.strip_prefix(b"ref: ").map(<[u8]>::to_vec);
+        if branch.as_ref().is_some_and(|b| !b.starts_with(b"refs/")) {
+            return Err(Stop::not_native("a work tree with a broken HEAD"));
+        }
         let id = match &branch {
             Some(branch) => repo.ref_id(branch)?.unwrap_or_default(),
             None => Id::parse(tree.head.get(..40).unwrap_or_default()).unwrap_or_default(),

@@ -57,6 +57,7 @@ fn answers_are_git_s() {
         .filter(|s| wanted.as_ref().is_none_or(|w| w.split(',').any(|w| w == s)))
         .collect();
     let mut cases = real_git::cases("argv.txt");
+    cases.extend(real_git::cases("argv_suite.txt"));
     if let Ok(only) = std::env::var("DESKHAND_GIT_TABLE") {
         cases = real_git::cases(&only);
     } else if std::env::var_os("DESKHAND_GIT_ALL").is_some() {

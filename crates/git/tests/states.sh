@@ -160,6 +160,14 @@ random() {
 }
 for seed in 1 2 3 4 5 6; do eval "s_random_$seed() { random $seed; }"; done
 
+# What git's own tests set up.
+s_suite_ignored_dir() { base; echo docs > .gitignore; : > docs/new; mkdir docs/inner; : > docs/inner/x; }
+s_suite_nested_tags() { base; git tag -a -m one inner; git tag -a -m two nested inner 2>/dev/null; git tag -d inner >/dev/null; git checkout -q --detach nested; }
+s_suite_symref() { base; git branch one; git symbolic-ref refs/heads/alias refs/heads/one; git symbolic-ref refs/remotes/origin/HEAD refs/heads/one; }
+s_suite_no_log() { base; git config core.logAllRefUpdates false; git checkout -q -b quiet; git checkout -q main; }
+s_suite_replaced() { base; git replace "$(git rev-parse HEAD)" "$(git rev-parse HEAD~1)"; }
+s_suite_link_and_map() { base; ln -s docs link; echo 'Mapped < test@example.org >' > map; git config mailmap.file map; }
+
 if [ "$1" = --list ]; then
 	declare -F | sed -n 's/^declare -f s_//p'
 	exit 0
