@@ -1,82 +1,272 @@
-//! Deskhand's desktop application: an icon in the tray and a window for the viewer.
+//! Deskhand's desktop application: an icon in the tray, a window for the viewer, and notifications.
 //!
-//! Owns the icon and the window and waits on the desktop's events. It never does the agent's work:
-//! without this application everything runs, and without a tray this application does.
+//! What it owns: those three. What it waits on: the desktop's events and the device's.
+//! What it never does: the agent's work. It runs agent and relay through `host`, or attaches to those
+//! that run already; without this application everything runs, and without a tray this application
+//! does.
 
-use tauri::image::Image;
-use tauri::tray::{MouseButton, TrayIconBuilder, TrayIconEvent};
-use tauri::{AppHandle, Manager, WebviewWindowBuilder};
+mod args;
+mod awake;
+mod bridge;
+mod icon;
+mod notices;
+mod notifications;
+mod picture;
+mod tray;
+mod window;
 
-/// The window's label, as in `tauri.conf.json` and in its capabilities.
-const VIEWER: &str = "viewer";
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
-/// Small on purpose: the tray's description carries every pixel of it.
-const TRAY_ICON: Image<'_> = tauri::include_image!("icons/32x32.png");
+use anyhow::Context as _;
+use clap::Parser as _;
+use deskhand_host::{
+    Config, Control, Dirs, Environment, Local, Options, Parts, Ready,
+    control::{ControlRequest, ControlResponse, Server},
+    logging::{self, ToStderr},
+};
+use deskhand_protocol::{
+    ErrorCode, Problem,
+    device_request::{DeviceRequest, DeviceResponse, LinkStatus},
+};
+use tauri::{AppHandle, RunEvent};
+use tauri_plugin_autostart::MacosLauncher;
+use tokio::{runtime::Runtime, sync::watch};
 
-/// Why the desktop application did not start.
-#[derive(Debug, thiserror::Error)]
-#[error("start the desktop application")]
-pub struct StartError(#[from] tauri::Error);
+use crate::{args::Args, picture::Picture};
 
-/// Runs the desktop application until its window is closed.
+/// How often it is looked whether tasks can run now.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A question is asked only while somebody attends; this says so for a while, again and again.
+const ATTEND_SECONDS: u32 = 120;
+
+/// What every part of the application shares.
+pub(crate) struct Desk {
+    pub(crate) local: Arc<Local>,
+    /// Whether a tray shows the icon.
+    pub(crate) in_tray: AtomicBool,
+    /// Whether the owner said that the application stays without window and tray.
+    pub(crate) stays: AtomicBool,
+}
+
+/// Runs the desktop application until it is quit.
 ///
 /// # Errors
 ///
-/// Fails when there is no display or no web view. A missing tray is not an error.
-pub fn run() -> Result<(), StartError> {
-    let app = tauri::Builder::default()
-        .setup(|app| {
-            if let Err(error) = put_in_tray(app.handle()) {
-                tracing::warn!(%error, "no tray for the icon");
-            }
-            Ok(show_viewer(app.handle())?)
-        })
-        .build(tauri::generate_context!())?;
-    app.run(|_, _| {});
-    Ok(())
+/// Fails when there is no display or no web view, when another program listens on the relay's address,
+/// or when the settings are wrong. A missing tray and a missing notification server are no errors.
+pub fn run() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let environment = Environment::read();
+    let dirs = Dirs::find(args.home.as_deref(), &environment)?;
+    let runtime = Runtime::new().context("start the runtime")?;
+    let _entered = runtime.enter();
+    tauri::async_runtime::set(runtime.handle().clone());
+
+    let task_id = args.link.and_then(|link| link.task_id);
+    if runtime
+        .block_on(Control::of_desktop(&dirs).show(task_id))
+        .is_ok()
+    {
+        return Ok(());
+    }
+    let config = Config::load(&dirs, &environment, &[])?;
+    dirs.create()?;
+    logging::start(&config, &dirs.log_file(), ToStderr::Yes)?;
+    let parts = match config.relay_url.value.as_str() {
+        "" => Parts::Both,
+        url => Parts::Agent(Some(url.to_owned())),
+    };
+    let local = Arc::new(runtime.block_on(Local::start_or_attach(Options {
+        dirs: dirs.clone(),
+        environment,
+        config: config.clone(),
+        parts,
+        workspaces: args.workspace.clone(),
+        new_identity: false,
+    }))?);
+    run_app(&runtime, &args, &dirs, config, local)
 }
 
-/// Puts the icon in the tray; a left click on it shows the viewer.
-///
-/// Fails where the desktop has no tray, or has none yet.
-fn put_in_tray(app: &AppHandle) -> tauri::Result<()> {
-    let icon = TrayIconBuilder::with_id("deskhand")
-        .icon(TRAY_ICON)
-        .tooltip("Deskhand");
-    let icon = icon.on_tray_icon_event(|icon, event| {
-        if let TrayIconEvent::Click {
-            button: MouseButton::Left,
-            ..
+fn run_app(
+    runtime: &Runtime,
+    args: &Args,
+    dirs: &Dirs,
+    config: Config,
+    local: Arc<Local>,
+) -> anyhow::Result<()> {
+    let autostart =
+        tauri_plugin_autostart::init(MacosLauncher::LaunchAgent, Some(vec!["--hidden"]));
+    let desk = Desk {
+        local: local.clone(),
+        in_tray: AtomicBool::new(false),
+        stays: AtomicBool::new(args.hidden),
+    };
+    let app = tauri::Builder::default()
+        .plugin(autostart)
+        .plugin(tauri_plugin_dialog::init())
+        .plugin(tauri_plugin_window_state::Builder::default().build())
+        .manage(desk)
+        .invoke_handler(tauri::generate_handler![
+            bridge::request,
+            bridge::page_failed
+        ])
+        .on_window_event(window::on_event)
+        .build(tauri::generate_context!())
+        .context("start the desktop application")?;
+
+    let second_launches = open_socket(dirs, app.handle())?;
+    start_parts(runtime, app.handle(), &config, &local);
+    if let Some(file) = args.ready_file.clone() {
+        runtime.spawn(write_ready_file(local.clone(), file));
+    }
+    end_on_signals(runtime, app.handle());
+    if !args.hidden {
+        window::show(app.handle(), args.link.and_then(|link| link.task_id));
+    }
+
+    let exit = app.run_return(|_, event| {
+        // The last window was closed: the tray, or the owner's word, keeps the application.
+        if let RunEvent::ExitRequested {
+            code: None, api, ..
         } = event
-            && let Err(error) = show_viewer(icon.app_handle())
         {
-            tracing::error!(%error, "show the viewer");
+            api.prevent_exit();
         }
     });
-    // The application keeps the icon; what is returned is one more handle to it.
-    icon.build(app).map(drop)
+    runtime.block_on(second_launches.stop());
+    runtime.block_on(local.stop());
+    if let Some(file) = &args.ready_file {
+        // A script that reads it later must not take it for the running one.
+        let _ = std::fs::remove_file(file);
+    }
+    match exit {
+        0 => Ok(()),
+        code => anyhow::bail!("end with code {code}"),
+    }
 }
 
-/// Brings the viewer's window to the front, and makes it first when there is none.
-fn show_viewer(app: &AppHandle) -> tauri::Result<()> {
-    if let Some(viewer) = app.get_webview_window(VIEWER) {
-        viewer.show()?;
-        viewer.unminimize()?;
-        return viewer.set_focus();
+fn start_parts(runtime: &Runtime, app: &AppHandle, config: &Config, local: &Arc<Local>) {
+    let (picture, seen) = watch::channel(Picture::default());
+    let looked_at = local.clone();
+    runtime.spawn(async move { picture::keep(&looked_at, &picture).await });
+    runtime.spawn(tray::keep(app.clone(), seen.clone()));
+    runtime.spawn(bridge::forward(app.clone(), local.clone()));
+    runtime.spawn(notifications::keep(
+        app.clone(),
+        local.clone(),
+        Arc::new(config.clone()),
+        seen.clone(),
+    ));
+    runtime.spawn(attend(local.clone()));
+    if config.desktop_keep_awake.value {
+        runtime.spawn(awake::keep(seen));
     }
-    let windows = &app.config().app.windows;
-    let config = windows.iter().find(|window| window.label == VIEWER);
-    let config = config.ok_or(tauri::Error::WindowNotFound)?;
-    WebviewWindowBuilder::from_config(app, config)?
-        .build()
-        .map(drop)
+}
+
+/// A desktop session can be asked: by a notification, and by the window.
+async fn attend(local: Arc<Local>) {
+    loop {
+        let attend = DeviceRequest::Attend {
+            seconds: ATTEND_SECONDS,
+        };
+        local.device(attend).await;
+        tokio::time::sleep(Duration::from_secs(u64::from(ATTEND_SECONDS) / 2)).await;
+    }
+}
+
+/// Opens the socket by which a second launch has this one show its window.
+fn open_socket(dirs: &Dirs, app: &AppHandle) -> anyhow::Result<Server> {
+    let app = app.clone();
+    let answer = move |request| {
+        let app = app.clone();
+        async move {
+            let ControlRequest::Show { task_id } = request else {
+                return ControlResponse::Problem(Problem::new(
+                    ErrorCode::NotFound,
+                    "This is the desktop application's socket; it shows its window.",
+                ));
+            };
+            let shown = app.clone();
+            // Windows are made on the main thread.
+            match app.run_on_main_thread(move || window::show(&shown, task_id)) {
+                Ok(()) => ControlResponse::Shown {},
+                Err(error) => {
+                    ControlResponse::Problem(Problem::new(ErrorCode::Internal, error.to_string()))
+                }
+            }
+        }
+    };
+    Server::open(dirs.desktop_socket(), answer, None).context("open the desktop's socket")
+}
+
+/// TERM and INT end the application in order, as *Quit* does.
+fn end_on_signals(runtime: &Runtime, app: &AppHandle) {
+    let app = app.clone();
+    runtime.spawn(async move {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut term), Ok(mut int)) = (
+                signal(SignalKind::terminate()),
+                signal(SignalKind::interrupt()),
+            ) else {
+                return;
+            };
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            return;
+        }
+        app.exit(0);
+    });
+}
+
+/// Writes the ready file once tasks can run.
+async fn write_ready_file(local: Arc<Local>, file: PathBuf) {
+    loop {
+        if let DeviceResponse::Status(status) = local.device(DeviceRequest::Status).await
+            && status.can_execute
+            && matches!(status.link, LinkStatus::Connected { .. })
+            && let Some(ready) = ready(&local).await
+        {
+            if let Err(error) = ready.write(&file) {
+                tracing::error!(%error, "cannot write the ready file");
+            }
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn ready(local: &Local) -> Option<Ready> {
+    if let Local::Own(running) = local {
+        return Some(running.ready().await);
+    }
+    let here = local.here().await.ok()?;
+    Some(Ready {
+        relay_url: here.relay_url.unwrap_or_default(),
+        api_key: None,
+        device_id: here.device_id,
+        device_name: here.device_name,
+        pid: here.pid,
+        viewer_url: None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
-    use super::VIEWER;
+    use super::window::VIEWER;
 
     #[test]
     fn the_viewer_is_configured_permitted_and_made_on_demand() {

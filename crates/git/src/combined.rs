@@ -80,32 +80,44 @@ pub(crate) fn of_trees(
         .collect())
 }
 
-/// Prints one file in the forms that were asked for; returns whether anything was shown.
-pub(crate) fn print(
+/// Prints one file in a list: raw, with letters, or only its name.
+pub(crate) fn print_name(
     contents: &Contents<'_>,
     file: &CombinedFile,
     options: &DiffOptions,
     out: &mut Out,
-) -> Res<bool> {
+) -> Res<()> {
+    let forms = options.forms;
     let end: &[u8] = if options.nul { b"\0" } else { b"\n" };
+    let path = options.strip(&file.path);
     let name = if options.nul {
-        file.path.clone()
+        path.to_vec()
     } else {
-        quote::c_style(&file.path, options.quote)
+        quote::c_style(path, options.quote)
     };
-    if options.forms.name_status {
+    if forms.raw {
+        let mut line = ":".repeat(file.parents.len());
+        for side in &file.parents {
+            line.push_str(&format!("{:06o} ", side.mode));
+        }
+        line.push_str(&format!("{:06o}", file.result.mode));
+        for side in &file.parents {
+            line.push(' ');
+            line.push_str(&short_id(contents, side.id, options)?);
+        }
+        line.push_str(&format!(
+            " {} ",
+            short_id(contents, file.result.id, options)?
+        ));
+        out.put(line);
+    }
+    if forms.raw || forms.name_status {
         out.put(&file.statuses);
         out.put(if options.nul { b"\0" } else { b"\t" });
-        out.put(&name);
-        out.put(end);
-    } else if options.forms.name_only {
-        out.put(&name);
-        out.put(end);
     }
-    if !options.forms.patch {
-        return Ok(true);
-    }
-    print_patch(contents, file, options, out)
+    out.put(&name);
+    out.put(end);
+    Ok(())
 }
 
 /// A line that some parents have and the result lacks.
@@ -129,10 +141,12 @@ struct Line {
     no_lost: bool,
 }
 
-fn print_patch(
+/// Prints one file as a patch, dense (without what one side took over as it was) or not; says whether it did.
+pub(crate) fn print_patch(
     contents: &Contents<'_>,
     file: &CombinedFile,
     options: &DiffOptions,
+    dense: bool,
     out: &mut Out,
 ) -> Res<bool> {
     userdiff::refuse_programs(contents, &file.path)?;
@@ -141,7 +155,12 @@ fn print_patch(
         no_indent_heuristic: options.compare.no_indent_heuristic,
         ..Default::default()
     };
-    if n > 30 || options.compare != plain {
+    if n > 30
+        || options.compare != plain
+        || options.words.is_some()
+        || options.function_context
+        || options.compares_loosely()
+    {
         return Err(Stop::not_native("this form of a combined diff"));
     }
     let result = contents.get(&file.result)?;
@@ -154,7 +173,7 @@ fn print_patch(
     }
     let mode_differs = file.parents.iter().any(|p| p.mode != file.result.mode);
     if binary && !options.text {
-        header(contents, file, mode_differs, options, false, out)?;
+        header(contents, file, mode_differs, options, dense, false, out)?;
         out.put("Binary files differ\n");
         return Ok(true);
     }
@@ -165,12 +184,12 @@ fn print_patch(
         options,
     )?;
     let texts = xdiff::lines(&result);
-    let any = make_hunks(&mut lines, texts.len(), n, options.context);
+    let any = make_hunks(&mut lines, texts.len(), n, options.context, dense);
     // A conflict is shown even when the work tree agrees with one side.
     if !any && !mode_differs && !file.result.is_in_work_tree() && !file.is_conflict {
         return Ok(false);
     }
-    header(contents, file, mode_differs, options, true, out)?;
+    header(contents, file, mode_differs, options, dense, true, out)?;
     if file.result.exists() {
         dump(&lines, &texts, n, options, out);
     }
@@ -313,10 +332,13 @@ fn is_interesting(line: &Line, all: u32) -> bool {
 }
 
 /// Decides what is shown: hunks in which the result agrees with no parent, and lines around them.
-fn make_hunks(lines: &mut [Line], count: usize, n: usize, context: usize) -> bool {
+fn make_hunks(lines: &mut [Line], count: usize, n: usize, context: usize, dense: bool) -> bool {
     let all = (1u32 << n) - 1;
     for line in lines.iter_mut().take(count + 1) {
         line.shown = is_interesting(line, all);
+    }
+    if !dense {
+        return give_context(lines, count, all, context);
     }
     // A hunk that takes one parent's side throughout says nothing about the merge.
     let mut i = 0;
@@ -427,11 +449,18 @@ fn header(
     file: &CombinedFile,
     mode_differs: bool,
     options: &DiffOptions,
+    dense: bool,
     labels: bool,
     out: &mut Out,
 ) -> Res<()> {
-    let quoted = quote::c_style(&file.path, options.quote);
-    out.put([b"diff --cc ".as_slice(), &quoted, b"\n"].concat());
+    let path = options.strip(&file.path);
+    let quoted = quote::c_style(path, options.quote);
+    let form = if dense {
+        "diff --cc "
+    } else {
+        "diff --combined "
+    };
+    out.put([form.as_bytes(), &quoted, b"\n"].concat());
     let mut ids = Vec::new();
     for side in &file.parents {
         ids.push(short_id(
@@ -482,7 +511,7 @@ fn header(
             let name = if absent {
                 b"/dev/null".to_vec()
             } else {
-                quote::two(prefix, &file.path, options.quote)
+                quote::two(prefix, path, options.quote)
             };
             let tab: &[u8] = if name.contains(&b' ') { b"\t" } else { b"" };
             [sign.as_bytes(), &name, tab, b"\n"].concat()

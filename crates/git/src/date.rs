@@ -227,7 +227,7 @@ impl Broken {
 }
 
 /// Days since 1970 to year, month and day (proleptic Gregorian).
-fn civil(days: i64) -> (i64, u32, u32) {
+pub(crate) fn civil(days: i64) -> (i64, u32, u32) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let doe = z.rem_euclid(146_097);
@@ -368,68 +368,6 @@ fn strftime(template: &[u8], time: i64, zone: i32) -> Res<String> {
         out.push_str(&piece);
     }
     Ok(out)
-}
-
-/// Reads a point in time as `--since` takes it: a full date, or so many hours, days or weeks ago.
-pub(crate) fn approximate(call: &Call<'_>, text: &[u8]) -> Res<i64> {
-    let odd = || Stop::NotNative(format!("the date `{}`", lossy(text)));
-    let shown = lossy(text).into_owned();
-    if let Some(seconds) = shown.strip_prefix('@').and_then(|n| n.parse::<i64>().ok()) {
-        return Ok(seconds);
-    }
-    if shown == "now" {
-        return now();
-    }
-    let words: Vec<&str> = shown.split([' ', '.']).filter(|w| !w.is_empty()).collect();
-    if let [n, unit, "ago"] = words.as_slice() {
-        let n: i64 = n.parse().map_err(|_| odd())?;
-        let unit = match unit.strip_suffix('s').unwrap_or(unit) {
-            "second" => 1,
-            "minute" => 60,
-            "hour" => 3600,
-            "day" => 86_400,
-            "week" => 604_800,
-            _ => return Err(odd()),
-        };
-        return Ok(now()? - n * unit);
-    }
-    let (date, rest) = match shown.find(['T', ' ']) {
-        Some(i) => (&shown[..i], shown[i + 1..].trim()),
-        None => (shown.as_str(), ""),
-    };
-    let numbers: Vec<&str> = date.split('-').collect();
-    let [year, month, day] = numbers.as_slice() else {
-        return Err(odd());
-    };
-    if year.len() != 4 || month.len() != 2 || day.len() != 2 {
-        return Err(odd());
-    }
-    let number = |t: &str| t.parse::<i64>().map_err(|_| odd());
-    let days = days_from_civil(number(year)?, number(month)?, number(day)?);
-    if rest.is_empty() {
-        // Without a time, git takes the present time of day.
-        let present = now()?;
-        let zone = i64::from(minutes_of(local_zone(call, present)?)) * 60;
-        let of_day = (present + zone).rem_euclid(86_400);
-        return Ok(days * 86_400 + of_day - zone);
-    }
-    let (clock, zone) = match rest.find(['+', '-', 'Z', ' ']) {
-        Some(i) => (&rest[..i], rest[i..].trim()),
-        None => (rest, ""),
-    };
-    let parts: Vec<&str> = clock.split(':').collect();
-    let (hour, minute, second) = match parts.as_slice() {
-        [h, m] => (number(h)?, number(m)?, 0),
-        [h, m, s] => (number(h)?, number(m)?, number(s)?),
-        _ => return Err(odd()),
-    };
-    let naive = days * 86_400 + hour * 3600 + minute * 60 + second;
-    let zone = match zone {
-        "" => minutes_of(local_zone(call, naive)?),
-        "Z" => 0,
-        z => minutes_of(z.replace(':', "").parse::<i32>().map_err(|_| odd())?),
-    };
-    Ok(naive - i64::from(zone) * 60)
 }
 
 /// Turns `+0130` as 130 into minutes.

@@ -4,8 +4,18 @@ use std::collections::{HashMap, HashSet};
 
 use crate::bytes::Bytes;
 use crate::id::Id;
+use crate::options::{Parsed, Spec, flag, maybe, value};
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
+use crate::wildmatch;
+
+/// The options this module reads.
+pub(crate) const OPTIONS: &[Spec] = &[
+    maybe("decorate", None).or_no(),
+    value("decorate-refs", None).or_no(),
+    value("decorate-refs-exclude", None).or_no(),
+    flag("clear-decorations", None),
+];
 
 /// The decorations of all commits.
 #[derive(Debug, Default)]
@@ -15,36 +25,147 @@ pub(crate) struct Decorations {
     shallow: HashSet<Id>,
 }
 
-impl Decorations {
-    /// Reads all references git decorates with.
-    pub(crate) fn load(repo: &Repo<'_>) -> Res<Decorations> {
-        for key in ["log.excludedecoration", "log.initialdecorationset"] {
-            if repo.config.get(key).is_some() {
-                return Err(Stop::NotNative(format!("the setting `{key}`")));
+/// Which references decorate.
+#[derive(Debug, Default)]
+pub(crate) struct Choice {
+    pub(crate) include: Vec<Bytes>,
+    pub(crate) exclude: Vec<Bytes>,
+    /// Excluded by configuration; what is included by name is shown all the same.
+    pub(crate) exclude_by_config: Vec<Bytes>,
+}
+
+impl Choice {
+    /// Reads `--decorate-refs`, `--decorate-refs-exclude`, `--clear-decorations` and the settings behind them.
+    pub(crate) fn new(repo: &Repo<'_>, parsed: &Parsed) -> Res<Choice> {
+        let mut choice = Choice::default();
+        let mut cleared = match repo.config.get("log.initialdecorationset") {
+            Some(b"all") => true,
+            Some(_) => return Err(Stop::not_native("a bad value of log.initialDecorationSet")),
+            None => false,
+        };
+        for given in &parsed.options {
+            match (given.name, given.negated) {
+                ("decorate-refs", false) => choice.include.push(normal(given.text())),
+                ("decorate-refs", true) => choice.include.clear(),
+                ("decorate-refs-exclude", false) => choice.exclude.push(normal(given.text())),
+                ("decorate-refs-exclude", true) => choice.exclude.clear(),
+                ("clear-decorations", _) => {
+                    choice = Choice::default();
+                    cleared = true;
+                }
+                _ => {}
             }
         }
+        let by_config: Vec<Bytes> = repo
+            .config
+            .get_all(b"log.excludedecoration")
+            .map(normal)
+            .collect();
+        let by_default = !cleared
+            && choice.include.is_empty()
+            && choice.exclude.is_empty()
+            && by_config.is_empty();
+        choice.exclude_by_config = by_config;
+        if by_default {
+            choice.include = [
+                b"refs/heads/".as_slice(),
+                b"refs/remotes/",
+                b"refs/stash",
+                b"refs/tags/",
+                b"HEAD",
+            ]
+            .iter()
+            .map(|name| name.to_vec())
+            .collect();
+        }
+        Ok(choice)
+    }
+
+    fn shows(&self, name: &[u8]) -> bool {
+        let any = |patterns: &[Bytes]| patterns.iter().any(|p| matches(name, p));
+        if any(&self.exclude) {
+            return false;
+        }
+        if !self.include.is_empty() {
+            return any(&self.include);
+        }
+        !any(&self.exclude_by_config)
+    }
+}
+
+/// Completes a pattern as git does: below `refs/`, and everything below it unless it has special characters.
+fn normal(text: &[u8]) -> Bytes {
+    let mut pattern = if text.starts_with(b"refs/") || text == b"HEAD" {
+        text.to_vec()
+    } else {
+        [b"refs/", text].concat()
+    };
+    while pattern.ends_with(b"/") {
+        pattern.pop();
+    }
+    pattern
+}
+
+fn matches(name: &[u8], pattern: &[u8]) -> bool {
+    if pattern.iter().any(|c| b"*?[".contains(c)) {
+        return wildmatch::matches(pattern, name, 0);
+    }
+    let pattern = pattern.strip_suffix(b"/").unwrap_or(pattern);
+    name == pattern
+        || name
+            .strip_prefix(pattern)
+            .is_some_and(|rest| rest.starts_with(b"/"))
+}
+
+/// What stands around and between decorations.
+#[derive(Debug, Clone)]
+pub(crate) struct Style {
+    pub(crate) prefix: Bytes,
+    pub(crate) suffix: Bytes,
+    pub(crate) separator: Bytes,
+    pub(crate) pointer: Bytes,
+    pub(crate) tag: Bytes,
+}
+
+impl Default for Style {
+    fn default() -> Style {
+        Style {
+            prefix: b" (".to_vec(),
+            suffix: b")".to_vec(),
+            separator: b", ".to_vec(),
+            pointer: b" -> ".to_vec(),
+            tag: b"tag: ".to_vec(),
+        }
+    }
+}
+
+impl Decorations {
+    /// Reads the references that decorate.
+    pub(crate) fn load(repo: &Repo<'_>, choice: &Choice) -> Res<Decorations> {
         let mut decorations = Decorations {
             shallow: repo.shallow().clone(),
             ..Decorations::default()
         };
         for reference in repo.refs(b"refs/")? {
             let name = &reference.name;
-            let wanted = [b"refs/heads/".as_slice(), b"refs/remotes/", b"refs/tags/"]
-                .iter()
-                .any(|p| name.starts_with(p));
-            if !wanted && name != b"refs/stash" {
+            if name.starts_with(b"refs/replace/") {
+                return Err(Stop::not_native("replaced objects"));
+            }
+            if !choice.shows(name) {
                 continue;
             }
             decorations.add(reference.id, name);
-            if name.starts_with(b"refs/tags/")
-                && let Some((peeled, _)) = repo.peel(reference.id)?
+            // A tag decorates what it leads to as well.
+            if let Some((peeled, _)) = repo.peel(reference.id)?
                 && peeled != reference.id
             {
                 decorations.add(peeled, name);
             }
         }
         let head = repo.head()?;
-        if let Some(id) = head.id {
+        if let Some(id) = head.id
+            && choice.shows(b"HEAD")
+        {
             decorations.add(id, b"HEAD");
             decorations.head_branch = head.branch;
         }
@@ -68,11 +189,24 @@ impl Decorations {
 
     /// Returns `HEAD -> main, tag: v1, origin/main`, or nothing.
     pub(crate) fn list(&self, id: Id, full: bool) -> Bytes {
+        self.styled(
+            id,
+            full,
+            &Style {
+                prefix: Bytes::new(),
+                suffix: Bytes::new(),
+                ..Style::default()
+            },
+        )
+    }
+
+    /// Returns the decorations of a commit with what is to stand around them; nothing when there are none.
+    pub(crate) fn styled(&self, id: Id, full: bool, style: &Style) -> Bytes {
         let none = Vec::new();
         let names = self.by_id.get(&id).unwrap_or(&none);
         let show = |name: &[u8]| -> Bytes {
             let tag: &[u8] = if name.starts_with(b"refs/tags/") {
-                b"tag: "
+                &style.tag
             } else {
                 b""
             };
@@ -90,14 +224,22 @@ impl Decorations {
         for name in names {
             if name == b"HEAD" {
                 parts.push(match current {
-                    Some(branch) => [b"HEAD -> ", show(branch).as_slice()].concat(),
+                    Some(branch) => [b"HEAD".as_slice(), &style.pointer, &show(branch)].concat(),
                     None => b"HEAD".to_vec(),
                 });
             } else if Some(name) != current {
                 parts.push(show(name));
             }
         }
-        parts.join(b", ".as_slice())
+        if parts.is_empty() {
+            return Bytes::new();
+        }
+        [
+            style.prefix.as_slice(),
+            &parts.join(style.separator.as_slice()),
+            &style.suffix,
+        ]
+        .concat()
     }
 }
 

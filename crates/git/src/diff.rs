@@ -6,18 +6,19 @@ use crate::attr::Attributes;
 use crate::bytes::{self, Bytes, lossy};
 use crate::combined::{self, CombinedFile};
 use crate::diff_options::{self, DiffOptions, Forms};
-use crate::diff_print;
+use crate::diff_print::{self, Found};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::index::Index;
 use crate::object::mode;
-use crate::options::{Numbers, Spec, flag, parse};
+use crate::options::{Known, Numbers, Parsed, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;
+use crate::request::OutputLimits;
 use crate::rev_args::{self, RevArg};
-use crate::{refresh, tree_diff, tree_index, work_tree};
+use crate::{follow, refresh, tree_diff, tree_index, work_tree};
 
 fn specs() -> Vec<Spec> {
     let mut specs = diff_options::OPTIONS.to_vec();
@@ -25,18 +26,49 @@ fn specs() -> Vec<Spec> {
         flag("cached", None),
         flag("staged", None),
         flag("merge-base", None),
+        flag("no-index", None),
+        flag("cc", None),
+        flag("c", Some(b'c')),
     ]);
     specs
 }
 
+/// What `git diff` knows; what walks history it takes too, and does nothing with.
+const KNOWN: Known = Known {
+    long: concat!(
+        "cached staged merge-base no-index base ours theirs max-count cc combined-all-paths diff-merges ignore-missing ",
+        "textconv ext-diff all not branches tags remotes glob exclude root full-diff pretty format ",
+        "patch unified function-context raw patch-with-raw patch-with-stat numstat shortstat dirstat cumulative ",
+        "dirstat-by-file check summary name-only name-status stat stat-width stat-name-width stat-graph-width ",
+        "stat-count compact-summary binary full-index color ws-error-highlight src-prefix dst-prefix line-prefix ",
+        "prefix default-prefix inter-hunk-context output-indicator-new output-indicator-old ",
+        "output-indicator-context break-rewrites find-renames irreversible-delete find-copies find-copies-harder ",
+        "renames rename-empty follow minimal ignore-all-space ignore-space-change ignore-space-at-eol ",
+        "ignore-cr-at-eol ignore-blank-lines ignore-matching-lines indent-heuristic patience histogram ",
+        "diff-algorithm anchored word-diff word-diff-regex color-words color-moved color-moved-ws relative text ",
+        "exit-code quiet ignore-submodules submodule ita-invisible-in-index ita-visible-in-index pickaxe-all ",
+        "pickaxe-regex rotate-to skip-to find-object diff-filter output abbrev diff-tree since until after before ",
+        "left-right left-only right-only cherry-pick cherry-mark cherry merges topo-order date-order reverse first-parent"
+    ),
+    short: "pusUXWBMDCRawbGSOzlIrtmc0123qnvh",
+    usage: None,
+};
+
+fn parse_arguments(args: &[Bytes]) -> Res<Parsed> {
+    parse_known(args, &specs(), Numbers::No, &KNOWN)
+}
+
 /// Says what a diff would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, &specs(), Numbers::No).map(|_| Plan::Read)
+    parse_arguments(args).map(|_| Plan::Read)
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, &specs(), Numbers::No)?;
+    let parsed = parse_arguments(args)?;
+    if parsed.has("no-index") {
+        return Err(Stop::not_native("option `--no-index`"));
+    }
     let Some(repo) = Repo::find(call)? else {
         return Err(Stop::not_native("a comparison outside a repository"));
     };
@@ -45,62 +77,136 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         options.forms.patch = true;
     }
     let cached = parsed.has("cached") || parsed.has("staged");
-    if parsed.has("merge-base") {
-        return Err(Stop::not_native("option `--merge-base`"));
-    }
     let (revs, paths) = rev_args::split(&repo, &parsed, "diff")?;
+    if let Some(option) = &parsed.unknown {
+        let usage = include_str!("usage/diff.txt");
+        return Err(Stop::Fail {
+            code: 129,
+            text: [
+                b"error: invalid option: ".as_slice(),
+                option,
+                b"\n",
+                usage.as_bytes(),
+            ]
+            .concat(),
+        });
+    }
     let spec = Pathspec::parse(&repo, &paths)?;
+    if options.follow && spec.single().is_none() {
+        return Err(Stop::fatal("--follow requires exactly one pathspec"));
+    }
     let index = repo.index()?;
     let attributes = Attributes::load(&repo, Some(&index))?;
     let contents = Contents::new(&repo, &attributes, Some(&index));
     let mut refreshed = Vec::new();
     let mut combined_files = Vec::new();
-    let sides = Sides::of(&repo, &revs, cached)?;
-    let (pairs, letters) = match &sides {
+    let mut unchanged_in: Option<Id> = None;
+    let sides = Sides::of(&repo, &revs, &paths, cached, parsed.has("merge-base"))?;
+    let (mut pairs, letters) = match &sides {
         Sides::IndexAndWorkTree => {
             repo.need_work_tree()?;
             let (found, conflicts) =
                 unmerged_and_changes(&repo, &index, &spec, &contents, &options, &mut refreshed)?;
             combined_files = conflicts;
+            if options.with_copies_harder() {
+                return Err(Stop::not_native("copies from unchanged files"));
+            }
             (found, (b"i/", b"w/"))
         }
-        Sides::TreeAndIndex(id) => (
-            tree_index::changes(&repo, *id, &index, &spec)?,
-            (b"c/", b"i/"),
-        ),
+        Sides::TreeAndIndex(id) => {
+            unchanged_in = *id;
+            (
+                tree_index::changes(&repo, *id, &index, &spec)?,
+                (b"c/", b"i/"),
+            )
+        }
         Sides::TreeAndWorkTree(id) => {
             repo.need_work_tree()?;
+            unchanged_in = Some(*id);
             (
                 tree_and_work_tree(&repo, *id, &index, &spec, &mut refreshed)?,
                 (b"c/", b"w/"),
             )
         }
-        Sides::Trees(old, new) => (
-            tree_diff::changes(&repo, *old, *new, &spec)?,
-            (b"a/", b"b/"),
-        ),
+        Sides::Trees(old, new) => {
+            unchanged_in = Some(*old);
+            (
+                tree_diff::changes(&repo, *old, *new, &spec)?,
+                (b"a/", b"b/"),
+            )
+        }
         Sides::Blobs(old, new) => (vec![Pair::new(old.clone(), new.clone())], (b"a/", b"b/")),
+        Sides::Combined(parents, result) => {
+            if options.forms.counts() || options.forms.summary || options.forms.dirstat {
+                return Err(Stop::not_native("this form of a combined diff"));
+            }
+            combined_files = combined::of_trees(&contents, parents, *result, &spec, &options)?;
+            (Vec::new(), (b"a/", b"b/"))
+        }
     };
-    let pairs = diff_print::prepare(pairs, &contents, &options)?;
+    let mut found = Found::Nothing;
+    if options.with_copies_harder()
+        && let Some(id) = unchanged_in
+    {
+        let tree = repo.peel_to_tree(id)?.unwrap_or_default();
+        pairs = follow::with_unchanged(&repo, tree, pairs, &spec)?;
+        found = Found::Unchanged;
+    }
+    let pairs = diff_print::prepare_with(pairs, found, &contents, &options)?;
     let prefixes = options.prefixes(letters.0, letters.1);
+    // A merge has no direction to turn around.
+    let forward = DiffOptions {
+        reverse: false,
+        ..options.clone()
+    };
+    let lists = options.forms.raw || options.forms.name_only || options.forms.name_status;
     for file in &combined_files {
-        combined::print(&contents, file, &options, out)?;
+        if lists {
+            combined::print_name(&contents, file, &forward, out)?;
+        } else if options.forms.patch && !options.quiet {
+            combined::print_patch(&contents, file, &forward, true, out)?;
+        }
     }
     let found = if options.quiet {
-        !pairs.is_empty()
+        has_changes(&contents, &pairs, &options, &prefixes)?
     } else {
-        let report = diff_print::print(&contents, &pairs, &options, &prefixes, out)?;
-        let found = !report.files.is_empty();
-        out.report = Some(GitReport::Diff(report));
-        found
+        let printed = diff_print::print(&contents, &pairs, &options, &prefixes, out)?;
+        out.report = Some(GitReport::Diff(printed.report));
+        if printed.check_failed {
+            out.code = 2;
+        }
+        if options.forms.patch {
+            printed.has_changes
+        } else {
+            has_changes(&contents, &pairs, &options, &prefixes)?
+        }
     };
     if options.exit_code && found {
-        out.code = 1;
+        out.code |= 1;
     }
     drop(contents);
     drop(attributes);
     refresh::write(&repo, &index, &refreshed);
     Ok(())
+}
+
+/// Says whether there is any difference that counts.
+fn has_changes(
+    contents: &Contents<'_>,
+    pairs: &[Pair],
+    options: &DiffOptions,
+    prefixes: &(Bytes, Bytes),
+) -> Res<bool> {
+    if pairs.is_empty() || !options.exit_code || !options.compares_loosely() {
+        return Ok(!pairs.is_empty());
+    }
+    let mut only_patch = options.clone();
+    only_patch.forms = Forms {
+        patch: true,
+        ..Forms::default()
+    };
+    let mut nowhere = Out::new(OutputLimits { head: 0, tail: 0 });
+    Ok(diff_print::print(contents, pairs, &only_patch, prefixes, &mut nowhere)?.has_changes)
 }
 
 /// What is compared.
@@ -110,16 +216,27 @@ enum Sides {
     TreeAndWorkTree(Id),
     Trees(Id, Id),
     Blobs(Side, Side),
+    /// Several trees with the first one.
+    Combined(Vec<Id>, Id),
 }
 
 impl Sides {
-    fn of(repo: &Repo<'_>, revs: &[RevArg], cached: bool) -> Res<Sides> {
+    fn of(
+        repo: &Repo<'_>,
+        revs: &[RevArg],
+        paths: &[Bytes],
+        cached: bool,
+        merge_base: bool,
+    ) -> Res<Sides> {
         let tree = |arg: &RevArg| -> Res<Id> {
             repo.peel_to_tree(arg.id)?
                 .ok_or_else(|| Stop::NotNative(format!("comparing `{}`", lossy(&arg.text))))
         };
-        if revs.iter().any(|r| r.path.is_some() || r.is_blob) {
-            return Sides::blobs(revs, cached);
+        if revs.iter().any(|r| r.is_blob) {
+            return Sides::blobs(repo, revs, paths, cached);
+        }
+        if merge_base {
+            return Sides::from_merge_base(repo, revs, cached);
         }
         match (revs, cached) {
             ([], false) => Ok(Sides::IndexAndWorkTree),
@@ -128,45 +245,95 @@ impl Sides {
             ([one], false) if !one.exclude => Ok(Sides::TreeAndWorkTree(tree(one)?)),
             // `A...B` gives merge bases first; `A..B` and `^A B` give the excluded side first.
             ([a, b], false) if a.symmetric && b.symmetric => {
-                let base = repo.git.merge_bases(a.id.oid(), b.id.oid());
-                match base {
-                    Ok(bases) if bases.len() == 1 => Ok(Sides::Trees(
-                        tree(&RevArg {
-                            id: bases[0].into(),
-                            ..a.clone()
-                        })?,
-                        tree(b)?,
-                    )),
-                    Ok(_) => Err(Stop::not_native("several merge bases")),
-                    Err(_) => {
+                let commit = |rev: &RevArg| repo.peel_to_commit(rev.id);
+                let (Some(left), Some(right)) = (commit(a)?, commit(b)?) else {
+                    return Err(Stop::not_native("a range of what are no commits"));
+                };
+                match rev_args::merge_bases(repo, left, right)?.as_slice() {
+                    [base] => Ok(Sides::Trees(repo.commit(*base)?.tree, tree(b)?)),
+                    [] => {
                         let range = [a.text.as_slice(), b"...", &b.text].concat();
                         Err(Stop::fatal(
                             [&range, b": no merge base".as_slice()].concat(),
                         ))
                     }
+                    _ => Err(Stop::not_native("several merge bases")),
                 }
             }
             ([a, b], false) if a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
             ([a, b], false) if !a.exclude && b.exclude => Ok(Sides::Trees(tree(b)?, tree(a)?)),
             ([a, b], false) if !a.exclude && !b.exclude => Ok(Sides::Trees(tree(a)?, tree(b)?)),
+            ([result, parents @ ..], false)
+                if parents.len() > 1 && revs.iter().all(|r| !r.exclude && !r.symmetric) =>
+            {
+                let parents: Res<Vec<Id>> = parents.iter().map(tree).collect();
+                Ok(Sides::Combined(parents?, tree(result)?))
+            }
             _ => Err(Stop::not_native("comparing more than two")),
         }
     }
 
-    fn blobs(revs: &[RevArg], cached: bool) -> Res<Sides> {
-        let [a, b] = revs else {
-            return Err(Stop::not_native("comparing a blob"));
+    /// `--merge-base`: the first side is where both came from.
+    fn from_merge_base(repo: &Repo<'_>, revs: &[RevArg], cached: bool) -> Res<Sides> {
+        let commit = |id: Id| -> Res<Id> {
+            repo.peel_to_commit(id)?
+                .ok_or_else(|| Stop::fatal("--merge-base only works with commits"))
         };
-        if cached || !a.is_blob || !b.is_blob {
-            return Err(Stop::not_native("comparing a blob with something else"));
+        let base = |a: Id, b: Id| -> Res<Id> {
+            match rev_args::merge_bases(repo, a, b)?.as_slice() {
+                [only] => Ok(repo.commit(*only)?.tree),
+                [] => Err(Stop::fatal("no merge base found")),
+                _ => Err(Stop::fatal("multiple merge bases found")),
+            }
+        };
+        match revs {
+            [one] if !one.exclude => {
+                let head = repo.head()?.id.ok_or_else(|| {
+                    Stop::not_native("a merge base with a branch without commits")
+                })?;
+                let base = base(head, commit(one.id)?)?;
+                Ok(if cached {
+                    Sides::TreeAndIndex(Some(base))
+                } else {
+                    Sides::TreeAndWorkTree(base)
+                })
+            }
+            [a, b] if !cached && !a.exclude && !b.exclude && !a.symmetric => {
+                let (a, b) = (commit(a.id)?, commit(b.id)?);
+                Ok(Sides::Trees(base(a, b)?, repo.commit(b)?.tree))
+            }
+            _ => Err(Stop::not_native("this form of `--merge-base`")),
         }
+    }
+
+    fn blobs(repo: &Repo<'_>, revs: &[RevArg], paths: &[Bytes], cached: bool) -> Res<Sides> {
         let side = |arg: &RevArg| Side {
             path: arg.path.clone().unwrap_or_else(|| arg.text.clone()),
             mode: if arg.mode == 0 { mode::FILE } else { arg.mode },
             id: arg.id,
             dirty: false,
         };
-        Ok(Sides::Blobs(side(a), side(b)))
+        match (revs, paths) {
+            ([a, b], []) if !cached && a.is_blob && b.is_blob => Ok(Sides::Blobs(side(a), side(b))),
+            ([a], [path]) if !cached && a.is_blob => {
+                let Some(path) = crate::pathspec::from_top(repo, path)? else {
+                    return Err(Stop::not_native("comparing a blob with something else"));
+                };
+                let new = work_tree_side(repo, &path)?;
+                if !new.exists() {
+                    return Err(Stop::not_native("comparing a blob with something else"));
+                }
+                let mut old = side(a);
+                if a.mode == 0 {
+                    old.mode = new.mode;
+                }
+                if a.path.is_none() {
+                    old.path = new.path.clone();
+                }
+                Ok(Sides::Blobs(old, new))
+            }
+            _ => Err(Stop::not_native("comparing a blob with something else")),
+        }
     }
 }
 
@@ -205,17 +372,9 @@ fn unmerged_and_changes(
             })
         };
         let new = work_tree_side(repo, path)?;
-        if let (true, Some(ours), Some(theirs)) = (options.forms.patch, side(2), side(3)) {
-            if options.forms
-                != (Forms {
-                    patch: true,
-                    ..Forms::default()
-                })
-                || options.exit_code
-                || options.reverse
-            {
-                return Err(Stop::not_native("this form of a combined diff"));
-            }
+        if let (true, Some(ours), Some(theirs)) =
+            (options.forms.patch && !options.quiet, side(2), side(3))
+        {
             combined.push(CombinedFile::of_conflict(ours, theirs, new));
             continue;
         }

@@ -1,17 +1,59 @@
 //! The options `diff`, `log` and `show` share: what is compared how, and in which forms it is printed.
 
-use crate::bytes::{Bytes, lossy, parse_int};
-use crate::options::{Parsed, Spec, flag, maybe, value};
+use crate::bytes::{self, Bytes, lossy, parse_int};
+use crate::dirstat::Dirstat;
+use crate::options::{Given, Parsed, Spec, flag, maybe, value};
 use crate::outcome::{Res, Stop};
+use crate::pickaxe::Pickaxe;
+use crate::regexes::{self, Dialect};
 use crate::rename::RenameOptions;
 use crate::repo::Repo;
 use crate::status::parse_score;
+use crate::word_diff::{WordDiff, WordMode};
 use crate::xdiff::Compare;
 
 /// The table of shared options.
 pub(crate) const OPTIONS: &[Spec] = &[
     flag("patch", Some(b'p')),
-    flag("", Some(b'u')),
+    flag("patch-u", Some(b'u')),
+    flag("function-context", Some(b'W')).or_no(),
+    flag("check", None),
+    maybe("dirstat", Some(b'X')),
+    flag("cumulative", None),
+    maybe("dirstat-by-file", None),
+    maybe("relative", None).or_no(),
+    value("skip-to", None),
+    value("rotate-to", None),
+    value("order-file", Some(b'O')),
+    flag("irreversible-delete", Some(b'D')),
+    flag("find-copies-harder", None).or_no(),
+    flag("follow", None).or_no(),
+    value("pickaxe-text", Some(b'S')),
+    value("pickaxe-lines", Some(b'G')),
+    flag("pickaxe-regex", None),
+    flag("pickaxe-all", None),
+    value("find-object", None),
+    flag("ita-invisible-in-index", None),
+    flag("ita-visible-in-index", None),
+    flag("rename-empty", None).or_no(),
+    flag("ignore-cr-at-eol", None),
+    flag("ignore-blank-lines", None),
+    value("ignore-matching-lines", Some(b'I')).or_no(),
+    value("anchored", None),
+    flag("histogram", None),
+    value("output-indicator-new", None),
+    value("output-indicator-old", None),
+    value("output-indicator-context", None),
+    value("line-prefix", None),
+    value("ws-error-highlight", None),
+    maybe("color-moved", None).or_no(),
+    value("color-moved-ws", None).or_no(),
+    maybe("word-diff", None),
+    value("word-diff-regex", None),
+    maybe("color-words", None),
+    flag("ext-diff", None).or_no(),
+    flag("textconv", None).or_no(),
+    maybe("ignore-submodules", None),
     flag("no-patch", Some(b's')),
     value("unified", Some(b'U')),
     flag("raw", None),
@@ -23,20 +65,20 @@ pub(crate) const OPTIONS: &[Spec] = &[
     flag("numstat", None),
     flag("shortstat", None),
     flag("summary", None),
-    flag("compact-summary", None),
+    flag("compact-summary", None).or_no(),
     flag("name-only", None),
     flag("name-status", None),
     flag("patch-with-stat", None),
     flag("patch-with-raw", None),
     flag("null", None),
     flag("zero", Some(b'z')),
-    flag("full-index", None),
+    flag("full-index", None).or_no(),
     maybe("abbrev", None).or_no(),
     maybe("find-renames", Some(b'M')),
     maybe("find-copies", Some(b'C')),
     flag("renames", None).or_no(),
     flag("reverse-sides", Some(b'R')),
-    flag("text", Some(b'a')),
+    flag("text", Some(b'a')).or_no(),
     flag("ignore-all-space", Some(b'w')),
     flag("ignore-space-change", Some(b'b')),
     flag("ignore-space-at-eol", None),
@@ -50,14 +92,10 @@ pub(crate) const OPTIONS: &[Spec] = &[
     value("dst-prefix", None),
     flag("no-prefix", None),
     flag("default-prefix", None),
-    flag("exit-code", None),
-    flag("quiet", None),
-    flag("no-color", None),
-    value("color", None),
-    flag("no-ext-diff", None),
-    flag("no-textconv", None),
+    flag("exit-code", None).or_no(),
+    flag("quiet", None).or_no(),
+    maybe("color", None).or_no(),
     maybe("submodule", None),
-    flag("no-color-moved", None),
     flag("binary", None),
     value("rename-limit", Some(b'l')),
 ];
@@ -71,7 +109,9 @@ pub(crate) struct Forms {
     pub(crate) numstat: bool,
     pub(crate) stat: bool,
     pub(crate) shortstat: bool,
+    pub(crate) dirstat: bool,
     pub(crate) summary: bool,
+    pub(crate) check: bool,
     pub(crate) patch: bool,
     /// Asked for nothing with `-s`.
     pub(crate) none: bool,
@@ -83,6 +123,16 @@ impl Forms {
             none: false,
             ..self
         } != Forms::default()
+    }
+
+    /// Says whether lines are counted.
+    pub(crate) fn counts(self) -> bool {
+        self.stat || self.numstat || self.shortstat
+    }
+
+    /// Says whether contents are looked at.
+    pub(crate) fn needs_contents(self) -> bool {
+        self.patch || self.counts() || self.dirstat || self.check
     }
 }
 
@@ -110,6 +160,22 @@ pub(crate) struct DiffOptions {
     pub(crate) compact_summary: bool,
     pub(crate) suppress_blank_empty: bool,
     pub(crate) quote: bool,
+    pub(crate) function_context: bool,
+    /// What stands before new, old and unchanged lines.
+    pub(crate) indicators: [u8; 3],
+    pub(crate) line_prefix: Bytes,
+    pub(crate) irreversible_delete: bool,
+    /// Only what is below this directory, named from there; ends with a slash.
+    pub(crate) relative: Option<Bytes>,
+    pub(crate) order: Vec<Bytes>,
+    /// The first file shown; `true` drops those before it, `false` shows them at the end.
+    pub(crate) start_at: Option<(Bytes, bool)>,
+    pub(crate) pickaxe: Option<Pickaxe>,
+    pub(crate) follow: bool,
+    pub(crate) dirstat: Dirstat,
+    pub(crate) ignore_blank_lines: bool,
+    pub(crate) ignore_lines: Vec<regex::bytes::Regex>,
+    pub(crate) words: Option<WordDiff>,
 }
 
 /// `--diff-filter`.
@@ -170,7 +236,33 @@ impl DiffOptions {
             compact_summary: false,
             suppress_blank_empty: config.bool("diff.suppressblankempty")?.unwrap_or(false),
             quote: repo.quote_path()?,
+            function_context: false,
+            indicators: *b"+- ",
+            line_prefix: Bytes::new(),
+            irreversible_delete: false,
+            relative: None,
+            order: Vec::new(),
+            start_at: None,
+            pickaxe: None,
+            follow: false,
+            dirstat: Dirstat::default(),
+            ignore_blank_lines: false,
+            ignore_lines: Vec::new(),
+            words: None,
         };
+        if let Some(text) = config.get("diff.dirstat") {
+            // What git only warns about in the configuration is left to git.
+            options
+                .dirstat
+                .set(text)
+                .map_err(|_| Stop::not_native("a bad value of diff.dirstat"))?;
+        }
+        if config.bool("diff.relative")? == Some(true) {
+            options.relative = Some(repo.prefix.clone());
+        }
+        if let Some(file) = config.get("diff.orderfile").filter(|f| !f.is_empty()) {
+            options.order = order_file(repo, file)?;
+        }
         if let Some(algorithm) = config.get("diff.algorithm") {
             options.set_algorithm(algorithm)?;
         }
@@ -183,7 +275,9 @@ impl DiffOptions {
         }
         for given in &parsed.options {
             options.set(given.name, given.value.as_deref(), given.negated)?;
+            options.set_with_repository(repo, given)?;
         }
+        options.finish(parsed)?;
         Ok(options)
     }
 
@@ -213,10 +307,12 @@ impl DiffOptions {
     fn set_algorithm(&mut self, name: &[u8]) -> Res<()> {
         self.compare.minimal = false;
         self.compare.patience = false;
+        self.compare.histogram = false;
         match name.to_ascii_lowercase().as_slice() {
             b"myers" | b"default" => {}
             b"minimal" => self.compare.minimal = true,
             b"patience" => self.compare.patience = true,
+            b"histogram" => self.compare.histogram = true,
             other => {
                 return Err(Stop::NotNative(format!(
                     "the diff algorithm `{}`",
@@ -244,7 +340,15 @@ impl DiffOptions {
         let shows = !matches!(
             name,
             "patch"
-                | ""
+                | "patch-u"
+                | "check"
+                | "dirstat"
+                | "cumulative"
+                | "dirstat-by-file"
+                | "stat-width"
+                | "stat-name-width"
+                | "stat-graph-width"
+                | "stat-count"
                 | "raw"
                 | "stat"
                 | "numstat"
@@ -261,7 +365,88 @@ impl DiffOptions {
             forms.none = false;
         }
         match name {
-            "patch" | "" => forms.patch = true,
+            "patch" | "patch-u" => forms.patch = true,
+            "check" => forms.check = true,
+            "dirstat" | "cumulative" | "dirstat-by-file" => {
+                forms.dirstat = true;
+                if name == "dirstat-by-file" {
+                    self.dirstat.set(b"files")?;
+                } else if name == "cumulative" {
+                    self.dirstat.set(b"cumulative")?;
+                }
+                self.dirstat.set(value.unwrap_or_default())?;
+            }
+            "function-context" => self.function_context = !negated,
+            "irreversible-delete" => self.irreversible_delete = true,
+            "line-prefix" => self.line_prefix = value.unwrap_or_default().to_vec(),
+            "output-indicator-new" | "output-indicator-old" | "output-indicator-context" => {
+                let at = ["output-indicator-new", "output-indicator-old"]
+                    .iter()
+                    .position(|n| *n == name)
+                    .unwrap_or(2);
+                match value {
+                    Some([c]) => self.indicators[at] = *c,
+                    _ => {
+                        return Err(Stop::error(
+                            129,
+                            format!(
+                                "{name} expects a character, got '{}'",
+                                lossy(value.unwrap_or_default())
+                            ),
+                        ));
+                    }
+                }
+            }
+            "skip-to" => self.start_at = Some((value.unwrap_or_default().to_vec(), true)),
+            "rotate-to" => self.start_at = Some((value.unwrap_or_default().to_vec(), false)),
+            "follow" => self.follow = !negated,
+            "find-copies-harder" => {
+                let renames = self.renames.get_or_insert_default();
+                renames.harder = !negated;
+                renames.copies |= !negated;
+            }
+            "rename-empty" => self.renames.get_or_insert_default().empty = !negated,
+            "ignore-cr-at-eol" => self.compare.ignore_cr_at_eol = true,
+            "ignore-blank-lines" => self.ignore_blank_lines = true,
+            "histogram" => self.set_algorithm(b"histogram")?,
+            "anchored" => return Err(Stop::not_native("anchored lines")),
+            "ita-visible-in-index" => {
+                return Err(Stop::not_native("option `--ita-visible-in-index`"));
+            }
+            "ext-diff" if !negated => return Err(Stop::not_native("option `--ext-diff`")),
+            "ignore-submodules" => return Err(Stop::not_native("option `--ignore-submodules`")),
+            "pickaxe-text" => self.pickaxe_mut().text = Some(value.unwrap_or_default().to_vec()),
+            "pickaxe-lines" => self.pickaxe_mut().lines = Some(value.unwrap_or_default().to_vec()),
+            "pickaxe-regex" => self.pickaxe_mut().is_regex = true,
+            "pickaxe-all" => self.pickaxe_mut().all = true,
+            "regexp-ignore-case" => self.pickaxe_mut().ignore_case = true,
+            "word-diff" => {
+                let mode = match value {
+                    None | Some(b"plain") => Some(WordMode::Plain),
+                    Some(b"porcelain") => Some(WordMode::Porcelain),
+                    Some(b"none") => None,
+                    Some(b"color") => return Err(Stop::not_native("coloured output")),
+                    Some(other) => {
+                        return Err(Stop::error(
+                            129,
+                            format!("bad --word-diff argument: {}", lossy(other)),
+                        ));
+                    }
+                };
+                match (mode, &mut self.words) {
+                    (None, words) => *words = None,
+                    (Some(mode), Some(words)) => words.mode = mode,
+                    (Some(mode), words) => *words = Some(WordDiff { mode, regex: None }),
+                }
+            }
+            "word-diff-regex" => {
+                let words = self.words.get_or_insert(WordDiff {
+                    mode: WordMode::Plain,
+                    regex: None,
+                });
+                words.regex = value.map(<[u8]>::to_vec);
+            }
+            "color-words" => return Err(Stop::not_native("coloured output")),
             "unified" => {
                 forms.patch = true;
                 self.context = number()?;
@@ -298,6 +483,7 @@ impl DiffOptions {
             "numstat" => forms.numstat = true,
             "shortstat" => forms.shortstat = true,
             "summary" => forms.summary = true,
+            "compact-summary" if negated => self.compact_summary = false,
             "compact-summary" => {
                 forms.stat = true;
                 self.compact_summary = true;
@@ -307,7 +493,7 @@ impl DiffOptions {
             "patch-with-stat" => (forms.patch, forms.stat) = (true, true),
             "patch-with-raw" => (forms.patch, forms.raw) = (true, true),
             "zero" => self.nul = true,
-            "full-index" => self.full_index = true,
+            "full-index" => self.full_index = !negated,
             "abbrev" if negated => self.abbrev = Some(40),
             "abbrev" => {
                 self.abbrev = match value {
@@ -324,9 +510,7 @@ impl DiffOptions {
             "find-copies" => {
                 let minimum = score()?;
                 let renames = self.renames.get_or_insert_default();
-                if renames.copies {
-                    return Err(Stop::not_native("copies from unchanged files"));
-                }
+                renames.harder |= renames.copies;
                 renames.minimum = minimum;
                 renames.copies = true;
             }
@@ -341,7 +525,7 @@ impl DiffOptions {
                 }
             }
             "reverse-sides" => self.reverse = true,
-            "text" => self.text = true,
+            "text" => self.text = !negated,
             "ignore-all-space" => self.compare.ignore_all_space = true,
             "ignore-space-change" => self.compare.ignore_space_change = true,
             "ignore-space-at-eol" => self.compare.ignore_space_at_eol = true,
@@ -364,9 +548,10 @@ impl DiffOptions {
                 self.prefixes = Some(default_prefixes());
                 self.mnemonic = false;
             }
-            "exit-code" => self.exit_code = true,
+            "exit-code" => self.exit_code = !negated,
+            "quiet" if negated => self.quiet = false,
             "quiet" => (self.quiet, self.exit_code) = (true, true),
-            "color" if !matches!(value, Some(b"never" | b"auto" | b"false")) => {
+            "color" if !negated && !matches!(value, Some(b"never" | b"auto" | b"false")) => {
                 return Err(Stop::not_native("coloured output"));
             }
             "submodule" if !matches!(value, Some(b"short")) => {
@@ -376,6 +561,100 @@ impl DiffOptions {
             _ => {}
         }
         Ok(())
+    }
+
+    fn pickaxe_mut(&mut self) -> &mut Pickaxe {
+        self.pickaxe.get_or_insert_default()
+    }
+
+    /// Reads the options that need to look at the repository.
+    fn set_with_repository(&mut self, repo: &Repo<'_>, given: &Given) -> Res<()> {
+        match given.name {
+            "relative" if given.negated => self.relative = None,
+            "relative" => {
+                self.relative = Some(match &given.value {
+                    None => repo.prefix.clone(),
+                    Some(path) => path.clone(),
+                });
+            }
+            "order-file" => self.order = order_file(repo, given.text())?,
+            "find-object" => {
+                let found = repo.resolve(given.text())?;
+                let id = found.ok_or_else(|| {
+                    Stop::error(129, format!("unable to resolve '{}'", lossy(given.text())))
+                })?;
+                self.pickaxe_mut().objects.push(id);
+            }
+            "ignore-matching-lines" if given.negated => self.ignore_lines.clear(),
+            "ignore-matching-lines" => {
+                self.ignore_lines
+                    .push(regexes::compile(given.text(), Dialect::Extended, false)?)
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Checks what cannot stand together.
+    fn finish(&mut self, parsed: &Parsed) -> Res<()> {
+        let forms = self.forms;
+        let exclusive = usize::from(forms.name_only)
+            + usize::from(forms.name_status)
+            + usize::from(forms.check);
+        if exclusive > 1 {
+            return Err(Stop::fatal(
+                "options '--name-only', '--name-status', '--check', and '-s' cannot be used together",
+            ));
+        }
+        if let Some(pickaxe) = &self.pickaxe {
+            let kinds = usize::from(pickaxe.text.is_some())
+                + usize::from(pickaxe.lines.is_some())
+                + usize::from(!pickaxe.objects.is_empty());
+            if kinds == 0 {
+                self.pickaxe = None;
+            } else if kinds > 1 {
+                return Err(Stop::fatal(
+                    "options '-G', '-S', and '--find-object' cannot be used together",
+                ));
+            } else if pickaxe.is_regex && pickaxe.lines.is_some() {
+                return Err(Stop::fatal(
+                    "options '-G' and '--pickaxe-regex' cannot be used together, use '--pickaxe-regex' with '-S'",
+                ));
+            }
+        }
+        if let Some(pickaxe) = &mut self.pickaxe {
+            pickaxe.compile()?;
+        }
+        if let Some(relative) = &mut self.relative
+            && relative.is_empty()
+        {
+            self.relative = None;
+        }
+        // The last word-diff option decides; blanks between words never count with it.
+        let _ = parsed;
+        if self.follow && self.pickaxe.as_ref().is_some_and(|p| p.all) {
+            return Err(Stop::not_native("following with --pickaxe-all"));
+        }
+        Ok(())
+    }
+
+    /// Returns a path as it is shown: without the directory of `--relative`.
+    pub(crate) fn strip<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+        let Some(base) = &self.relative else {
+            return path;
+        };
+        let rest = path.strip_prefix(base.as_slice()).unwrap_or(path);
+        rest.strip_prefix(b"/").unwrap_or(rest)
+    }
+
+    /// Says whether files may differ without there being a difference that counts.
+    pub(crate) fn compares_loosely(&self) -> bool {
+        self.compare.ignores_space() || self.ignore_blank_lines || !self.ignore_lines.is_empty()
+    }
+
+    /// Says whether unchanged files are sources of copies.
+    pub(crate) fn with_copies_harder(&self) -> bool {
+        self.renames.is_some_and(|r| r.harder && r.copies)
     }
 
     /// `--stat=<width>[,<name width>[,<count>]]`.
@@ -402,6 +681,24 @@ impl DiffOptions {
         };
         if self.reverse { (new, old) } else { (old, new) }
     }
+}
+
+/// Reads the patterns of an order file.
+fn order_file(repo: &Repo<'_>, name: &[u8]) -> Res<Vec<Bytes>> {
+    let from = [repo.prefix.as_slice(), name].concat();
+    let base = repo.work_tree.as_deref().unwrap_or(&repo.call.cwd);
+    let full = bytes::join(base, &from);
+    let Ok(text) = std::fs::read(bytes::to_path(&full)) else {
+        return Err(Stop::fatal(format!(
+            "could not read orderfile '{}'",
+            lossy(name)
+        )));
+    };
+    Ok(text
+        .split(|b| *b == b'\n')
+        .filter(|l| !l.is_empty() && l[0] != b'#')
+        .map(<[u8]>::to_vec)
+        .collect())
 }
 
 fn default_prefixes() -> (Bytes, Bytes) {
@@ -436,10 +733,8 @@ impl Filter {
 fn refuse_settings(repo: &Repo<'_>) -> Res<()> {
     for (key, harmless) in [
         ("diff.external", &[b"".as_slice()] as &[&[u8]]),
-        ("diff.orderfile", &[b""]),
         ("diff.submodule", &[b"short"]),
         ("diff.ignoresubmodules", &[]),
-        ("diff.relative", &[b"false"]),
         ("color.ui", &[b"auto", b"true", b"false", b"never"]),
         ("color.diff", &[b"auto", b"true", b"false", b"never"]),
     ] {

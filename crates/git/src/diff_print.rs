@@ -11,6 +11,7 @@ use crate::patch;
 use crate::quote;
 use crate::rename;
 use crate::stat::{self, Amount, FileStat};
+use crate::{dirstat, whitespace, wildmatch};
 
 /// Finds renames, drops what a filter hides and turns sides around.
 pub(crate) fn prepare(
@@ -18,12 +19,69 @@ pub(crate) fn prepare(
     contents: &Contents<'_>,
     options: &DiffOptions,
 ) -> Res<Vec<Pair>> {
+    prepare_with(pairs, Found::Nothing, contents, options)
+}
+
+/// What is known besides the pairs that differ.
+pub(crate) enum Found {
+    Nothing,
+    /// The list has unchanged files in it, as sources of copies.
+    Unchanged,
+    /// Renames were looked for already.
+    Renames,
+}
+
+/// Like [`prepare`], with something known already.
+pub(crate) fn prepare_with(
+    pairs: Vec<Pair>,
+    found: Found,
+    contents: &Contents<'_>,
+    options: &DiffOptions,
+) -> Res<Vec<Pair>> {
     let mut pairs = pairs;
+    if let Some(base) = &options.relative {
+        pairs.retain(|p| p.path().starts_with(base));
+    }
     if options.reverse {
         pairs = pairs.into_iter().map(Pair::reverse).collect();
     }
-    if let Some(renames) = options.renames {
+    if let (Some(renames), Found::Nothing | Found::Unchanged) = (options.renames, &found) {
         pairs = rename::detect(pairs, contents, renames)?;
+    }
+    if let Found::Unchanged = found {
+        pairs.retain(|p| {
+            p.status != b'M' || p.old.id != p.new.id || p.old.mode != p.new.mode || p.new.dirty
+        });
+    }
+    if let Some(pickaxe) = &options.pickaxe {
+        pairs = pickaxe.select(pairs, contents, options)?;
+    }
+    if !options.order.is_empty() {
+        let rank = |pair: &Pair| {
+            let path = pair.path();
+            options
+                .order
+                .iter()
+                .position(|pattern| is_below(pattern, path))
+                .unwrap_or(options.order.len())
+        };
+        pairs.sort_by_key(rank);
+    }
+    if let Some((first, drops)) = &options.start_at {
+        let at = pairs.iter().position(|p| p.path() == first.as_slice());
+        let Some(at) = at else {
+            if pairs.is_empty() {
+                return Ok(pairs);
+            }
+            return Err(Stop::fatal(
+                [b"No such path '".as_slice(), first, b"' in the diff"].concat(),
+            ));
+        };
+        if *drops {
+            pairs.drain(..at);
+        } else {
+            pairs.rotate_left(at);
+        }
     }
     if let Some(filter) = &options.filter {
         if filter.all_or_none {
@@ -39,6 +97,28 @@ pub(crate) fn prepare(
     Ok(pairs)
 }
 
+/// Says whether a pattern of an order file means a path or a directory above it.
+fn is_below(pattern: &[u8], path: &[u8]) -> bool {
+    let ends = path
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| **c == b'/')
+        .map(|(i, _)| i)
+        .chain([path.len()]);
+    ends.into_iter()
+        .any(|end| wildmatch::matches(pattern, &path[..end], 0))
+}
+
+/// What printing told.
+#[derive(Default)]
+pub(crate) struct Printed {
+    pub(crate) report: DiffReport,
+    /// `--check` found something.
+    pub(crate) check_failed: bool,
+    /// Anything was different, apart from what does not count.
+    pub(crate) has_changes: bool,
+}
+
 /// Prints pairs; returns the report of what was printed.
 pub(crate) fn print(
     contents: &Contents<'_>,
@@ -46,15 +126,43 @@ pub(crate) fn print(
     options: &DiffOptions,
     prefixes: &(Bytes, Bytes),
     out: &mut Out,
-) -> Res<DiffReport> {
+) -> Res<Printed> {
+    let before = if options.line_prefix.is_empty() || out.has_prefix() {
+        None
+    } else {
+        Some(out.set_prefix(options.line_prefix.clone()))
+    };
+    let printed = print_forms(contents, pairs, options, prefixes, out);
+    if let Some(before) = before {
+        out.set_prefix(before);
+    }
+    printed
+}
+
+fn print_forms(
+    contents: &Contents<'_>,
+    pairs: &[Pair],
+    options: &DiffOptions,
+    prefixes: &(Bytes, Bytes),
+    out: &mut Out,
+) -> Res<Printed> {
     let forms = options.forms;
-    let mut report = DiffReport::default();
+    let mut printed = Printed {
+        has_changes: !pairs.is_empty(),
+        ..Printed::default()
+    };
+    let report = &mut printed.report;
     for pair in pairs.iter().take(MAX_REPORT_ENTRIES) {
         report.files.push(file_report(pair));
     }
     report.truncated = pairs.len() > MAX_REPORT_ENTRIES;
     let mut separate = false;
-    if forms.raw || forms.name_only || forms.name_status {
+    if forms.check {
+        for pair in pairs {
+            printed.check_failed |= whitespace::check(contents, pair, options, out)?;
+        }
+        separate = true;
+    } else if forms.raw || forms.name_only || forms.name_status {
         // Where git looked for renames, it knows the ids of new files by now.
         let has = |letters: &[u8]| pairs.iter().any(|p| letters.contains(&p.status));
         let knows_ids = options.renames.is_some() && (has(b"RC") || has(b"A") && has(b"D"));
@@ -63,12 +171,14 @@ pub(crate) fn print(
         }
         separate = true;
     }
-    if forms.stat || forms.numstat || forms.shortstat {
+    let dirstat_lines = forms.dirstat && options.dirstat.by_line;
+    let mut amounts: Vec<(Bytes, Amount)> = Vec::new();
+    if forms.counts() || dirstat_lines {
         let mut stats: Vec<(usize, FileStat)> = Vec::new();
         for (i, pair) in pairs.iter().enumerate() {
             contents.repo.cancel().check()?;
             if let Some(amount) = stat::measure(contents, pair, options)? {
-                let mut name = stat::shown_name(pair, options.quote);
+                let mut name = stat::shown_name(pair, options);
                 if options.compact_summary {
                     name.extend_from_slice(stat::compact_note(pair).as_bytes());
                 }
@@ -78,6 +188,7 @@ pub(crate) fn print(
                     file.added = u32::try_from(added).ok();
                     file.deleted = u32::try_from(deleted).ok();
                 }
+                amounts.push((options.strip(pair.path()).to_vec(), amount));
                 stats.push((i, FileStat { name, amount }));
             }
         }
@@ -88,12 +199,15 @@ pub(crate) fn print(
         }
         let files: Vec<FileStat> = stats.into_iter().map(|(_, file)| file).collect();
         if forms.stat {
-            stat::print_stat(&files, options.stat, 0, out);
+            stat::print_stat(&files, options.stat, out.prefix_width(), out);
         }
         if forms.shortstat && !files.is_empty() {
             stat::print_totals(&files, out);
         }
         separate = true;
+    }
+    if forms.dirstat {
+        dirstat::print(contents, pairs, &amounts, options, out)?;
     }
     if forms.summary {
         stat::print_summary(pairs, options, out);
@@ -105,15 +219,20 @@ pub(crate) fn print(
         if separate && !pairs.is_empty() {
             out.put(if options.nul { "\0" } else { "\n" });
         }
+        let mut any = false;
         for (i, pair) in pairs.iter().enumerate() {
             contents.repo.cancel().check()?;
             let hunks = patch::print(contents, pair, options, prefixes, out)?;
+            any |= hunks.is_some();
             if let (Some(file), Some(hunks)) = (report.files.get_mut(i), hunks) {
                 file.hunks = hunks;
             }
         }
+        if options.compares_loosely() {
+            printed.has_changes = any;
+        }
     }
-    Ok(report)
+    Ok(printed)
 }
 
 fn file_report(pair: &Pair) -> FileDiff {
@@ -137,25 +256,21 @@ fn print_name(
     out: &mut Out,
 ) -> Res<()> {
     let forms = options.forms;
-    if usize::from(forms.raw) + usize::from(forms.name_only) + usize::from(forms.name_status) > 1 {
-        return Err(Stop::fatal(
-            "options '--name-only', '--name-status', '--check', and '-s' cannot be used together",
-        ));
-    }
     let end: &[u8] = if options.nul { b"\0" } else { b"\n" };
     let name = |path: &[u8]| {
+        let path = options.strip(path);
         if options.nul {
             path.to_vec()
         } else {
             quote::c_style(path, options.quote)
         }
     };
-    if forms.name_only {
+    if forms.name_only && !forms.raw {
         out.put(name(pair.path()));
         out.put(end);
         return Ok(());
     }
-    if forms.raw {
+    if forms.raw && !forms.name_status {
         if mode::is_commit(pair.new.mode) && pair.old.id != pair.new.id {
             return Err(Stop::not_native("raw output of a submodule"));
         }

@@ -77,6 +77,10 @@ pub(crate) struct Out {
     tail: VecDeque<u8>,
     omitted: u64,
     limits: OutputLimits,
+    /// What every line begins with while it is not empty: the columns of a graph, `--line-prefix`.
+    prefix: Vec<u8>,
+    /// Whether the next byte begins a line.
+    at_line_start: bool,
     /// Standard error.
     pub(crate) stderr: Vec<u8>,
     /// The exit code, 0 unless set.
@@ -92,6 +96,8 @@ impl Out {
             tail: VecDeque::new(),
             omitted: 0,
             limits,
+            prefix: Vec::new(),
+            at_line_start: true,
             stderr: Vec::new(),
             code: 0,
             report: None,
@@ -100,7 +106,40 @@ impl Out {
 
     /// Appends to standard output.
     pub(crate) fn put(&mut self, bytes: impl AsRef<[u8]>) {
-        let mut bytes = bytes.as_ref();
+        let bytes = bytes.as_ref();
+        if self.prefix.is_empty() {
+            self.append(bytes);
+            return;
+        }
+        for line in bytes.split_inclusive(|b| *b == b'\n') {
+            if self.at_line_start {
+                let prefix = std::mem::take(&mut self.prefix);
+                self.append(&prefix);
+                self.prefix = prefix;
+            }
+            self.append(line);
+            self.at_line_start = line.ends_with(b"\n");
+        }
+    }
+
+    /// Sets what the lines that follow begin with; returns what it was.
+    pub(crate) fn set_prefix(&mut self, prefix: Vec<u8>) -> Vec<u8> {
+        self.at_line_start = true;
+        std::mem::replace(&mut self.prefix, prefix)
+    }
+
+    /// Says whether lines begin with something.
+    pub(crate) fn has_prefix(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
+    /// Returns the columns every line begins with.
+    pub(crate) fn prefix_width(&self) -> usize {
+        crate::stat::width_of(&self.prefix)
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes;
         let room = self.limits.head.saturating_sub(self.head.len());
         if room >= bytes.len() {
             self.head.extend_from_slice(bytes);

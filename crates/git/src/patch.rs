@@ -10,6 +10,7 @@ use crate::outcome::{Out, Res};
 use crate::pair::{Contents, Pair, Side};
 use crate::quote;
 use crate::userdiff::{self, Headings};
+use crate::word_diff::{self, WordDiff};
 use crate::xdiff;
 
 /// The largest part of a line that becomes a heading.
@@ -25,7 +26,7 @@ pub(crate) fn print(
 ) -> Res<Option<Vec<Hunk>>> {
     if pair.status == b'U' {
         out.put("* Unmerged path ");
-        out.put(&pair.old.path);
+        out.put(options.strip(&pair.old.path));
         out.put("\n");
         return Ok(Some(Vec::new()));
     }
@@ -43,7 +44,7 @@ pub(crate) fn print(
     let (old, new) = (contents.get(&pair.old)?, contents.get(&pair.new)?);
     let label = |side: &Side, prefix: &[u8]| {
         if side.exists() {
-            quote::two(prefix, &side.path, options.quote)
+            quote::two(prefix, options.strip(&side.path), options.quote)
         } else {
             b"/dev/null".to_vec()
         }
@@ -72,8 +73,13 @@ pub(crate) fn print(
         );
         return Ok(Some(Vec::new()));
     }
+    if options.irreversible_delete && !pair.new.exists() {
+        out.put(header);
+        return Ok(Some(Vec::new()));
+    }
     let changes = xdiff::changes(&old, &new, options.compare)?;
-    if changes.is_empty() {
+    let ignored = ignored_changes(&old, &new, &changes, options);
+    if changes.is_empty() || !ignored.is_empty() && ignored.iter().all(|i| *i) {
         if must_show {
             out.put(header);
         }
@@ -92,32 +98,98 @@ pub(crate) fn print(
         Headings::Default => userdiff::headings(contents, &pair.new)?,
         own => own,
     };
-    Ok(Some(print_hunks(
-        &old, &new, &changes, options, &headings, out,
-    )))
+    let words = match &options.words {
+        None => None,
+        Some(how) => {
+            let by_driver = userdiff::word_regex(contents, pair, how.regex.is_some())?;
+            Some((how, how.compile(by_driver.as_deref())?))
+        }
+    };
+    let text = Texts {
+        old: &old,
+        new: &new,
+        changes: &changes,
+        ignored: &ignored,
+    };
+    print_hunks(&text, options, &headings, words, out).map(Some)
 }
 
-/// Prints the hunks of two texts.
-pub(crate) fn print_hunks(
+/// Marks the changes that do not count: of blank lines, or of lines a pattern names. Empty when all count.
+pub(crate) fn ignored_changes(
     old: &[u8],
     new: &[u8],
     changes: &[xdiff::Change],
     options: &DiffOptions,
-    headings: &Headings,
-    out: &mut Out,
-) -> Vec<Hunk> {
+) -> Vec<bool> {
+    if !options.ignore_blank_lines && options.ignore_lines.is_empty() {
+        return Vec::new();
+    }
     let (olds, news) = (xdiff::lines(old), xdiff::lines(new));
+    let loose = options.compare.ignores_space();
+    let is_blank = |line: &&[u8]| {
+        if loose {
+            line.trim_ascii().is_empty()
+        } else {
+            line.len() <= 1
+        }
+    };
+    let is_named = |line: &&[u8]| {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        options.ignore_lines.iter().any(|p| p.is_match(line))
+    };
+    changes
+        .iter()
+        .map(|c| {
+            let (a, b) = (&olds[c.old..c.old + c.n_old], &news[c.new..c.new + c.n_new]);
+            options.ignore_blank_lines && a.iter().all(is_blank) && b.iter().all(is_blank)
+                || !options.ignore_lines.is_empty()
+                    && a.iter().all(is_named)
+                    && b.iter().all(is_named)
+        })
+        .collect()
+}
+
+/// Two texts and what they differ in.
+pub(crate) struct Texts<'t> {
+    old: &'t [u8],
+    new: &'t [u8],
+    changes: &'t [xdiff::Change],
+    ignored: &'t [bool],
+}
+
+/// Prints the hunks of two texts.
+fn print_hunks(
+    text: &Texts<'_>,
+    options: &DiffOptions,
+    headings: &Headings,
+    words: Option<(&WordDiff, Option<Vec<regex::bytes::Regex>>)>,
+    out: &mut Out,
+) -> Res<Vec<Hunk>> {
+    let changes = text.changes;
+    let (olds, news) = (xdiff::lines(text.old), xdiff::lines(text.new));
+    let begins = |line: &[u8]| headings.of(line).is_some();
+    let functions = options.function_context.then_some(xdiff::Functions {
+        olds: &olds,
+        news: &news,
+        begins: &begins,
+    });
+    let around = xdiff::Around {
+        context: options.context,
+        between: options.between,
+    };
+    let ranges = xdiff::hunks_with(
+        changes,
+        text.ignored,
+        around,
+        olds.len(),
+        news.len(),
+        functions.as_ref(),
+    );
     let mut hunks = Vec::new();
     let mut heading = Bytes::new();
     // Lines before this one were looked at for a heading already.
     let mut looked = 0;
-    for range in xdiff::hunks(
-        changes,
-        options.context,
-        options.between,
-        olds.len(),
-        news.len(),
-    ) {
+    for range in ranges {
         for line in olds[looked.min(range.old.start)..range.old.start]
             .iter()
             .rev()
@@ -145,21 +217,11 @@ pub(crate) fn print_hunks(
             out.put(&heading);
         }
         out.put("\n");
-        let mut at = range.new.start;
-        for change in &changes[range.changes.clone()] {
-            for line in &news[at..change.new] {
-                print_line(b' ', line, options, out);
+        match &words {
+            Some((how, patterns)) => {
+                word_diff::print_hunk(&olds, &news, changes, &range, how, patterns.as_deref(), out)?
             }
-            for line in &olds[change.old..change.old + change.n_old] {
-                print_line(b'-', line, options, out);
-            }
-            for line in &news[change.new..change.new + change.n_new] {
-                print_line(b'+', line, options, out);
-            }
-            at = change.new + change.n_new;
-        }
-        for line in &news[at..range.new.end] {
-            print_line(b' ', line, options, out);
+            None => print_lines(&olds, &news, changes, &range, options, out),
         }
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         hunks.push(Hunk {
@@ -170,7 +232,34 @@ pub(crate) fn print_hunks(
             heading: lossy(&heading).into_owned(),
         });
     }
-    hunks
+    Ok(hunks)
+}
+
+fn print_lines(
+    olds: &[&[u8]],
+    news: &[&[u8]],
+    changes: &[xdiff::Change],
+    range: &xdiff::HunkRange,
+    options: &DiffOptions,
+    out: &mut Out,
+) {
+    let [plus, minus, same] = options.indicators;
+    let mut at = range.new.start;
+    for change in &changes[range.changes.clone()] {
+        for line in &news[at..change.new] {
+            print_line(same, line, options, out);
+        }
+        for line in &olds[change.old..change.old + change.n_old] {
+            print_line(minus, line, options, out);
+        }
+        for line in &news[change.new..change.new + change.n_new] {
+            print_line(plus, line, options, out);
+        }
+        at = change.new + change.n_new;
+    }
+    for line in &news[at..range.new.end] {
+        print_line(same, line, options, out);
+    }
 }
 
 fn print_line(sign: u8, line: &[u8], options: &DiffOptions, out: &mut Out) {
@@ -209,8 +298,8 @@ fn write_header(
         header.push(b'\n');
     };
     let (a, b) = (
-        quote::two(&prefixes.0, old_path, options.quote),
-        quote::two(&prefixes.1, new_path, options.quote),
+        quote::two(&prefixes.0, options.strip(old_path), options.quote),
+        quote::two(&prefixes.1, options.strip(new_path), options.quote),
     );
     line(&[b"diff --git ", &a, b" ", &b]);
     let (old, new) = (&pair.old, &pair.new);
@@ -232,8 +321,16 @@ fn write_header(
             b"copy"
         };
         line(&[format!("similarity index {}%", pair.percent()).as_bytes()]);
-        line(&[verb, b" from ", &quote::c_style(&old.path, options.quote)]);
-        line(&[verb, b" to ", &quote::c_style(&new.path, options.quote)]);
+        line(&[
+            verb,
+            b" from ",
+            &quote::c_style(options.strip(&old.path), options.quote),
+        ]);
+        line(&[
+            verb,
+            b" to ",
+            &quote::c_style(options.strip(&new.path), options.quote),
+        ]);
         must_show = true;
     }
     let (old_id, new_id) = (side_id(contents, old)?, side_id(contents, new)?);

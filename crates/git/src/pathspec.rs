@@ -54,6 +54,14 @@ impl Pathspec {
         }
     }
 
+    /// Returns the one literal path this is about, if it is that.
+    pub(crate) fn single(&self) -> Option<&[u8]> {
+        match (self.items.as_slice(), self.excludes.as_slice()) {
+            ([only], []) if only.literal == only.pattern.len() => Some(&only.pattern),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty() && self.excludes.is_empty()
     }

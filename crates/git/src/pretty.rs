@@ -1,10 +1,11 @@
 //! A commit in words: the named formats and the `%` placeholders.
 
 use crate::bytes::{Bytes, lossy};
-use crate::date::{self, Format as DateFormat, Style};
+use crate::date::{self, Format as DateFormat};
 use crate::decorate::Decorations;
 use crate::id::Id;
 use crate::mailmap::Mailmap;
+use crate::notes::Notes;
 use crate::object::{Commit, Person};
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
@@ -61,26 +62,15 @@ impl Pretty {
                     }
                     return Pretty::parse(repo, &value);
                 }
-                _ if [
-                    b"oneline".as_slice(),
-                    b"short",
-                    b"medium",
-                    b"full",
-                    b"fuller",
-                    b"reference",
-                    b"raw",
-                ]
-                .iter()
-                .any(|name| name.starts_with(text)) =>
-                {
-                    return Err(Stop::not_native("an abbreviated format name"));
-                }
-                _ => {
-                    return Err(Stop::fatal(format!(
-                        "invalid --pretty format: {}",
-                        lossy(text)
-                    )));
-                }
+                _ => match by_beginning(repo, text)? {
+                    Some(pretty) => pretty,
+                    None => {
+                        return Err(Stop::fatal(format!(
+                            "invalid --pretty format: {}",
+                            lossy(text)
+                        )));
+                    }
+                },
             },
         })
     }
@@ -92,13 +82,37 @@ impl Pretty {
             Pretty::Oneline | Pretty::Reference | Pretty::Template(_, true)
         )
     }
+}
 
-    /// Says whether notes are part of the format.
-    pub(crate) fn shows_notes(&self) -> bool {
-        !matches!(
-            self,
-            Pretty::Oneline | Pretty::Reference | Pretty::Template(..)
-        )
+/// Finds a format by the beginning of its name: the shortest name that has it, the first of equals.
+fn by_beginning(repo: &Repo<'_>, text: &[u8]) -> Res<Option<Pretty>> {
+    if repo
+        .config
+        .entries
+        .iter()
+        .any(|e| e.key.starts_with(b"pretty."))
+    {
+        return Err(Stop::not_native("an abbreviated format name"));
+    }
+    let names: [(&[u8], Option<Pretty>); 9] = [
+        (b"raw", Some(Pretty::Raw)),
+        (b"medium", Some(Pretty::Medium)),
+        (b"short", Some(Pretty::Short)),
+        (b"email", None),
+        (b"mboxrd", None),
+        (b"fuller", Some(Pretty::Fuller)),
+        (b"full", Some(Pretty::Full)),
+        (b"oneline", Some(Pretty::Oneline)),
+        (b"reference", Some(Pretty::Reference)),
+    ];
+    let found = names
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(text))
+        .min_by_key(|(name, _)| name.len());
+    match found {
+        None => Ok(None),
+        Some((_, Some(pretty))) => Ok(Some(pretty)),
+        Some((_, None)) => Err(Stop::not_native("the e-mail format")),
     }
 }
 
@@ -114,6 +128,9 @@ pub(crate) struct Context<'r> {
     pub(crate) use_mailmap: bool,
     pub(crate) decorations: Option<Decorations>,
     pub(crate) expand_tabs: Option<usize>,
+    pub(crate) notes: Notes,
+    /// Whether placeholders for colours print them.
+    pub(crate) color: bool,
 }
 
 /// What a template can say about one commit.
@@ -122,8 +139,12 @@ pub(crate) struct Subject<'c> {
     pub(crate) commit: &'c Commit,
     /// The parents as they are to be shown.
     pub(crate) parents: &'c [Id],
-    /// `<`, `>` or `-`.
-    pub(crate) mark: u8,
+    /// What `%m` shows: `<`, `>`, `-`, `=` or `+`.
+    pub(crate) mark: &'static str,
+    /// The name it was reached by.
+    pub(crate) source: Option<&'c [u8]>,
+    /// Columns a graph takes to its left.
+    pub(crate) graph_width: usize,
     /// `stash@{0}` and the message beside it, when a reference log is walked.
     pub(crate) reflog: Option<&'c ReflogNames>,
 }
@@ -140,18 +161,10 @@ pub(crate) struct ReflogNames {
 impl Context<'_> {
     /// Returns the message in UTF-8, as git shows it.
     pub(crate) fn message(&self, commit: &Commit) -> Res<Bytes> {
-        match &commit.encoding {
-            None => Ok(commit.message.clone()),
-            Some(name) if is_utf8(name) => Ok(commit.message.clone()),
-            Some(name) if is_latin1(name) => Ok(from_latin1(&commit.message)),
-            Some(name) => Err(Stop::NotNative(format!(
-                "the commit encoding `{}`",
-                lossy(name)
-            ))),
-        }
+        in_utf8(commit)
     }
 
-    fn person_line(&self, commit: &Commit, line: &[u8]) -> Bytes {
+    pub(crate) fn person_line(&self, commit: &Commit, line: &[u8]) -> Bytes {
         if commit.encoding.as_deref().is_some_and(is_latin1) {
             from_latin1(line)
         } else {
@@ -159,7 +172,7 @@ impl Context<'_> {
         }
     }
 
-    fn date(&self, person: &Person<'_>, format: &DateFormat) -> Res<String> {
+    pub(crate) fn show_date(&self, person: &Person<'_>, format: &DateFormat) -> Res<String> {
         date::show(self.repo.call, person.time, person.zone, format)
     }
 
@@ -233,7 +246,7 @@ impl Context<'_> {
         let line = self.person_line(commit, line);
         let person = Person::parse(&line);
         out.extend_from_slice(what.as_bytes());
-        out.extend_from_slice(self.date(&person, &self.date)?.as_bytes());
+        out.extend_from_slice(self.show_date(&person, &self.date)?.as_bytes());
         out.push(b'\n');
         Ok(())
     }
@@ -267,208 +280,19 @@ impl Context<'_> {
             line(key, value);
         }
     }
-
-    /// Fills a template.
-    pub(crate) fn write_template(
-        &self,
-        subject: &Subject<'_>,
-        template: &[u8],
-        out: &mut Bytes,
-    ) -> Res<()> {
-        let mut rest = template;
-        while let Some(at) = rest.iter().position(|b| *b == b'%') {
-            out.extend_from_slice(&rest[..at]);
-            rest = &rest[at + 1..];
-            let modifier = match rest.first() {
-                Some(c @ (b'-' | b'+' | b' ')) => {
-                    rest = &rest[1..];
-                    Some(*c)
-                }
-                _ => None,
-            };
-            let start = out.len();
-            let used = self.placeholder(subject, rest, out)?;
-            if used == 0 {
-                out.push(b'%');
-                if let Some(c) = modifier {
-                    out.push(c);
-                }
-                continue;
-            }
-            rest = &rest[used..];
-            let empty = out.len() == start;
-            match modifier {
-                Some(b'-') if empty => {
-                    while out.last() == Some(&b'\n') {
-                        out.pop();
-                    }
-                }
-                Some(b'+') if !empty => out.insert(start, b'\n'),
-                Some(b' ') if !empty => out.insert(start, b' '),
-                _ => {}
-            }
-        }
-        out.extend_from_slice(rest);
-        Ok(())
-    }
-
-    /// Expands the placeholder a text begins with; returns its length, 0 when there is none.
-    fn placeholder(&self, subject: &Subject<'_>, text: &[u8], out: &mut Bytes) -> Res<usize> {
-        let commit = subject.commit;
-        let mut put = |bytes: &[u8]| out.extend_from_slice(bytes);
-        let unsupported = || {
-            let shown = &text[..text.len().min(12)];
-            Err(Stop::NotNative(format!(
-                "the placeholder `%{}`",
-                lossy(shown)
-            )))
-        };
-        let Some(&first) = text.first() else {
-            return Ok(0);
-        };
-        match first {
-            b'%' => put(b"%"),
-            b'n' => put(b"\n"),
-            b'x' => {
-                let hex = text.get(1..3).and_then(|h| std::str::from_utf8(h).ok());
-                let Some(byte) = hex.and_then(|h| u8::from_str_radix(h, 16).ok()) else {
-                    return Ok(0);
-                };
-                put(&[byte]);
-                return Ok(3);
-            }
-            b'C' => return colour(text),
-            b'H' => put(subject.id.hex().as_bytes()),
-            b'h' => put(self.repo.abbreviate(subject.id, self.abbrev)?.as_bytes()),
-            b'T' => put(commit.tree.hex().as_bytes()),
-            b't' => put(self.repo.abbreviate(commit.tree, self.abbrev)?.as_bytes()),
-            b'P' | b'p' => {
-                for (i, parent) in subject.parents.iter().enumerate() {
-                    if i > 0 {
-                        put(b" ");
-                    }
-                    if first == b'P' {
-                        put(parent.hex().as_bytes());
-                    } else {
-                        put(self.repo.abbreviate(*parent, self.abbrev)?.as_bytes());
-                    }
-                }
-            }
-            b'a' => return self.person(commit, &commit.author, text, out),
-            b'c' => return self.person(commit, &commit.committer, text, out),
-            b'm' => put(&[subject.mark]),
-            b'e' => put(commit.encoding.as_deref().unwrap_or_default()),
-            b's' => put(&title(&self.message(commit)?, b" ")),
-            b'f' => put(&sanitized(&self.message(commit)?)),
-            b'b' => put(body(&self.message(commit)?)),
-            b'B' => put(&self.message(commit)?),
-            b'd' | b'D' => {
-                let Some(decorations) = &self.decorations else {
-                    return unsupported();
-                };
-                let list = decorations.list(subject.id, false);
-                if first == b'D' {
-                    put(&list);
-                } else if !list.is_empty() {
-                    put(&[b" (", list.as_slice(), b")"].concat());
-                }
-            }
-            b'g' => {
-                let Some(log) = subject.reflog else {
-                    return Ok(if text.len() > 1 && b"dDsnNeE".contains(&text[1]) {
-                        2
-                    } else {
-                        0
-                    });
-                };
-                match text.get(1) {
-                    Some(b'd') => put(&log.short),
-                    Some(b'D') => put(&log.full),
-                    Some(b's') => put(&log.message),
-                    Some(b'n') => put(Person::parse(&log.who).name),
-                    Some(b'e') => put(Person::parse(&log.who).email),
-                    Some(b'N' | b'E') => return unsupported(),
-                    _ => return Ok(0),
-                }
-                return Ok(2);
-            }
-            b'N' => {
-                if self.repo.ref_id(b"refs/notes/commits")?.is_some() {
-                    return unsupported();
-                }
-            }
-            b'w' | b'<' | b'>' | b'G' | b'S' | b'(' => return unsupported(),
-            _ => return Ok(0),
-        }
-        Ok(1)
-    }
-
-    fn person(&self, commit: &Commit, line: &[u8], text: &[u8], out: &mut Bytes) -> Res<usize> {
-        let line = self.person_line(commit, line);
-        let person = Person::parse(&line);
-        let local = |email: &[u8]| {
-            email
-                .split(|b| *b == b'@')
-                .next()
-                .unwrap_or_default()
-                .to_vec()
-        };
-        let style = |style: Style| DateFormat {
-            style,
-            local: false,
-        };
-        let Some(&part) = text.get(1) else {
-            return Ok(0);
-        };
-        match part {
-            b'n' => out.extend_from_slice(person.name),
-            b'e' => out.extend_from_slice(person.email),
-            b'l' => out.extend_from_slice(&local(person.email)),
-            b'N' | b'E' | b'L' => {
-                let (name, email) = self.mailmap.map(person.name, person.email);
-                out.extend_from_slice(&match part {
-                    b'N' => name,
-                    b'E' => email,
-                    _ => local(&email),
-                });
-            }
-            b't' if person.has_time => out.extend_from_slice(person.time.to_string().as_bytes()),
-            b'd' | b'D' | b'r' | b'i' | b'I' | b's' | b'h' if person.has_time => {
-                let format = match part {
-                    b'd' => self.date.clone(),
-                    b'D' => style(Style::Rfc),
-                    b'r' => style(Style::Relative),
-                    b'i' => style(Style::Iso),
-                    b'I' => style(Style::IsoStrict),
-                    b's' => style(Style::Short),
-                    _ => style(Style::Human),
-                };
-                out.extend_from_slice(self.date(&person, &format)?.as_bytes());
-            }
-            b't' | b'd' | b'D' | b'r' | b'i' | b'I' | b's' | b'h' => {}
-            _ => return Ok(0),
-        }
-        Ok(2)
-    }
 }
 
-/// Colours print nothing, since output is never a terminal; those that are forced are not native.
-fn colour(text: &[u8]) -> Res<usize> {
-    if text.get(1) == Some(&b'(') {
-        let Some(close) = text.iter().position(|b| *b == b')') else {
-            return Ok(0);
-        };
-        if text[2..close].starts_with(b"always") {
-            return Err(Stop::not_native("forced colours"));
-        }
-        return Ok(close + 1);
+/// Returns a commit's message in UTF-8.
+pub(crate) fn in_utf8(commit: &Commit) -> Res<Bytes> {
+    match &commit.encoding {
+        None => Ok(commit.message.clone()),
+        Some(name) if is_utf8(name) => Ok(commit.message.clone()),
+        Some(name) if is_latin1(name) => Ok(from_latin1(&commit.message)),
+        Some(name) => Err(Stop::NotNative(format!(
+            "a message in the encoding `{}`",
+            lossy(name)
+        ))),
     }
-    for name in [b"Cred".as_slice(), b"Cgreen", b"Cblue", b"Creset"] {
-        if text.starts_with(name) {
-            return Ok(name.len());
-        }
-    }
-    Ok(0)
 }
 
 fn is_utf8(name: &[u8]) -> bool {
@@ -536,7 +360,7 @@ pub(crate) fn body(message: &[u8]) -> &[u8] {
 }
 
 /// The title as a file name.
-fn sanitized(message: &[u8]) -> Bytes {
+pub(crate) fn sanitized(message: &[u8]) -> Bytes {
     let title = split_title(message)
         .0
         .first()

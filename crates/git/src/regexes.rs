@@ -11,6 +11,8 @@ pub(crate) enum Dialect {
     Fixed,
     Basic,
     Extended,
+    /// Only what means the same to the regex crate.
+    Perl,
 }
 
 /// Compiles a pattern; what cannot be translated with certainty is not native.
@@ -21,6 +23,9 @@ pub(crate) fn compile(pattern: &[u8], dialect: Dialect, ignore_case: bool) -> Re
         Dialect::Fixed => regex::escape(text),
         Dialect::Basic => translate(text, true).ok_or_else(odd)?,
         Dialect::Extended => translate(text, false).ok_or_else(odd)?,
+        // Look-around and back references are not known to the crate, which says so below.
+        Dialect::Perl if text.contains("(?") || text.contains("[[") => return Err(odd()),
+        Dialect::Perl => text.to_string(),
     };
     RegexBuilder::new(&translated)
         .unicode(false)

@@ -15,6 +15,24 @@ pub(crate) fn is_largely_rewritten(old: &[u8], new: &[u8]) -> bool {
     copied * 100 < (old.len().max(new.len()) as u64) * 60
 }
 
+/// The id of a file with nothing in it.
+const EMPTY_BLOB: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
+
+/// Counts the bytes of one text that another took over, and those it added.
+pub(crate) fn count_changes(old: &[u8], old_text: bool, new: &[u8], new_text: bool) -> (u64, u64) {
+    let (a, b) = (Spans::of(old, old_text), Spans::of(new, new_text));
+    let mut added = 0;
+    let mut olds = a.0.iter().peekable();
+    for (hash, count) in &b.0 {
+        while olds.peek().is_some_and(|(h, _)| h < hash) {
+            olds.next();
+        }
+        let kept = olds.next_if(|(h, _)| h == hash).map_or(0, |(_, n)| *n);
+        added += u64::from(count.saturating_sub(kept));
+    }
+    (a.copied_to(&b), added)
+}
+
 /// What is looked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RenameOptions {
@@ -22,6 +40,10 @@ pub(crate) struct RenameOptions {
     pub(crate) minimum: u32,
     /// Modified files are sources too.
     pub(crate) copies: bool,
+    /// Unchanged files are sources too, where the caller lists them.
+    pub(crate) harder: bool,
+    /// Empty files are compared too.
+    pub(crate) empty: bool,
     /// Nothing inexact is looked for when sources × destinations is more than the square of this; 0 is no limit.
     pub(crate) limit: usize,
 }
@@ -31,6 +53,8 @@ impl Default for RenameOptions {
         RenameOptions {
             minimum: MAX_SCORE / 2,
             copies: false,
+            harder: false,
+            empty: true,
             limit: 1000,
         }
     }
@@ -42,6 +66,17 @@ pub(crate) fn detect(
     contents: &Contents<'_>,
     options: RenameOptions,
 ) -> Res<Vec<Pair>> {
+    detect_among(pairs, None, contents, options)
+}
+
+/// Like [`detect`]; pairs whose sides are the same are sources only, and with `only` nothing but that path is a target.
+pub(crate) fn detect_among(
+    pairs: Vec<Pair>,
+    only: Option<&[u8]>,
+    contents: &Contents<'_>,
+    options: RenameOptions,
+) -> Res<Vec<Pair>> {
+    let is_empty = |side: &Side| side.id.hex() == EMPTY_BLOB;
     let mut search = Search {
         contents,
         options,
@@ -54,10 +89,17 @@ pub(crate) fn detect(
             continue;
         }
         match (pair.old.exists(), pair.new.exists()) {
-            (false, true) => search.targets.push(Target {
-                pair: i,
-                source: None,
-            }),
+            (false, true) => {
+                let wanted = only.is_none_or(|path| path == pair.new.path.as_slice())
+                    && (options.empty || !is_empty(&pair.new));
+                if wanted {
+                    search.targets.push(Target {
+                        pair: i,
+                        source: None,
+                    });
+                }
+            }
+            (true, false) if !options.empty && is_empty(&pair.old) => {}
             (true, false) => search.sources.push(Source {
                 pair: i,
                 used: 0,

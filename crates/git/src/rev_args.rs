@@ -2,9 +2,9 @@
 
 use git2::ObjectType;
 
-use crate::bytes::{self, Bytes, lossy};
+use crate::bytes::{self, Bytes};
 use crate::id::Id;
-use crate::options::Parsed;
+use crate::options::{Known, Parsed};
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
 use crate::rev;
@@ -21,6 +21,8 @@ pub(crate) struct RevArg {
     pub(crate) path: Option<Bytes>,
     pub(crate) mode: u32,
     pub(crate) is_blob: bool,
+    /// The left side of `A...B`.
+    pub(crate) left: bool,
 }
 
 /// Splits arguments into revisions and paths, or ends with git's error.
@@ -29,6 +31,7 @@ pub(crate) fn split(
     parsed: &Parsed,
     _verb: &str,
 ) -> Res<(Vec<RevArg>, Vec<Bytes>)> {
+    refuse_late_options(repo, parsed)?;
     let mut revs = Vec::new();
     if let Some(n) = parsed.before_dashes {
         for arg in &parsed.args[..n] {
@@ -51,6 +54,116 @@ pub(crate) fn split(
         verify_not_path(repo, arg)?;
     }
     Ok((revs, Vec::new()))
+}
+
+/// Like [`split`], with the merge bases of symmetric ranges, and for each revision which argument it came from.
+pub(crate) fn split_with_places(
+    repo: &Repo<'_>,
+    parsed: &Parsed,
+    known: &Known,
+) -> Res<(Vec<RevArg>, Vec<Bytes>, Vec<usize>)> {
+    let (mut named, mut places) = (Vec::new(), Vec::new());
+    let split_at = match parsed.before_dashes {
+        Some(n) => n,
+        None => {
+            let mut n = 0;
+            while n < parsed.args.len() && is_revision(repo, &parsed.args[n])? {
+                n += 1;
+            }
+            n
+        }
+    };
+    // Every argument is looked at again, so that errors come in their order.
+    let (_, paths) = split(repo, parsed, "")?;
+    let _ = known;
+    for (i, arg) in parsed.args[..split_at].iter().enumerate() {
+        let mut found = Vec::new();
+        add(repo, arg, &mut found)?;
+        if let [a, b] = found.as_mut_slice()
+            && a.symmetric
+            && b.symmetric
+        {
+            a.left = true;
+            let commit = |rev: &RevArg| -> Res<Id> {
+                repo.peel_to_commit(rev.id)?
+                    .ok_or_else(|| Stop::not_native("a range of what are no commits"))
+            };
+            let (left, right) = (commit(a)?, commit(b)?);
+            for base in merge_bases(repo, left, right)? {
+                named.push(RevArg {
+                    text: base.hex().into_bytes(),
+                    id: base,
+                    exclude: true,
+                    ..RevArg::default()
+                });
+                places.push(i);
+            }
+        }
+        places.extend(found.iter().map(|_| i));
+        named.extend(found);
+    }
+    Ok((named, paths, places))
+}
+
+fn is_revision(repo: &Repo<'_>, arg: &[u8]) -> Res<bool> {
+    add(repo, arg, &mut Vec::new())
+}
+
+/// Returns all merge bases of two commits, none when they are not related.
+pub(crate) fn merge_bases(repo: &Repo<'_>, a: Id, b: Id) -> Res<Vec<Id>> {
+    match repo.git.merge_bases(a.oid(), b.oid()) {
+        Ok(bases) => Ok(bases.iter().map(|oid| Id::from(*oid)).collect()),
+        Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(Vec::new()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// After the first path, everything is a path.
+fn refuse_late_options(repo: &Repo<'_>, parsed: &Parsed) -> Res<()> {
+    // These git reads before it looks at revisions and paths.
+    const EARLY: &[&str] = &[
+        "quiet",
+        "source",
+        "mailmap",
+        "use-mailmap",
+        "decorate",
+        "decorate-refs",
+        "decorate-refs-exclude",
+        "clear-decorations",
+        "cached",
+        "staged",
+        "line-range",
+    ];
+    if parsed.before_dashes.is_some() {
+        return Ok(());
+    }
+    let late = parsed
+        .options
+        .iter()
+        .zip(&parsed.places)
+        .filter(|(g, at)| **at > 0 && !EARLY.contains(&g.name));
+    for (given, at) in late {
+        for arg in &parsed.args[..*at] {
+            if is_revision(repo, arg)? {
+                continue;
+            }
+            // An argument that is neither is complained about first.
+            verify_path(repo, arg, true)?;
+            if given.name.is_empty() {
+                return Err(Stop::not_native("an option after a path"));
+            }
+            let name = given.shown();
+            return Err(Stop::fatal(
+                [
+                    b"option '".as_slice(),
+                    &name,
+                    b"' must come before non-option arguments",
+                ]
+                .concat(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Adds what an argument means; `false` when it is no revision.
@@ -90,10 +203,8 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
             return Ok(false);
         }
     }
-    for suffix in [b"^@".as_slice(), b"^!", b"^-"] {
-        if bytes::find(arg, suffix).is_some() {
-            return Err(Stop::NotNative(format!("the revision `{}`", lossy(arg))));
-        }
+    if parents_of(repo, arg, revs)? {
+        return Ok(true);
     }
     let (exclude, name) = match arg.strip_prefix(b"^") {
         Some(rest) => (true, rest),
@@ -110,11 +221,68 @@ fn add(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
         text: name.to_vec(),
         id: found.id,
         exclude,
-        symmetric: false,
         path: found.path,
         mode: found.mode,
         is_blob,
+        ..RevArg::default()
     });
+    Ok(true)
+}
+
+/// Adds what `rev^@`, `rev^!` and `rev^-n` mean; `false` when the argument is none of them.
+fn parents_of(repo: &Repo<'_>, arg: &[u8], revs: &mut Vec<RevArg>) -> Res<bool> {
+    let (flip, arg) = match arg.strip_prefix(b"^") {
+        Some(rest) => (true, rest),
+        None => (false, arg),
+    };
+    let Some(at) = arg
+        .windows(2)
+        .rposition(|w| matches!(w, b"^@" | b"^!" | b"^-"))
+    else {
+        return Ok(false);
+    };
+    let (base, tail) = (&arg[..at], &arg[at + 2..]);
+    let kind = arg[at + 1];
+    if kind != b'-' && !tail.is_empty() {
+        return Ok(false);
+    }
+    let nth = match (kind, tail) {
+        (b'-', []) => Some(1),
+        (b'-', digits) => match bytes::parse_int(digits).and_then(|n| usize::try_from(n).ok()) {
+            Some(n) if n > 0 => Some(n),
+            _ => return Ok(false),
+        },
+        _ => None,
+    };
+    let Some(id) = quietly(repo, base)? else {
+        return Ok(false);
+    };
+    let Some(id) = repo.peel_to_commit(id)? else {
+        return Ok(false);
+    };
+    let parents = repo.parents(id)?;
+    if nth.is_some_and(|n| n > parents.len()) {
+        return Ok(false);
+    }
+    let excludes = (kind != b'@') != flip;
+    for (i, parent) in parents.iter().enumerate() {
+        if nth.is_none_or(|n| n == i + 1) {
+            revs.push(RevArg {
+                text: base.to_vec(),
+                id: *parent,
+                exclude: excludes,
+                ..RevArg::default()
+            });
+        }
+    }
+    if kind != b'@' {
+        revs.push(RevArg {
+            text: base.to_vec(),
+            id,
+            exclude: flip,
+            ..RevArg::default()
+        });
+    }
     Ok(true)
 }
 

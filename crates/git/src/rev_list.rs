@@ -5,117 +5,91 @@ use std::collections::HashSet;
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::exec::{Call, Plan};
 use crate::id::Id;
-use crate::log;
-use crate::options::{Numbers, Spec, flag, maybe, parse, value};
+use crate::log_filter::{self, Filter};
+use crate::log_settings;
+use crate::options::{Given, Numbers, Spec, flag, maybe, parse, value};
 use crate::outcome::{Out, Res, Stop};
-use crate::pathspec::Pathspec;
 use crate::repo::Repo;
-use crate::rev_args;
+use crate::rev_select;
 use crate::revwalk::Walker;
 
-const OPTIONS: &[Spec] = &[
-    value("max-count", Some(b'n')),
-    value("skip", None),
-    flag("count", None),
-    flag("left-right", None),
-    flag("parents", None),
-    flag("all", None),
-    flag("branches", None),
-    flag("tags", None),
-    flag("remotes", None),
-    flag("reverse", None),
-    flag("first-parent", None),
-    flag("merges", None),
-    flag("no-merges", None),
-    value("min-parents", None),
-    value("max-parents", None),
-    flag("topo-order", None),
-    flag("date-order", None),
-    flag("full-history", None),
-    flag("abbrev-commit", None),
-    flag("no-walk", None),
-    value("since", None),
-    value("after", None),
-    value("until", None),
-    value("before", None),
-    maybe("abbrev", None),
-];
+fn specs() -> Vec<Spec> {
+    let mut specs = vec![
+        flag("count", None),
+        flag("abbrev-commit", None).or_no(),
+        maybe("abbrev", None).or_no(),
+        flag("quiet", None),
+        flag("timestamp", None),
+        flag("children", None),
+        flag("graph", None).or_no(),
+        flag("oneline", None),
+        maybe("pretty", None),
+        value("format", None),
+        value("date", None),
+        flag("no-commit-header", None),
+        flag("header", None),
+    ];
+    specs.extend_from_slice(rev_select::OPTIONS);
+    specs.extend_from_slice(log_filter::OPTIONS);
+    specs
+}
 
 /// Says what a rev-list would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, OPTIONS, Numbers::MaxCount).map(|_| Plan::Read)
+    parse(args, &specs(), Numbers::MaxCount).map(|_| Plan::Read)
 }
 
 /// Carries out `git rev-list`.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, OPTIONS, Numbers::MaxCount)?;
-    let repo = Repo::open(call)?;
-    let (revs, paths) = rev_args::split(&repo, &parsed, "rev-list")?;
-    let mut walk = log::walk_of(&repo, &parsed, &revs)?;
-    let mut by_group = false;
-    for (name, prefix) in [
-        ("branches", "refs/heads/"),
-        ("tags", "refs/tags/"),
-        ("remotes", "refs/remotes/"),
-        ("all", "refs/"),
+    let parsed = parse(args, &specs(), Numbers::MaxCount)?;
+    for name in [
+        "children",
+        "graph",
+        "oneline",
+        "pretty",
+        "format",
+        "no-commit-header",
+        "header",
     ] {
-        if !parsed.has(name) {
-            continue;
-        }
-        by_group = true;
-        for reference in repo.refs(prefix.as_bytes())? {
-            if let Some(id) = repo.peel_to_commit(reference.id)? {
-                walk.include.push(id);
-            }
-        }
-        if name == "all"
-            && let Some(id) = repo.head()?.id
-        {
-            walk.include.push(id);
+        if parsed.has(name) {
+            return Err(Stop::NotNative(format!("option `--{name}`")));
         }
     }
-    if revs.is_empty() && !by_group {
+    let repo = Repo::open(call)?;
+    let selection = rev_select::select(&repo, &parsed, &log_settings::KNOWN)?;
+    if !selection.any {
         return Err(Stop::not_native("a rev-list without revisions"));
     }
-    walk.paths = Pathspec::parse(&repo, &paths)?;
-    let left_right = parsed.has("left-right");
-    if left_right {
-        walk.left = revs
-            .iter()
-            .find(|r| r.symmetric)
-            .map(|r| vec![r.id])
-            .unwrap_or_default();
-        if walk.left.is_empty() {
-            return Err(Stop::not_native("sides without a symmetric range"));
-        }
-    }
-    let number = |name: &str| match parsed.last(name) {
-        None => Ok(None),
-        Some(g) => parse_int(g.text())
-            .map(|n| usize::try_from(n).ok())
-            .ok_or_else(|| Stop::NotNative(format!("the value of `--{name}`"))),
+    let left_right = selection.left_right;
+    let cherry_mark = parsed.has("cherry-mark") || parsed.has("cherry");
+    let filter = Filter::new(
+        &repo,
+        &parsed,
+        repo.config.bool("log.mailmap")?.unwrap_or(true),
+    )?;
+    let mut walker = Walker::filtered(&repo, selection.walk, Some(&filter))?;
+    let (mut counts, mut same) = ((0usize, 0usize), 0usize);
+    let digits = match (parsed.has("abbrev-commit"), parsed.last("abbrev")) {
+        (false, _) => None,
+        (true, Some(g)) if g.negated => None,
+        (true, Some(Given { value: Some(n), .. })) => Some(
+            parse_int(n)
+                .and_then(|n| usize::try_from(n).ok())
+                .ok_or_else(|| Stop::not_native("the value of `--abbrev`"))?,
+        ),
+        (true, _) => Some(repo.default_abbrev()?),
     };
-    let mut left = number("max-count")?;
-    let mut skip = number("skip")?.unwrap_or(0);
-    let mut walker = Walker::new(&repo, walk)?;
-    let (mut counts, mut kept) = ((0usize, 0usize), Vec::new());
-    let digits = if parsed.has("abbrev-commit") {
-        Some(repo.default_abbrev()?)
-    } else {
-        None
-    };
-    while left != Some(0) {
-        let Some(step) = walker.next()? else { break };
-        if skip > 0 {
-            skip -= 1;
+    while let Some(step) = walker.next()? {
+        if parsed.has("quiet") {
             continue;
         }
-        left = left.map(|n| n - 1);
         if parsed.has("count") {
-            if left_right && step.is_left {
-                counts.0 += 1
+            if cherry_mark && step.is_same {
+                same += 1;
+            } else if left_right && step.is_left {
+                counts.0 += 1;
             } else {
-                counts.1 += 1
+                counts.1 += 1;
             }
             continue;
         }
@@ -124,9 +98,20 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             None => Ok(id.hex()),
         };
         let mut line = String::new();
-        if left_right {
-            line.push(if step.is_left { '<' } else { '>' });
+        if parsed.has("timestamp") {
+            line.push_str(&format!("{} ", step.commit.time()));
         }
+        line.push_str(if step.is_boundary {
+            "-"
+        } else if step.is_same && cherry_mark {
+            "="
+        } else if left_right {
+            if step.is_left { "<" } else { ">" }
+        } else if cherry_mark {
+            "+"
+        } else {
+            ""
+        });
         line.push_str(&show(step.id)?);
         if parsed.has("parents") {
             for parent in &step.parents {
@@ -135,20 +120,14 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             }
         }
         line.push('\n');
-        if parsed.has("reverse") {
-            kept.push(line)
-        } else {
-            out.put(line)
-        }
-    }
-    for line in kept.iter().rev() {
         out.put(line);
     }
-    if parsed.has("count") {
-        out.put(if left_right {
-            format!("{}\t{}\n", counts.0, counts.1)
-        } else {
-            format!("{}\n", counts.1)
+    if parsed.has("count") && !parsed.has("quiet") {
+        out.put(match (left_right, cherry_mark) {
+            (true, true) => format!("{}\t{}\t{same}\n", counts.0, counts.1),
+            (true, false) => format!("{}\t{}\n", counts.0, counts.1),
+            (false, true) => format!("{}\t{same}\n", counts.1),
+            (false, false) => format!("{}\n", counts.1),
         });
     }
     Ok(())

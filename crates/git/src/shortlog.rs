@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::bytes::Bytes;
 use crate::exec::{Call, Plan};
-use crate::log;
+use crate::log_settings;
 use crate::mailmap::Mailmap;
 use crate::object::Person;
 use crate::options::{Numbers, Spec, flag, parse};
 use crate::outcome::{Out, Res, Stop};
-use crate::pathspec::Pathspec;
 use crate::pretty;
 use crate::repo::Repo;
-use crate::rev_args;
+use crate::rev_select;
 use crate::revwalk::Walker;
 
 const OPTIONS: &[Spec] = &[
@@ -35,13 +34,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let Some(repo) = Repo::find(call)? else {
         return Err(Stop::not_native("a shortlog outside a repository"));
     };
-    let (revs, paths) = rev_args::split(&repo, &parsed, "shortlog")?;
-    if revs.is_empty() || parsed.has("all") {
+    let selection = rev_select::select(&repo, &parsed, &log_settings::KNOWN)?;
+    if !selection.any {
         // Without a revision git reads a log from standard input here.
         return Err(Stop::not_native("a shortlog of standard input"));
     }
-    let mut walk = log::walk_of(&repo, &parsed, &revs)?;
-    walk.paths = Pathspec::parse(&repo, &paths)?;
+    let walk = selection.walk;
     let mailmap = Mailmap::load(&repo)?;
     let mut walker = Walker::new(&repo, walk)?;
     let mut groups: BTreeMap<Bytes, Vec<Bytes>> = BTreeMap::new();

@@ -6,49 +6,50 @@ use git2::ObjectType;
 use crate::attr::Attributes;
 use crate::bytes::{Bytes, lossy};
 use crate::exec::{Call, Plan};
+use crate::graph::Graph;
 use crate::id::Id;
-use crate::log::{Printer, Settings, index_for_attributes, specs, walk_of};
+use crate::log::{self, index_for_attributes};
+use crate::log_print::Printer;
+use crate::log_settings::{self, KNOWN, Settings};
 use crate::object::{Tag, mode, tree_entries};
-use crate::options::{Numbers, parse};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
-use crate::pathspec::Pathspec;
 use crate::pretty::Pretty;
 use crate::repo::Repo;
-use crate::rev_args::{self, RevArg};
-use crate::revwalk::{Step, Walker};
-use crate::{date, object, quote, tree_diff};
+use crate::rev_args::RevArg;
+use crate::rev_select;
+use crate::revwalk::{Tip, Walk, Walker};
+use crate::{date, object, quote};
 
 /// Says what a show would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    parse(args, &specs(), Numbers::MaxCount).map(|_| Plan::Read)
+    log_settings::parse(args).map(|_| Plan::Read)
 }
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args, &specs(), Numbers::MaxCount)?;
-    if [
-        "max-count",
-        "skip",
-        "reverse",
-        "all",
-        "branches",
-        "tags",
-        "remotes",
-        "since",
-        "until",
-        "author",
-        "grep",
-    ]
-    .iter()
-    .any(|o| parsed.last(o).is_some())
-    {
-        return Err(Stop::not_native("a show that walks history"));
-    }
+    let parsed = log_settings::parse(args)?;
     let repo = Repo::open(call)?;
     let settings = Settings::new(&repo, &parsed, true)?;
-    let (mut revs, paths) = rev_args::split(&repo, &parsed, "show")?;
-    let spec = Pathspec::parse(&repo, &paths)?;
+    let selection = rev_select::select(&repo, &parsed, &KNOWN)?;
+    let spec = selection.walk.paths.clone();
+    let mut revs = selection.named.clone();
+    // What walks history makes a log of it.
+    let walks = revs.iter().any(|r| r.exclude || r.symmetric) || parsed.has("do-walk");
+    if !walks && selection.walk.tips.len() != revs.len() && selection.any {
+        // Groups of references: each is shown on its own.
+        let tips = selection.walk.tips.iter();
+        let unnamed: Vec<&Tip> = tips
+            .filter(|t| !revs.iter().any(|r| r.id == t.id))
+            .collect();
+        for tip in unnamed {
+            revs.push(RevArg {
+                text: tip.name.clone(),
+                id: tip.id,
+                ..RevArg::default()
+            });
+        }
+    }
     if revs.is_empty() {
         let head = repo.head()?;
         let Some(id) = head.id else {
@@ -63,6 +64,15 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             ..RevArg::default()
         });
     }
+    log_settings::refuse_unknown(&parsed)?;
+    let mut selection = selection;
+    settings.adjust(&mut selection);
+    if walks {
+        let report = log::print_history(&repo, &settings, selection.walk, &spec, out)?;
+        out.report = Some(GitReport::Show(report));
+        return Ok(());
+    }
+    let walk = selection.walk;
     let index = index_for_attributes(&repo, &settings)?;
     let attributes = Attributes::load(&repo, index.as_ref())?;
     let contents = Contents::new(&repo, &attributes, index.as_ref());
@@ -70,20 +80,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         repo: &repo,
         settings: &settings,
         printer: Printer::new(&settings, &contents, spec.clone()),
-        shown_one: false,
         commits: true,
-        spec,
+        walk,
+        graph: settings.graph.then(Graph::new),
     };
-    if revs.iter().any(|r| r.exclude || r.symmetric) {
-        // A range is walked like a log.
-        let mut walker = Walker::new(&repo, walk_of(&repo, &parsed, &revs)?)?;
-        while let Some(step) = walker.next()? {
-            show.printer.commit(&step, None, out)?;
-        }
-    } else {
-        for rev in &revs {
-            show.object(rev, out)?;
-        }
+    for rev in &revs {
+        show.object(rev, out)?;
     }
     let (commits, report): (bool, LogReport) = (show.commits, show.printer.report);
     if commits {
@@ -96,9 +98,9 @@ struct Show<'s> {
     repo: &'s Repo<'s>,
     settings: &'s Settings<'s>,
     printer: Printer<'s>,
-    shown_one: bool,
     commits: bool,
-    spec: Pathspec,
+    walk: Walk,
+    graph: Option<Graph>,
 }
 
 impl Show<'_> {
@@ -110,7 +112,7 @@ impl Show<'_> {
             Some(ObjectType::Tree) => self.tree(rev, out),
             Some(ObjectType::Blob) => {
                 self.commits = false;
-                self.shown_one = true;
+                self.printer.follows_something();
                 out.put(self.repo.blob(rev.id)?);
                 Ok(())
             }
@@ -118,37 +120,25 @@ impl Show<'_> {
         }
     }
 
+    /// Shows one commit as a walk of nothing else would.
     fn commit(&mut self, id: Id, out: &mut Out) -> Res<()> {
-        let commit = self.repo.commit(id)?;
-        let parents = self.repo.parents(id)?;
-        if !self.spec.is_empty() && self.is_same_as_a_parent(commit.tree, &parents)? {
-            return Ok(());
-        }
-        self.shown_one = true;
-        self.printer.commit(
-            &Step {
-                id,
-                commit,
-                parents,
-                is_left: false,
-            },
-            None,
-            out,
-        )
-    }
-
-    /// Says whether a commit changed nothing in the paths that were asked for.
-    fn is_same_as_a_parent(&self, tree: Id, parents: &[Id]) -> Res<bool> {
-        if parents.is_empty() {
-            return Ok(!tree_diff::differ(self.repo, Id::ZERO, tree, &self.spec)?);
-        }
-        for parent in parents {
-            let parent_tree = self.repo.commit(*parent)?.tree;
-            if !tree_diff::differ(self.repo, parent_tree, tree, &self.spec)? {
-                return Ok(true);
+        let mut walk = self.walk.clone();
+        walk.tips = vec![Tip {
+            id,
+            ..Tip::default()
+        }];
+        walk.no_walk = true;
+        walk.skip = 0;
+        walk.reverse = false;
+        let mut walker = Walker::filtered(self.repo, walk, Some(&self.settings.filter))?;
+        while let Some(step) = walker.next()? {
+            if let Some(graph) = &mut self.graph {
+                let mark = self.printer.graph_mark(&step);
+                graph.update(step.id, mark, Vec::new());
             }
+            self.printer.commit(&step, None, self.graph.as_mut(), out)?;
         }
-        Ok(false)
+        Ok(())
     }
 
     fn tag(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
@@ -157,10 +147,10 @@ impl Show<'_> {
             .read(rev.id, |_, data| Tag::parse(data))?
             .flatten();
         let tag = tag.ok_or_else(|| Stop::not_native("a malformed tag"))?;
-        if self.shown_one {
+        if self.printer.has_shown() {
             out.put("\n");
         }
-        self.shown_one = true;
+        self.printer.follows_something();
         out.put("tag ");
         out.put(&tag.name);
         out.put("\n");
@@ -195,21 +185,17 @@ impl Show<'_> {
             ..rev.clone()
         };
         match self.repo.header(tag.object)?.map(|(k, _)| k) {
-            Some(ObjectType::Commit) => {
-                // The commit follows a blank line, as after any other entry.
-                out.put("\n");
-                self.commit(target.id, out)
-            }
+            Some(ObjectType::Commit) => self.commit(target.id, out),
             _ => self.object(&target, out),
         }
     }
 
     fn tree(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
         self.commits = false;
-        if self.shown_one {
+        if self.printer.has_shown() {
             out.put("\n");
         }
-        self.shown_one = true;
+        self.printer.follows_something();
         out.put([b"tree ".as_slice(), &rev.text, b"\n\n"].concat());
         let data = self.repo.tree_data(rev.id)?;
         for entry in tree_entries(&data) {

@@ -5,8 +5,10 @@ use deskhand_protocol::git::{GitReport, MAX_REPORT_ENTRIES, StashEntry, StashRep
 use crate::attr::Attributes;
 use crate::bytes::{Bytes, lossy};
 use crate::exec::{Call, Plan};
-use crate::log::{Printer, Settings, index_for_attributes, specs};
-use crate::options::{Given, Numbers, Parsed, parse};
+use crate::log::index_for_attributes;
+use crate::log_print::Printer;
+use crate::log_settings::{self, Settings};
+use crate::options::{Given, Parsed};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
 use crate::pathspec::Pathspec;
@@ -18,9 +20,7 @@ use crate::revwalk::Step;
 /// Says what a stash command would do.
 pub(crate) fn plan_stash(args: &[Bytes]) -> Res<Plan> {
     match args.split_first() {
-        Some((verb, rest)) if verb == b"list" => {
-            parse(rest, &specs(), Numbers::MaxCount).map(|_| Plan::Read)
-        }
+        Some((verb, rest)) if verb == b"list" => log_settings::parse(rest).map(|_| Plan::Read),
         _ => Err(Stop::not_native("changing the stash")),
     }
 }
@@ -31,7 +31,7 @@ pub(crate) fn plan_reflog(args: &[Bytes]) -> Res<Plan> {
         Some(b"expire" | b"delete" | b"exists" | b"list" | b"drop" | b"write") => {
             Err(Stop::not_native("this form of `reflog`"))
         }
-        _ => parse(args, &specs(), Numbers::MaxCount).map(|_| Plan::Read),
+        _ => log_settings::parse(args).map(|_| Plan::Read),
     }
 }
 
@@ -40,11 +40,7 @@ pub(crate) fn run_stash(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<(
     plan_stash(args)?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
-    let parsed = parse(
-        args.get(1..).unwrap_or_default(),
-        &specs(),
-        Numbers::MaxCount,
-    )?;
+    let parsed = log_settings::parse(args.get(1..).unwrap_or_default())?;
     if repo.ref_id(b"refs/stash")?.is_none() {
         return Ok(());
     }
@@ -81,7 +77,7 @@ pub(crate) fn run_reflog(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<
     } else {
         args
     };
-    let parsed = parse(args, &specs(), Numbers::MaxCount)?;
+    let parsed = log_settings::parse(args)?;
     let (name, short) = match parsed.args.as_slice() {
         [] => (b"HEAD".to_vec(), b"HEAD".to_vec()),
         [one] => match repo.dwim(one)?.into_iter().next() {
@@ -170,7 +166,7 @@ fn print(
     let mut printer = Printer::new(&settings, &contents, Pathspec::default());
     let log = reflog::read(repo, name)?;
     let mut shown = Vec::new();
-    let (skip, count) = settings.bounds();
+    let (skip, count) = bounds(parsed);
     for (i, line) in log.iter().rev().enumerate().skip(skip).take(count) {
         let Some(commit) = repo.try_commit(line.new)? else {
             continue;
@@ -184,11 +180,26 @@ fn print(
         let step = Step {
             id: line.new,
             parents: commit.parents.clone(),
+            compared: commit.parents.clone(),
             commit,
-            is_left: false,
+            ..Step::default()
         };
-        printer.commit(&step, Some(&names), out)?;
+        printer.commit(&step, Some(&names), None, out)?;
         shown.push((step, names));
     }
     Ok(shown)
+}
+
+/// Returns how many entries are skipped and how many shown.
+fn bounds(parsed: &Parsed) -> (usize, usize) {
+    let number = |name: &str| {
+        parsed
+            .last(name)
+            .and_then(|g| crate::bytes::parse_int(g.text()))
+            .and_then(|n| usize::try_from(n).ok())
+    };
+    (
+        number("skip").unwrap_or(0),
+        number("max-count").unwrap_or(usize::MAX),
+    )
 }

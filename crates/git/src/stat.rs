@@ -5,6 +5,7 @@ use crate::diff_options::{DiffOptions, StatWidths};
 use crate::object::mode;
 use crate::outcome::{Out, Res};
 use crate::pair::{Contents, Pair};
+use crate::patch;
 use crate::quote;
 use crate::userdiff;
 use crate::xdiff;
@@ -52,18 +53,31 @@ pub(crate) fn measure(
     if same {
         return Ok(Some(Amount::Lines(0, 0)));
     }
-    let (added, deleted) = xdiff::count(&xdiff::changes(&old, &new, options.compare)?);
+    let changes = xdiff::changes(&old, &new, options.compare)?;
+    let ignored = patch::ignored_changes(&old, &new, &changes, options);
+    let (added, deleted) = if ignored.is_empty() {
+        xdiff::count(&changes)
+    } else {
+        // What is ignored counts where it would be shown beside something else.
+        let (n_old, n_new) = (xdiff::lines(&old).len(), xdiff::lines(&new).len());
+        let around = xdiff::Around::default();
+        xdiff::hunks_with(&changes, &ignored, around, n_old, n_new, None)
+            .into_iter()
+            .map(|h| xdiff::count(&changes[h.changes]))
+            .fold((0, 0), |(a, d), (x, y)| (a + x, d + y))
+    };
     let nothing =
         added == 0 && deleted == 0 && pair.status == b'M' && pair.old.mode == pair.new.mode;
     Ok((!nothing).then_some(Amount::Lines(added, deleted)))
 }
 
 /// Returns the name of a pair as `--stat` shows it.
-pub(crate) fn shown_name(pair: &Pair, quote_high: bool) -> Bytes {
-    if pair.is_rename_or_copy() && pair.old.path != pair.new.path {
-        renamed(&pair.old.path, &pair.new.path, quote_high)
+pub(crate) fn shown_name(pair: &Pair, options: &DiffOptions) -> Bytes {
+    let (old, new) = (options.strip(&pair.old.path), options.strip(&pair.new.path));
+    if pair.is_rename_or_copy() && old != new {
+        renamed(old, new, options.quote)
     } else {
-        quote::c_style(pair.path(), quote_high)
+        quote::c_style(options.strip(pair.path()), options.quote)
     }
 }
 
@@ -314,21 +328,21 @@ pub(crate) fn print_numstat(pair: &Pair, amount: Amount, options: &DiffOptions, 
         Amount::Unmerged => out.put("0\t0\t"),
     }
     if !options.nul {
-        out.put(shown_name(pair, options.quote));
+        out.put(shown_name(pair, options));
         out.put("\n");
     } else if pair.is_rename_or_copy() {
         out.put(
             [
                 b"\0",
-                pair.old.path.as_slice(),
+                options.strip(&pair.old.path),
                 b"\0",
-                &pair.new.path,
+                options.strip(&pair.new.path),
                 b"\0",
             ]
             .concat(),
         );
     } else {
-        out.put(pair.path());
+        out.put(options.strip(pair.path()));
         out.put("\0");
     }
 }
@@ -336,7 +350,7 @@ pub(crate) fn print_numstat(pair: &Pair, amount: Amount, options: &DiffOptions, 
 /// Prints what was created, deleted, renamed or given another mode.
 pub(crate) fn print_summary(pairs: &[Pair], options: &DiffOptions, out: &mut Out) {
     for pair in pairs {
-        let quoted = |path: &[u8]| quote::c_style(path, options.quote);
+        let quoted = |path: &[u8]| quote::c_style(options.strip(path), options.quote);
         match pair.status {
             b'A' => {
                 out.put(format!(" create mode {:06o} ", pair.new.mode));
@@ -354,7 +368,11 @@ pub(crate) fn print_summary(pairs: &[Pair], options: &DiffOptions, out: &mut Out
                 } else {
                     " copy "
                 });
-                out.put(renamed(&pair.old.path, &pair.new.path, options.quote));
+                out.put(renamed(
+                    options.strip(&pair.old.path),
+                    options.strip(&pair.new.path),
+                    options.quote,
+                ));
                 out.put(format!(" ({}%)\n", pair.percent()));
                 print_mode_change(pair, false, options, out);
             }
@@ -372,7 +390,7 @@ fn print_mode_change(pair: &Pair, with_name: bool, options: &DiffOptions, out: &
         ));
         if with_name {
             out.put(" ");
-            out.put(quote::c_style(&pair.new.path, options.quote));
+            out.put(quote::c_style(options.strip(&pair.new.path), options.quote));
         }
         out.put("\n");
     }

@@ -3,7 +3,7 @@
 use crate::attr::Value;
 use crate::bytes::{Bytes, lossy};
 use crate::outcome::{Res, Stop};
-use crate::pair::{Contents, Side};
+use crate::pair::{Contents, Pair, Side};
 
 /// Bytes that are looked at to find a NUL.
 const FIRST_FEW_BYTES: usize = 8000;
@@ -46,6 +46,30 @@ pub(crate) fn is_binary(contents: &Contents<'_>, side: &Side, data: &[u8]) -> Re
             }
         }
     })
+}
+
+/// Returns what a word of a path's contents is, by its driver or the configuration.
+pub(crate) fn word_regex(contents: &Contents<'_>, pair: &Pair, given: bool) -> Res<Option<Bytes>> {
+    if given {
+        return Ok(None);
+    }
+    for side in [&pair.old, &pair.new] {
+        if let Driver::Named(name) = driver(contents, &side.path)? {
+            let name = lossy(&name).into_owned();
+            let key = format!("diff.{name}.wordregex");
+            if let Some(text) = contents.repo.config.get(&key) {
+                return Ok(Some(text.to_vec()));
+            }
+            if crate::userdiff_builtin::patterns(&name).is_some() {
+                return Err(Stop::not_native("the words of a built-in driver"));
+            }
+        }
+    }
+    Ok(contents
+        .repo
+        .config
+        .get("diff.wordregex")
+        .map(<[u8]>::to_vec))
 }
 
 fn has_nul(data: &[u8]) -> bool {

@@ -10,9 +10,21 @@ pub(crate) struct Compare {
     pub(crate) ignore_all_space: bool,
     pub(crate) ignore_space_change: bool,
     pub(crate) ignore_space_at_eol: bool,
+    pub(crate) ignore_cr_at_eol: bool,
+    pub(crate) histogram: bool,
     pub(crate) minimal: bool,
     pub(crate) patience: bool,
     pub(crate) no_indent_heuristic: bool,
+}
+
+impl Compare {
+    /// Says whether lines are equal that differ in blanks.
+    pub(crate) fn ignores_space(self) -> bool {
+        self.ignore_all_space
+            || self.ignore_space_change
+            || self.ignore_space_at_eol
+            || self.ignore_cr_at_eol
+    }
 }
 
 /// A run of old lines that a run of new lines replaces; lines are counted from 0.
@@ -28,6 +40,11 @@ pub(crate) struct Change {
 pub(crate) fn changes(old: &[u8], new: &[u8], how: Compare) -> Res<Vec<Change>> {
     if old == new {
         return Ok(Vec::new());
+    }
+    if how.histogram || how.ignore_cr_at_eol {
+        return Err(crate::outcome::Stop::not_native(
+            "this way of comparing lines",
+        ));
     }
     let mut options = DiffOptions::new();
     options
@@ -81,6 +98,36 @@ pub(crate) struct HunkRange {
     pub(crate) new: std::ops::Range<usize>,
 }
 
+/// How much stands around changes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Around {
+    pub(crate) context: usize,
+    /// More lines that may lie between two changes of one hunk.
+    pub(crate) between: usize,
+}
+
+/// Whole functions around changes: which lines begin one.
+pub(crate) struct Functions<'f> {
+    pub(crate) olds: &'f [&'f [u8]],
+    pub(crate) news: &'f [&'f [u8]],
+    pub(crate) begins: &'f dyn Fn(&[u8]) -> bool,
+}
+
+impl Functions<'_> {
+    /// Finds the line that begins a function, from `start` on until `limit` (not included).
+    fn find(&self, start: i64, limit: i64) -> i64 {
+        let step = if start > limit { -1 } else { 1 };
+        let mut at = start;
+        while at != limit && at >= 0 && (at as usize) < self.olds.len() {
+            if (self.begins)(self.olds[at as usize]) {
+                return at;
+            }
+            at += step;
+        }
+        -1
+    }
+}
+
 /// Groups changes whose context touches.
 pub(crate) fn hunks(
     changes: &[Change],
@@ -89,29 +136,155 @@ pub(crate) fn hunks(
     n_old: usize,
     n_new: usize,
 ) -> Vec<HunkRange> {
+    hunks_with(
+        changes,
+        &[],
+        Around { context, between },
+        n_old,
+        n_new,
+        None,
+    )
+}
+
+/// Groups changes; those marked in `ignored` are shown only beside others, and whole functions where asked for.
+pub(crate) fn hunks_with(
+    changes: &[Change],
+    ignored: &[bool],
+    around: Around,
+    n_old: usize,
+    n_new: usize,
+    functions: Option<&Functions<'_>>,
+) -> Vec<HunkRange> {
+    let context = around.context;
     let mut hunks = Vec::new();
-    let mut i = 0;
-    while i < changes.len() {
-        let first = i;
-        while i + 1 < changes.len()
-            && changes[i + 1].old - (changes[i].old + changes[i].n_old) <= 2 * context + between
-        {
-            i += 1;
+    let mut next = 0;
+    while next < changes.len() {
+        let floor = next;
+        let Some((mut first, mut last)) = group(changes, ignored, around, next) else {
+            break;
+        };
+        let (mut s1, mut s2);
+        'before: loop {
+            s1 = changes[first].old.saturating_sub(context);
+            s2 = changes[first].new.saturating_sub(context);
+            let Some(functions) = functions else { break };
+            let mut i1 = changes[first].old as i64;
+            if i1 >= n_old as i64 {
+                // A whole function at the end needs nothing before it.
+                if functions.news[changes[first].new.min(n_new)..]
+                    .iter()
+                    .any(|l| (functions.begins)(l))
+                {
+                    break;
+                }
+                i1 = n_old as i64 - 1;
+            }
+            let mut begin = functions.find(i1, -1);
+            while begin > 0 {
+                let above = functions.olds[begin as usize - 1];
+                if above.trim_ascii().is_empty() || (functions.begins)(above) {
+                    break;
+                }
+                begin -= 1;
+            }
+            let begin = begin.max(0) as usize;
+            if begin < s1 {
+                s2 = s2.saturating_sub(s1 - begin);
+                s1 = begin;
+                let reached = (floor..first).find(|i| {
+                    let c = &changes[*i];
+                    c.old + c.n_old > s1 || c.new + c.n_new > s2
+                });
+                if let Some(reached) = reached {
+                    first = reached;
+                    continue 'before;
+                }
+            }
+            break;
         }
-        let (a, b) = (changes[first], changes[i]);
-        let before = context.min(a.old).min(a.new);
-        let (old_end, new_end) = (b.old + b.n_old, b.new + b.n_new);
-        let after = context
-            .min(n_old.saturating_sub(old_end))
-            .min(n_new.saturating_sub(new_end));
+        let (mut e1, mut e2);
+        loop {
+            let c = &changes[last];
+            let (old_end, new_end) = (c.old + c.n_old, c.new + c.n_new);
+            let after = context
+                .min(n_old.saturating_sub(old_end))
+                .min(n_new.saturating_sub(new_end));
+            (e1, e2) = (old_end + after, new_end + after);
+            let Some(functions) = functions else { break };
+            let mut end = functions.find(old_end as i64, n_old as i64);
+            while end > 0 && functions.olds[end as usize - 1].trim_ascii().is_empty() {
+                end -= 1;
+            }
+            let end = if end < 0 { n_old } else { end as usize };
+            if end > e1 {
+                e2 = (e2 + (end - e1)).min(n_new);
+                e1 = end;
+            }
+            let Some(following) = changes.get(last + 1) else {
+                break;
+            };
+            let line = following.old.min(n_old.saturating_sub(1)) as i64;
+            if line - context as i64 <= e1 as i64 || functions.find(line, e1 as i64) < 0 {
+                last += 1;
+                continue;
+            }
+            break;
+        }
         hunks.push(HunkRange {
-            changes: first..i + 1,
-            old: a.old - before..old_end + after,
-            new: a.new - before..new_end + after,
+            changes: first..last + 1,
+            old: s1..e1,
+            new: s2..e2,
         });
-        i += 1;
+        next = last + 1;
     }
     hunks
+}
+
+/// Finds the first and last change of the next hunk.
+fn group(
+    changes: &[Change],
+    ignored: &[bool],
+    around: Around,
+    from: usize,
+) -> Option<(usize, usize)> {
+    let is_ignored = |i: usize| ignored.get(i).copied().unwrap_or(false);
+    let end = |i: usize| changes[i].old + changes[i].n_old;
+    let max_common = 2 * around.context + around.between;
+    let max_ignorable = around.context;
+    // What is ignored and too far before anything else is left out.
+    let mut first = from;
+    let mut i = from;
+    while i < changes.len() && is_ignored(i) {
+        if i + 1 == changes.len() || changes[i + 1].old - end(i) >= max_ignorable {
+            first = i + 1;
+        }
+        i += 1;
+    }
+    if first >= changes.len() {
+        return None;
+    }
+    let mut last = first;
+    let mut skipped = 0;
+    for i in first + 1..changes.len() {
+        let distance = changes[i].old - end(i - 1);
+        if distance > max_common {
+            break;
+        }
+        if distance < max_ignorable && (!is_ignored(i) || last == i - 1) {
+            last = i;
+            skipped = 0;
+        } else if distance < max_ignorable && is_ignored(i) {
+            skipped += changes[i].n_new;
+        } else if last != i - 1 && changes[i].old + skipped - end(last) > max_common {
+            break;
+        } else if !is_ignored(i) {
+            last = i;
+            skipped = 0;
+        } else {
+            skipped += changes[i].n_new;
+        }
+    }
+    Some((first, last))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Every argv of `argv.txt` in every state of `states.sh`, here and by the real git: output and exit code must agree.
 //!
 //! Needs git 2.47 (`DESKHAND_GIT`, else the first `git` in `PATH`); with another version nothing can be compared and
-//! the test says so. `DESKHAND_GIT_STATES` narrows it, `DESKHAND_GIT_ALL`
-//! compares everything instead of a third, and `argv_more.txt` too, `DESKHAND_GIT_REPORT` names a file for the table and every difference.
+//! the test says so. `DESKHAND_GIT_STATES` narrows it, `DESKHAND_GIT_TABLE` names the only table to read, `DESKHAND_GIT_ALL`
+//! compares everything instead of a third, and `argv_more.txt` and `argv_read.txt` too, `DESKHAND_GIT_REPORT` names a file for the table and every difference.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -53,8 +53,11 @@ fn answers_are_git_s() {
         .filter(|s| wanted.as_ref().is_none_or(|w| w.split(',').any(|w| w == s)))
         .collect();
     let mut cases = cases("argv.txt");
-    if std::env::var_os("DESKHAND_GIT_ALL").is_some() {
+    if let Ok(only) = std::env::var("DESKHAND_GIT_TABLE") {
+        cases = self::cases(&only);
+    } else if std::env::var_os("DESKHAND_GIT_ALL").is_some() {
         cases.extend(self::cases("argv_more.txt"));
+        cases.extend(self::cases("argv_read.txt"));
     }
     let tallies: Mutex<BTreeMap<(u8, String), Tally>> = Mutex::default();
     let reports: Mutex<Vec<String>> = Mutex::default();

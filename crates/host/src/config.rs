@@ -50,6 +50,14 @@ pub struct Config {
     pub github_secret: Setting<String>,
     /// Devices whose timelines show GitHub's webhooks; empty means all.
     pub github_devices: Setting<Vec<String>>,
+    /// Which successful tasks the desktop tells of.
+    pub desktop_notify_success: Setting<NotifySuccess>,
+    /// When it tells of nothing but questions.
+    pub desktop_quiet_hours: Setting<QuietHours>,
+    /// Whether a question's notification offers to allow it once.
+    pub desktop_allow_once: Setting<bool>,
+    /// Whether the computer is kept awake while a task runs.
+    pub desktop_keep_awake: Setting<bool>,
     rows: Vec<Row>,
 }
 
@@ -135,6 +143,52 @@ impl TryFrom<usize> for MaxTasks {
             1..=64 => Ok(Self(n)),
             _ => Err("1 to 64 tasks can run at once"),
         }
+    }
+}
+
+/// Which successful tasks the desktop tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotifySuccess {
+    /// Every one.
+    All,
+    /// Those that ran longer than ten seconds.
+    Long,
+    /// None.
+    None,
+}
+
+/// Times of the day in which the desktop is quiet; they may reach over midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct QuietHours(Option<(u16, u16)>);
+
+impl QuietHours {
+    /// Tells whether a time of the day, in minutes since midnight, is quiet.
+    pub fn include(self, minute: u16) -> bool {
+        match self.0 {
+            Some((from, to)) if from <= to => (from..to).contains(&minute),
+            Some((from, to)) => minute >= from || minute < to,
+            None => false,
+        }
+    }
+}
+
+impl TryFrom<String> for QuietHours {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let minutes = |time: &str| {
+            let (hour, minute) = time.trim().split_once(':')?;
+            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+            (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+        };
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        text.split_once('-')
+            .and_then(|(from, to)| Some(Self(Some((minutes(from)?, minutes(to)?)))))
+            .ok_or("two times of the day, such as `22:00-07:00`")
     }
 }
 
@@ -263,6 +317,7 @@ impl Layers {
             .expect("variables and flags name keys of the defaults");
         let value = match &setting.value {
             toml::Value::Integer(_) => text.parse().map(toml::Value::Integer).ok(),
+            toml::Value::Boolean(_) => text.parse().map(toml::Value::Boolean).ok(),
             toml::Value::Array(_) => {
                 let words = text.split(',').map(str::trim).map(toml::Value::from);
                 Some(toml::Value::Array(words.collect()))
@@ -271,7 +326,9 @@ impl Layers {
         };
         match value {
             Some(value) => *setting = Setting { value, origin },
-            None => self.faults.push(format!("{origin}: `{text}` is no number")),
+            None => self
+                .faults
+                .push(format!("{origin}: `{text}` does not fit `{key}`")),
         }
     }
 
@@ -289,6 +346,10 @@ impl Layers {
             sandbox_helper: self.take("sandbox.helper"),
             github_secret: self.take("github.secret"),
             github_devices: self.take("github.devices"),
+            desktop_notify_success: self.take("desktop.notify_success"),
+            desktop_quiet_hours: self.take("desktop.quiet_hours"),
+            desktop_allow_once: self.take("desktop.allow_once"),
+            desktop_keep_awake: self.take("desktop.keep_awake"),
             rows,
         };
         if self.faults.is_empty() {
@@ -426,5 +487,25 @@ mod tests {
         let config = load("[github]\nsecret = \"hush\"\n", &[], &[]).unwrap();
         assert_eq!(config.github_secret.value, "hush");
         assert!(config.rows().iter().all(|row| !row.value.contains("hush")));
+    }
+
+    #[test]
+    fn quiet_hours_reach_over_midnight() {
+        let quiet = |text: &str| QuietHours::try_from(text.to_owned());
+        let night = quiet("22:00-07:30").unwrap();
+        for (minute, expected) in [
+            (0, true),
+            (449, true),
+            (450, false),
+            (1319, false),
+            (1320, true),
+        ] {
+            assert_eq!(night.include(minute), expected, "{minute}");
+        }
+        assert!(quiet("12:00-13:00").unwrap().include(720));
+        assert!(!quiet("").unwrap().include(720));
+        for wrong in ["22", "22:00", "24:00-07:00", "22:60-07:00", "a-b"] {
+            assert!(quiet(wrong).is_err(), "{wrong}");
+        }
     }
 }

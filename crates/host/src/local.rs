@@ -102,7 +102,7 @@ impl Local {
     }
 
     /// Stops what this process runs, in order; what another process runs goes on.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         if let Local::Own(running) = self {
             running.stop().await;
         }

@@ -18,7 +18,7 @@ use deskhand_protocol::{
     relay_request::{RelayRequest, RelayResponse},
 };
 use deskhand_relay::{GithubOptions, Relay};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
 
 use crate::{
     Config, Credentials, Dirs, DirsError, Environment, Instance, InstanceError, Ready, Vault,
@@ -115,7 +115,8 @@ pub enum StartError {
 pub struct Running {
     relay: Option<OwnRelay>,
     agent: Option<AgentHandle>,
-    control: Server,
+    /// Gone once it was stopped.
+    control: Mutex<Option<Server>>,
     here: Here,
     owner_key: Option<Secret>,
     vault: Vault,
@@ -126,7 +127,8 @@ pub struct Running {
 #[derive(Debug)]
 struct OwnRelay {
     relay: Relay,
-    listening: JoinHandle<io::Result<()>>,
+    /// Gone once it ended.
+    listening: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
 /// Starts the parts. They run when this returns; whether the agent can execute is told by
@@ -197,7 +199,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     Ok(Running {
         relay,
         agent,
-        control,
+        control: Mutex::new(Some(control)),
         here,
         owner_key: enrolment.owner_key().cloned(),
         vault: enrolment.vault().clone(),
@@ -227,6 +229,7 @@ async fn start_relay(options: &Options) -> Result<(OwnRelay, String), StartError
     let local = reachable(listener.local_addr().map_err(failed)?);
     let serving = relay.clone();
     let listening = tokio::spawn(async move { serving.listen(listener).await });
+    let listening = Mutex::new(Some(listening));
     Ok((OwnRelay { relay, listening }, format!("http://{local}")))
 }
 
@@ -481,31 +484,43 @@ impl Running {
     }
 
     /// Waits until something ends that should not: the relay's listener. Never returns otherwise.
-    pub async fn broken(&mut self) -> io::Error {
-        let Some(relay) = &mut self.relay else {
+    pub async fn broken(&self) -> io::Error {
+        let Some(relay) = &self.relay else {
             return std::future::pending().await;
         };
-        match (&mut relay.listening).await {
-            Ok(Ok(())) => io::Error::other("the relay's listener ended"),
-            Ok(Err(error)) => error,
-            Err(error) => io::Error::other(error),
+        match relay.ended().await {
+            Ok(()) => io::Error::other("the relay's listener ended"),
+            Err(error) => error,
         }
     }
 
     /// Stops in order: no more local requests, then the agent, whose last events the relay still
-    /// takes, then the relay. Returns when all has ended and is on disk.
-    pub async fn stop(self) {
-        self.control.stop().await;
-        if let Some(agent) = self.agent {
+    /// takes, then the relay. Returns when all has ended and is on disk. Nothing happens a second time.
+    pub async fn stop(&self) {
+        if let Some(control) = self.control.lock().await.take() {
+            control.stop().await;
+        }
+        if let Some(agent) = &self.agent {
             agent.shutdown().await;
         }
-        if let Some(OwnRelay { relay, listening }) = self.relay {
-            relay.shutdown().await;
-            match listening.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "the relay's listener ended badly"),
-                Err(error) => tracing::warn!(%error, "the relay's listener ended badly"),
+        if let Some(own) = &self.relay {
+            own.relay.shutdown().await;
+            if let Err(error) = own.ended().await {
+                tracing::warn!(%error, "the relay's listener ended badly");
             }
         }
+    }
+}
+
+impl OwnRelay {
+    /// Waits until the listener has ended; at once when it has.
+    async fn ended(&self) -> io::Result<()> {
+        let mut listening = self.listening.lock().await;
+        let Some(handle) = listening.as_mut() else {
+            return Ok(());
+        };
+        let ended = handle.await;
+        *listening = None;
+        ended.map_err(io::Error::other)?
     }
 }

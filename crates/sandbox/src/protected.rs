@@ -2,7 +2,9 @@
 //!
 //! Reads directories, bounded in number and depth; writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -69,6 +71,39 @@ pub(crate) struct Protected {
     pub(crate) writable: bool,
 }
 
+/// Writes a list for [`from_bytes`]: names may hold any byte but 0.
+pub(crate) fn to_bytes(list: &[Protected]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for protected in list {
+        bytes.push(if protected.writable { b'w' } else { b'r' });
+        bytes.extend_from_slice(protected.path.as_os_str().as_bytes());
+        bytes.push(0);
+    }
+    bytes.push(b'.');
+    bytes
+}
+
+/// Reads a list; nothing when it is not whole.
+pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Vec<Protected>> {
+    let entries = bytes.strip_suffix(b".")?;
+    let entries = entries
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty());
+    entries
+        .map(|entry| {
+            let (kind, path) = entry.split_first()?;
+            Some(Protected {
+                path: OsStr::from_bytes(path).into(),
+                writable: match kind {
+                    b'w' => true,
+                    b'r' => false,
+                    _ => return None,
+                },
+            })
+        })
+        .collect()
+}
+
 /// A directory that changed less than this before it was looked at may change again without its time changing.
 const CLOCK_TICK: Duration = Duration::from_millis(20);
 
@@ -82,7 +117,7 @@ pub(crate) struct Inventory {
     git_dirs: BTreeSet<PathBuf>,
     read_only: BTreeSet<PathBuf>,
     /// Every directory seen, with the time at which its entries last changed; none when that is not certain.
-    dirs: BTreeMap<PathBuf, Option<(i64, i64)>>,
+    dirs: HashMap<PathBuf, Option<(i64, i64)>>,
 }
 
 /// Device, inode, size and times, or nothing for a directory whose entries are items themselves.

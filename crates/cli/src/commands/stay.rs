@@ -36,7 +36,7 @@ impl Stay {
         context.dirs.create()?;
         logging::start(&config, &context.dirs.log_file(), self.logs_to_stderr)?;
         let mut told_to_end = Signals::new()?;
-        let mut running = tokio::select! {
+        let running = tokio::select! {
             running = start(Options {
                 dirs: context.dirs.clone(),
                 environment: context.environment.clone(),

@@ -10,11 +10,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Signal};
 
 use super::report::{self, Report};
-use super::{DISABLE_VARIABLE, Failure, Received, Step, Without, mounts, namespaces, sys};
+use super::{DISABLE_VARIABLE, Failure, Received, Step, Without, mounts, namespaces, program, sys};
 use crate::plan::Plan;
 use crate::profile::Network;
 use crate::protected::Protected;
@@ -299,18 +299,7 @@ fn run(
     if let Network::Allow(_) = profile.network {
         namespaces::listen_for_proxy(report)?;
     }
-    let here = rustix::fs::open(
-        &profile.workspace,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .step("bubblewrap/workspace")?;
-    mounts::same(&here, workspace.as_fd(), "bubblewrap/workspace")?;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let cwd_here = rustix::fs::openat2(&here, &plan.cwd, flags, Mode::empty(), resolve)
-        .step("working directory")?;
-    mounts::same(&cwd_here, cwd.as_fd(), "working directory")?;
+    let cwd = mounts::enter(&plan, workspace.as_fd(), cwd.as_fd())?;
     check_view(&plan)?;
     let temporary = mounts::TEMPORARY
         .iter()
@@ -318,7 +307,11 @@ fn run(
         .chain([profile.private_tmp.clone()]);
     let workspace_if_writable = profile.writable.then(|| profile.workspace.clone());
     let writable: Vec<PathBuf> = temporary.chain(workspace_if_writable).collect();
-    namespaces::run_program(&plan, cwd_here.as_fd(), &writable, report, &without)
+    let starting = program::start(&plan, || {
+        namespaces::confine(&plan, &writable, report, &without)?;
+        Ok(cwd)
+    })?;
+    namespaces::reap_all(starting.executed()?, report)
 }
 
 /// Looks whether the view is the one that was asked for: the root read-only, and nothing hidden to be read.

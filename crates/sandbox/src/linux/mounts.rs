@@ -15,7 +15,8 @@ use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeF
 
 use super::{Failure, Step, Without, sys};
 use crate::plan::Plan;
-use crate::profile::Limits;
+use crate::profile::{Limits, Profile};
+use crate::protected::Protected;
 
 /// Directories that get a memory file system of their own, when they exist.
 pub(super) const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
@@ -23,20 +24,7 @@ pub(super) const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 /// The devices a program gets. What else is in the host's `/dev` is not there.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
-/// Parts of `/proc` that concern the whole machine. Root's task could write them: the kernel asks for the user there, not
-/// for a capability.
-const PROC_READ_ONLY: &[&str] = &[
-    "sys",
-    "sysrq-trigger",
-    "irq",
-    "bus",
-    "fs",
-    "scsi",
-    "acpi",
-    "asound",
-    "mtrr",
-    "driver",
-];
+/// Parts of `/proc` that tell about the whole machine what no task needs to know.
 const PROC_COVERED: &[&str] = &[
     "kcore",
     "keys",
@@ -54,24 +42,16 @@ const TEMPORARY_INODES: u32 = 200_000;
 const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
 const HARMLESS: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
 
-/// The finished view.
-pub(super) struct View {
-    /// The working directory, opened in the view.
-    pub(super) cwd: OwnedFd,
-    /// What the program may write, beside devices.
-    pub(super) writable: Vec<PathBuf>,
-}
-
-/// Builds the view. `workspace` and `cwd` were opened before and say which directories are meant; `protected` are paths
-/// in the workspace that stay read-only, and paths in those that are writable again.
+/// Builds the view and returns what the program may write in it, beside devices.
+///
+/// `workspace` was opened before and says which directory is meant; `protected` says which paths in it stay read-only, and
+/// which in those are writable again. It is asked last.
 pub(super) fn build(
-    plan: &Plan,
+    profile: &Profile,
     workspace: BorrowedFd<'_>,
-    cwd: BorrowedFd<'_>,
-    protected: &[crate::protected::Protected],
+    protected: impl FnOnce() -> Result<Vec<Protected>, Failure>,
     without: &Without,
-) -> Result<View, Failure> {
-    let profile = &plan.profile;
+) -> Result<Vec<PathBuf>, Failure> {
     rustix::mount::mount_change(
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
@@ -119,20 +99,31 @@ pub(super) fn build(
     // Opened by path once more: the descriptors from before lead to the old mounts, which are writable.
     let workspace_here = open(&profile.workspace).step("mounts/workspace")?;
     same(&workspace_here, workspace, "mounts/workspace")?;
+    let protected = protected()?;
     if !without.skips("protected") {
         protected
             .iter()
             .try_for_each(|protected| protect(&workspace_here, protected))?;
     }
+    Ok(writable)
+}
+
+/// Opens the working directory in the view, and makes sure that it and the workspace are those that were opened before.
+pub(super) fn enter(
+    plan: &Plan,
+    workspace: BorrowedFd<'_>,
+    cwd: BorrowedFd<'_>,
+) -> Result<OwnedFd, Failure> {
+    let step = "mounts/workspace";
+    let workspace_here = open(&plan.profile.workspace).step(step)?;
+    same(&workspace_here, workspace, step)?;
+    let step = "working directory";
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let cwd_here = rustix::fs::openat2(&workspace_here, &plan.cwd, flags, Mode::empty(), beneath)
-        .step("working directory")?;
-    same(&cwd_here, cwd, "working directory")?;
-    Ok(View {
-        cwd: cwd_here,
-        writable,
-    })
+    let here = rustix::fs::openat2(&workspace_here, &plan.cwd, flags, Mode::empty(), beneath)
+        .step(step)?;
+    same(&here, cwd, step)?;
+    Ok(here)
 }
 
 fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
@@ -140,11 +131,7 @@ fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Fails unless both descriptors mean the same directory.
-pub(super) fn same(
-    one: &OwnedFd,
-    other: BorrowedFd<'_>,
-    step: &'static str,
-) -> Result<(), Failure> {
+fn same(one: &OwnedFd, other: BorrowedFd<'_>, step: &'static str) -> Result<(), Failure> {
     let (one, other) = (
         rustix::fs::fstat(one).step(step)?,
         rustix::fs::fstat(other).step(step)?,
@@ -279,28 +266,16 @@ fn mount_proc(limits: &Limits) -> Result<(), Failure> {
     // System V shared memory that nobody has attached counts for no process either.
     let pages = limits.private_tmp_bytes / rustix::param::page_size() as u64;
     let _ = std::fs::write("/proc/sys/kernel/shmall", pages.to_string());
-    for name in PROC_READ_ONLY {
-        bind_read_only(&proc.join(name))?;
-    }
     for name in PROC_COVERED {
         let path = proc.join(name);
         if path.exists() {
             rustix::mount::mount_bind("/dev/null", &path).step("mounts/proc")?;
         }
     }
-    Ok(())
-}
-
-fn bind_read_only(path: &Path) -> Result<(), Failure> {
-    let Ok(at) = open(path) else { return Ok(()) };
-    let tree = copy_tree(&at, Path::new("")).step("mounts/proc")?;
-    sys::restrict_mount(
-        tree.as_fd(),
-        READ_ONLY | HARMLESS | libc::MOUNT_ATTR_NOEXEC,
-        true,
-    )
-    .step("mounts/proc")?;
-    put_tree(&tree, &at).step("mounts/proc")
+    // Parts of it concern the whole machine, and root's task could write them: the kernel asks for the user there, not for a
+    // capability. What a process may write of itself there is of no use to a task.
+    sys::restrict_mount(open(proc).step("mounts/proc")?.as_fd(), READ_ONLY, false)
+        .step("mounts/proc")
 }
 
 /// Covers the temporary directories with memory. Returns them.
@@ -420,7 +395,7 @@ impl Mask {
 }
 
 /// Makes a path in the workspace read-only, or writable on its own so that it cannot be renamed away.
-fn protect(workspace: &OwnedFd, protected: &crate::protected::Protected) -> Result<(), Failure> {
+fn protect(workspace: &OwnedFd, protected: &Protected) -> Result<(), Failure> {
     let step = "protected/mount";
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let at = match rustix::fs::openat2(

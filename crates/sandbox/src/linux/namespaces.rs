@@ -1,10 +1,14 @@
 //! Tier full: the program in namespaces of its own, under a small first process that reaps and outlives nothing.
 //!
-//! The first process is forked by the supervisor into all namespaces at once. It builds the view, starts the program and
-//! then only reaps. When it ends, by itself or killed, the kernel ends everything in its process namespace.
+//! The first process is forked by the supervisor into all namespaces but that of the network. It forks at once what becomes
+//! the program, which makes its network meanwhile; builds the view, lets the program go, and then only reaps. When it ends, by itself or killed, the kernel ends everything in its process namespace.
 
 use std::convert::Infallible;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -15,35 +19,40 @@ use super::report::{self, Report};
 use super::seccomp::{self, Sockets};
 use super::{Failure, Received, Step, Without, capabilities, mounts, program, sys};
 use crate::plan::Plan;
-use crate::profile::{Network, PROXY_PORT};
-use crate::protected::Protected;
+use crate::profile::{Network, PROXY_PORT, Profile};
+use crate::protected::{self, Protected};
 
 /// Forks the first process and returns its process id. What becomes of it is told through `report`.
+///
+/// It builds the view while `protected` is looked for here.
 pub(super) fn start(
     received: &Received,
-    protected: &[Protected],
+    protected: impl FnOnce() -> Vec<Protected>,
     report: &OwnedFd,
     without: &Without,
 ) -> Result<i32, Failure> {
     without.check("userns")?;
-    let mut flags = libc::CLONE_NEWUSER
+    let flags = libc::CLONE_NEWUSER
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWCGROUP;
-    if received.plan.profile.network != Network::On && !without.skips("netns") {
-        flags |= libc::CLONE_NEWNET;
-    }
     // Inside, these are unmapped until the map is written.
-    let (uid, gid) = (
+    let user = (
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
     );
+    let (listed, mut listing) = std::io::pipe().step("protected/pipe")?;
     match sys::fork(flags).step("userns/clone")? {
-        sys::Forked::Parent { child } => Ok(child),
+        sys::Forked::Parent { child } => {
+            drop(listed);
+            // Should it have failed, it says so itself.
+            let _ = listing.write_all(&protected::to_bytes(&protected()));
+            Ok(child)
+        }
         sys::Forked::Child => {
-            let failure = match first_process(received, protected, report, without, (uid, gid)) {
+            let failure = match first_process(received, listed, report, without, user) {
                 Ok(never) => match never {},
                 Err(failure) => failure,
             };
@@ -55,15 +64,16 @@ pub(super) fn start(
 
 fn first_process(
     received: &Received,
-    protected: &[Protected],
+    listed: PipeReader,
     report: &OwnedFd,
     without: &Without,
     (uid, gid): (u32, u32),
 ) -> Result<Infallible, Failure> {
-    let profile = &received.plan.profile;
+    let plan = &received.plan;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("userns/parent")?;
     sys::close_all_but(&[
         report.as_fd(),
+        listed.as_fd(),
         received.workspace.as_fd(),
         received.cwd.as_fd(),
     ])
@@ -76,64 +86,110 @@ fn first_process(
         });
     }
     map_user(uid, gid).step("userns/map")?;
-    if profile.network != Network::On && !without.skips("netns") {
-        sys::loopback_up().step("netns/loopback")?;
-    }
-    if let Network::Allow(_) = profile.network {
-        listen_for_proxy(report)?;
-    }
     without.check("mounts")?;
-    let view = mounts::build(
-        &received.plan,
+    // The other half of the work: what becomes the program makes its network while the view is built here.
+    let (built, building) = std::io::pipe().step("mounts/pipe")?;
+    let starting = program::start(plan, || {
+        make_network(&plan.profile, report, without)?;
+        let writable = wait_for_view(built)?;
+        let cwd = mounts::enter(plan, received.workspace.as_fd(), received.cwd.as_fd())?;
+        confine(plan, &writable, report, without)?;
+        Ok(cwd)
+    })?;
+    let protected = || read_protected(listed);
+    let writable = mounts::build(
+        &plan.profile,
         received.workspace.as_fd(),
-        received.cwd.as_fd(),
         protected,
         without,
     )?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .step("userns/dumpable")?;
+    say_built(building, &writable);
+    reap_all(starting.executed()?, report)
+}
 
-    run_program(
-        &received.plan,
-        view.cwd.as_fd(),
-        &view.writable,
-        report,
-        without,
-    )
+/// Reads what is to be protected; the list that was cut short because its writer died is followed by our own death.
+fn read_protected(mut listed: PipeReader) -> Result<Vec<Protected>, Failure> {
+    let mut bytes = Vec::new();
+    listed.read_to_end(&mut bytes).step("protected/pipe")?;
+    protected::from_bytes(&bytes).ok_or(Failure {
+        step: "protected/list",
+        errno: libc::EINVAL,
+    })
+}
+
+/// Tells the process that becomes the program that the view is built, and what in it may be written.
+fn say_built(mut to: PipeWriter, writable: &[PathBuf]) {
+    let mut paths = Vec::new();
+    for path in writable {
+        paths.extend_from_slice(path.as_os_str().as_bytes());
+        paths.push(0);
+    }
+    // Its length goes first: a list that is cut short must not pass for a shorter one.
+    let length = (paths.len() as u32).to_ne_bytes();
+    // Nobody there: then it has said why in the other pipe.
+    let _ = to.write_all(&[length.as_slice(), paths.as_slice()].concat());
+}
+
+/// Waits for the view. Should the first process give up instead, it takes this one with it.
+fn wait_for_view(mut from: PipeReader) -> Result<Vec<PathBuf>, Failure> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length).step("mounts/pipe")?;
+    let mut bytes = vec![0; u32::from_ne_bytes(length) as usize];
+    from.read_exact(&mut bytes).step("mounts/pipe")?;
+    let paths = bytes
+        .split(|byte| *byte == 0)
+        .filter(|path| !path.is_empty());
+    Ok(paths.map(|path| OsStr::from_bytes(path).into()).collect())
+}
+
+/// Gives this process the network the profile asks for, with a loopback of its own where it is not the host's.
+fn make_network(profile: &Profile, report: &OwnedFd, without: &Without) -> Result<(), Failure> {
+    if profile.network != Network::On && !without.skips("netns") {
+        sys::new_network().step("netns/unshare")?;
+        sys::loopback_up().step("netns/loopback")?;
+    }
+    match profile.network {
+        Network::Allow(_) => listen_for_proxy(report),
+        Network::Off | Network::On => Ok(()),
+    }
 }
 
 /// Makes the socket that the proxy answers, in this network namespace, and hands it over.
 pub(super) fn listen_for_proxy(report: &OwnedFd) -> Result<(), Failure> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", PROXY_PORT)).step("netns/proxy")?;
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, PROXY_PORT));
+    let listener = std::net::TcpListener::bind(at).step("netns/proxy")?;
     report::send(report, &Report::Proxy(listener.into()));
     Ok(())
 }
 
-/// Starts the program within the finished view, says so, and reaps until nothing is left.
-pub(super) fn run_program(
+/// The last layers, within the finished view: after this only executing the program is left.
+pub(super) fn confine(
     plan: &Plan,
-    cwd: BorrowedFd<'_>,
     writable: &[PathBuf],
     report: &OwnedFd,
     without: &Without,
-) -> Result<Infallible, Failure> {
+) -> Result<(), Failure> {
+    capabilities::drop_all(without)?;
     let abi = sys::landlock_abi();
-    let program = program::start(plan, cwd, || {
-        capabilities::drop_all(without)?;
-        if without.applies("landlock")? {
-            govern(abi, writable)?;
-        }
-        if without.applies("seccomp")? {
-            let unix = abi >= landlock::GOVERNS_UNIX_SOCKETS;
-            let sockets = if unix {
-                Sockets::InternetAndUnix
-            } else {
-                Sockets::Internet
-            };
-            filter(sockets, plan.profile.limits.memory_bytes, report)?;
-        }
-        Ok(())
-    })?;
+    if without.applies("landlock")? {
+        govern(abi, writable)?;
+    }
+    if without.applies("seccomp")? {
+        let unix = abi >= landlock::GOVERNS_UNIX_SOCKETS;
+        let sockets = if unix {
+            Sockets::InternetAndUnix
+        } else {
+            Sockets::Internet
+        };
+        filter(sockets, plan.profile.limits.memory_bytes, report)?;
+    }
+    Ok(())
+}
+
+/// Says that the program runs, and reaps until nothing is left.
+pub(super) fn reap_all(program: i32, report: &OwnedFd) -> Result<Infallible, Failure> {
     report::send(report, &Report::Started);
     super::supervisor::let_go_of_output()?;
     let mut ended = None;

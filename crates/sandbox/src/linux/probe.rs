@@ -1,5 +1,6 @@
 //! Tries what this machine can enforce, by confining this very program once and letting it do nothing.
 
+use std::cell::OnceCell;
 use std::io::Write;
 use std::path::Path;
 
@@ -9,7 +10,6 @@ use super::supervisor::{self, Way};
 use super::{Failure, Received, Step, Without, landlock, sys};
 use crate::plan::Plan;
 use crate::profile::{Limits, Network, Profile};
-use crate::protected::Inventory;
 use crate::support::{Layer, Support, Tier};
 
 /// The argument with which this program does nothing and says so.
@@ -78,7 +78,7 @@ fn attempt(way: Way, without: &Without) -> Result<(), Failure> {
         cwd: open()?,
         stdin: None,
     };
-    supervisor::attempt(way, &received, &Inventory::default(), without)?;
+    supervisor::attempt(way, &received, &OnceCell::new(), without)?;
     while !matches!(sys::reap(true), sys::Reaped::NoChildren) {}
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! goes through a pipe to whoever forked, which an executed program closes by itself.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::io::{PipeReader, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rustix::fs::Mode;
@@ -22,17 +22,35 @@ const MAX_OPEN_FILES: u64 = 4096;
 /// The step name that says the program itself could not be executed.
 pub(super) const EXECUTE: &str = "execute";
 
-/// Forks and starts the program in the child, where `confine` runs last before it. Returns its process id once it runs.
+/// A process that is on its way to become the program.
+pub(super) struct Starting {
+    child: i32,
+    /// Says what failed, or closes without a word when the program is executed.
+    failed: PipeReader,
+}
+
+impl Starting {
+    /// Waits until the program runs and returns its process id.
+    pub(super) fn executed(mut self) -> Result<i32, Failure> {
+        let mut word = String::new();
+        self.failed.read_to_string(&mut word).step("pipe")?;
+        match word.split_once(' ') {
+            None => Ok(self.child),
+            Some((errno, step)) => Err(Failure::from_words(errno, step)),
+        }
+    }
+}
+
+/// Forks a process that becomes the program after `confine`, which runs last in it and returns the working directory.
 pub(super) fn start(
     plan: &Plan,
-    cwd: impl AsFd,
-    confine: impl FnOnce() -> Result<(), Failure>,
-) -> Result<i32, Failure> {
-    let (mut failed, mut failing) = std::io::pipe().step("pipe")?;
+    confine: impl FnOnce() -> Result<OwnedFd, Failure>,
+) -> Result<Starting, Failure> {
+    let (failed, mut failing) = std::io::pipe().step("pipe")?;
     let parent = rustix::process::getpid();
     match sys::fork(0).step("fork")? {
         sys::Forked::Child => {
-            let failure = match become_program(plan, parent, cwd, confine) {
+            let failure = match become_program(plan, parent, confine) {
                 Ok(never) => match never {},
                 Err(failure) => failure,
             };
@@ -40,23 +58,14 @@ pub(super) fn start(
             let _ = failing.write_all(format!("{} {}", failure.errno, failure.step).as_bytes());
             sys::exit_now(127);
         }
-        sys::Forked::Parent { child } => {
-            drop(failing);
-            let mut word = String::new();
-            failed.read_to_string(&mut word).step("pipe")?;
-            match word.split_once(' ') {
-                None => Ok(child),
-                Some((errno, step)) => Err(Failure::from_words(errno, step)),
-            }
-        }
+        sys::Forked::Parent { child } => Ok(Starting { child, failed }),
     }
 }
 
 fn become_program(
     plan: &Plan,
     parent: rustix::process::Pid,
-    cwd: impl AsFd,
-    confine: impl FnOnce() -> Result<(), Failure>,
+    confine: impl FnOnce() -> Result<OwnedFd, Failure>,
 ) -> Result<std::convert::Infallible, Failure> {
     // Should the supervisor be killed, the program goes with it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
@@ -69,7 +78,6 @@ fn become_program(
     }
     rustix::process::setsid().step("setsid")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    rustix::process::fchdir(&cwd).step("working directory")?;
     // Only the first process of a namespace has that number, and with it comes a user namespace.
     let own_user_namespace = parent.is_init();
     set_limits(&plan.profile.limits, own_user_namespace).step("limits")?;
@@ -89,7 +97,8 @@ fn become_program(
         .find(|(name, _)| name == "PATH")
         .map(|(_, value)| value.as_os_str());
     sys::close_on_exec_from(3).step("close descriptors")?;
-    confine()?;
+    let cwd = confine()?;
+    rustix::process::fchdir(&cwd).step("working directory")?;
     Err(execute(
         plan.argv
             .first()

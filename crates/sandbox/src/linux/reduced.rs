@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::landlock::{GOVERNS_ALL_WRITES, Rights, Ruleset};
 use super::seccomp::Sockets;
-use super::{Failure, Received, Without, capabilities, namespaces, program, sys};
+use super::{Failure, Received, Step, Without, capabilities, namespaces, program, sys};
 use crate::profile::{Network, Profile};
 
 /// Devices that are the same for everyone. Terminals are not here: without a view of its own the task would get the
@@ -36,7 +36,7 @@ pub(super) fn start(
 ) -> Result<i32, Failure> {
     let profile = &received.plan.profile;
     let abi = check(profile, without)?;
-    program::start(&received.plan, &received.cwd, || {
+    let starting = program::start(&received.plan, || {
         capabilities::drop_all(without)?;
         if without.applies("landlock")? {
             govern(abi, profile)?;
@@ -49,8 +49,9 @@ pub(super) fn start(
             };
             namespaces::filter(sockets, profile.limits.memory_bytes, report)?;
         }
-        Ok(())
-    })
+        received.cwd.try_clone().step("working directory")
+    })?;
+    starting.executed()
 }
 
 /// Says whether this tier could be had.

@@ -4,10 +4,11 @@
 //! because a library's would have to be taken apart again for the two things that matter most: refusing the second system
 //! call table of x86-64, and asking the supervisor about one call.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_JSET, BPF_K, BPF_LD,
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_JSET, BPF_K, BPF_LD,
     BPF_RET, BPF_W,
 };
 use libc::{c_long, sock_filter};
@@ -141,7 +142,17 @@ const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const ENOSPC: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSPC as u32;
 const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
+/// What becomes of the system calls from one number to another; the instructions must return on every path.
+struct Rule {
+    first: u32,
+    last: u32,
+    decide: Vec<sock_filter>,
+}
+
 /// Returns the filter's program.
+///
+/// The calls stand in a search tree: the kernel runs the filter for every number there is when it is installed, and then
+/// for the calls it could not decide by number alone.
 fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
     let mut program = vec![
         load(ARCHITECTURE_AT),
@@ -152,15 +163,25 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
     if cfg!(target_arch = "x86_64") {
         program.extend([jump(BPF_JGE, X32_BIT, 0, 1), ret(ENOSYS)]);
     }
-    refuse(&mut program);
+    search(&rules(sockets, large_mapping), &mut program);
+    program
+}
+
+fn rules(sockets: Sockets, large_mapping: Option<u64>) -> Vec<Rule> {
+    let mut rules: BTreeMap<u32, Vec<sock_filter>> = BTreeMap::new();
+    let mut rule = |call: c_long, decide: &[sock_filter]| {
+        rules.insert(call as u32, decide.into());
+    };
+    for call in REFUSED {
+        rule(*call, &[ret(EPERM)]);
+    }
     // Memory files count for no process and lie on no file system whose size we set. Who asks has a way without.
     for call in [libc::SYS_memfd_create, libc::SYS_memfd_secret] {
-        program.extend([jump(BPF_JEQ, call as u32, 0, 1), ret(ENOSYS)]);
+        rule(call, &[ret(ENOSYS)]);
     }
     // Its flags are in memory, out of a filter's sight; every C library falls back to clone.
-    program.extend([jump(BPF_JEQ, libc::SYS_clone3 as u32, 0, 1), ret(ENOSYS)]);
+    rule(libc::SYS_clone3, &[ret(ENOSYS)]);
     rule(
-        &mut program,
         libc::SYS_clone,
         &[
             load(low(0)),
@@ -177,7 +198,7 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
         ret(EPERM),
         ret(ALLOW),
     ];
-    rule(&mut program, libc::SYS_ioctl, &to_terminal);
+    rule(libc::SYS_ioctl, &to_terminal);
     let personality = [
         load(low(0)),
         jump(BPF_JEQ, 0, 1, 0),
@@ -185,7 +206,7 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
         ret(ALLOW),
         ret(EPERM),
     ];
-    rule(&mut program, libc::SYS_personality, &personality);
+    rule(libc::SYS_personality, &personality);
     // Shared memory that nobody has attached counts for no process. A namespace holds 4,096 segments at most, so small ones
     // are bounded; who needs large ones has /dev/shm.
     let segment = [
@@ -196,28 +217,61 @@ fn filter(sockets: Sockets, large_mapping: Option<u64>) -> Vec<sock_filter> {
         ret(ENOSPC),
         ret(ALLOW),
     ];
-    rule(&mut program, libc::SYS_shmget, &segment);
-    rule(&mut program, libc::SYS_socket, &socket(sockets));
+    rule(libc::SYS_shmget, &segment);
+    rule(libc::SYS_socket, &socket(sockets));
     if let Some(bytes) = large_mapping {
-        rule(&mut program, libc::SYS_mmap, &mapping(bytes));
+        rule(libc::SYS_mmap, &mapping(bytes));
     }
-    program.push(ret(ALLOW));
-    program
-}
-
-/// Appends the refusals, in groups by number: the kernel runs the filter for every call there is when it is installed, and
-/// most calls pass over a group with one comparison.
-fn refuse(program: &mut Vec<sock_filter>) {
-    const GROUP: usize = 8;
-    let mut calls = REFUSED.to_vec();
-    calls.sort_unstable();
-    for group in calls.chunks(GROUP) {
-        let last = group.last().copied().unwrap_or_default();
-        program.push(jump(BPF_JGT, last as u32, 2 * group.len() as u8, 0));
-        for call in group {
-            program.extend([jump(BPF_JEQ, *call as u32, 0, 1), ret(EPERM)]);
+    let mut joined: Vec<Rule> = Vec::new();
+    for (call, decide) in rules {
+        match joined.last_mut() {
+            Some(before) if before.last + 1 == call && before.decides_like(&decide) => {
+                before.last = call;
+            }
+            _ => joined.push(Rule {
+                first: call,
+                last: call,
+                decide,
+            }),
         }
     }
+    joined
+}
+
+impl Rule {
+    /// Whether both give one answer, the same, whatever the arguments.
+    fn decides_like(&self, other: &[sock_filter]) -> bool {
+        match (self.decide.as_slice(), other) {
+            ([one], [other]) => (one.code, one.k) == (other.code, other.k),
+            _ => false,
+        }
+    }
+}
+
+/// Appends a search for the number that is loaded among `rules`, sorted by number. What is not found is allowed.
+fn search(rules: &[Rule], program: &mut Vec<sock_filter>) {
+    const LEAF: usize = 3;
+    if rules.len() <= LEAF {
+        for rule in rules {
+            let n = rule.decide.len() as u8;
+            if rule.first == rule.last {
+                program.push(jump(BPF_JEQ, rule.first, 0, n));
+            } else {
+                program.push(jump(BPF_JGE, rule.first, 0, n + 1));
+                program.push(jump(BPF_JGT, rule.last, n, 0));
+            }
+            program.extend_from_slice(&rule.decide);
+        }
+        return program.push(ret(ALLOW));
+    }
+    let (below, from) = rules.split_at(rules.len() / 2);
+    program.push(jump(BPF_JGE, from[0].first, 0, 1));
+    let at = program.len();
+    // A conditional jump reaches 255 instructions, this one any number.
+    program.push(instruction(BPF_JMP | BPF_JA, 0, 0, 0));
+    search(below, program);
+    program[at].k = (program.len() - at - 1) as u32;
+    search(from, program);
 }
 
 fn socket(sockets: Sockets) -> Vec<sock_filter> {
@@ -260,12 +314,6 @@ fn mapping(bytes: u64) -> Vec<sock_filter> {
         ret(libc::SECCOMP_RET_USER_NOTIF),
         ret(ALLOW),
     ]
-}
-
-/// Appends what decides about one call; `decide` must return on every path.
-fn rule(program: &mut Vec<sock_filter>, call: c_long, decide: &[sock_filter]) {
-    program.push(jump(BPF_JEQ, call as u32, 0, decide.len() as u8));
-    program.extend_from_slice(decide);
 }
 
 fn load(at: u32) -> sock_filter {
@@ -333,6 +381,7 @@ mod tests {
             match code & !BPF_K {
                 code if code == BPF_LD | BPF_W | BPF_ABS => accumulator = load(step.k),
                 code if code == BPF_ALU | BPF_AND => accumulator &= step.k,
+                code if code == BPF_JMP | BPF_JA => at += step.k as usize,
                 code if code == BPF_JMP | BPF_JEQ => at += branch(accumulator == step.k),
                 code if code == BPF_JMP | BPF_JGE => at += branch(accumulator >= step.k),
                 code if code == BPF_JMP | BPF_JGT => at += branch(accumulator > step.k),

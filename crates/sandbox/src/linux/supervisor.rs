@@ -4,6 +4,7 @@
 //! clock. It ends when nothing of the tree is left, and it leaves nothing behind: it is the subreaper of everything the
 //! program starts.
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -32,18 +33,13 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// Starts the program and stays until its tree is gone. Returns the helper's exit code.
 pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
     let stdin = received.stdin.take();
-    let profile = &received.plan.profile;
-    // What cannot be written cannot be changed.
-    let inventory = if profile.writable {
-        Inventory::before(&profile.workspace)
-    } else {
-        Inventory::default()
-    };
+    let found = OnceCell::new();
     let started = prepare(stdin)
         .map_err(failed)
-        .and_then(|signals| Ok((signals, start(&received, &inventory)?)));
+        .and_then(|signals| Ok((signals, start(&received, &found)?)));
     match started {
         Ok((signals, running)) => {
+            let inventory = found.into_inner().unwrap_or_default();
             Supervisor::new(control, received, inventory, signals, running).supervise();
             0
         }
@@ -56,7 +52,8 @@ pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
 
 /// Makes this process fit to supervise, and its standard input what the program shall read.
 fn prepare(stdin: Option<OwnedFd>) -> Result<OwnedFd, Failure> {
-    rustix::process::setsid().step("setsid")?;
+    // Out of reach of the terminal's keys. What becomes the program gets a session of its own.
+    rustix::process::setpgid(None, None).step("process group")?;
     rustix::process::umask(Mode::from_raw_mode(0o077));
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).step("subreaper")?;
     let stdin = match stdin {
@@ -139,7 +136,7 @@ pub(super) struct Running {
 }
 
 /// Starts the program in the best way that is to be had, or says why none that would do is.
-fn start(received: &Received, inventory: &Inventory) -> Result<Running, Record> {
+fn start(received: &Received, found: &OnceCell<Inventory>) -> Result<Running, Record> {
     let without = Without::from_environment();
     let profile = &received.plan.profile;
     let mut missing = Vec::new();
@@ -147,7 +144,7 @@ fn start(received: &Received, inventory: &Inventory) -> Result<Running, Record> 
         .into_iter()
         .filter(|way| way.tier() >= profile.require)
     {
-        match attempt(way, received, inventory, &without) {
+        match attempt(way, received, found, &without) {
             Ok(running) => return Ok(running),
             Err(failure) => match failure.missing() {
                 Some(layer) => missing.push(layer),
@@ -174,29 +171,34 @@ fn failed(failure: Failure) -> Record {
 }
 
 /// Starts the program in this way, or says which step failed; nothing is left of a failed attempt.
+///
+/// `found` is what stood in the workspace before, and is filled before the program runs.
 pub(super) fn attempt(
     way: Way,
     received: &Received,
-    inventory: &Inventory,
+    found: &OnceCell<Inventory>,
     without: &Without,
 ) -> Result<Running, Failure> {
     let profile = &received.plan.profile;
+    let look = || match profile.writable {
+        true => Inventory::before(&profile.workspace),
+        // What cannot be written cannot be changed.
+        false => Inventory::default(),
+    };
+    let protected = || found.get_or_init(look).protected(profile.git_writes);
+    // Our own view is built meanwhile; the other ways begin with the program.
+    if way != Way::Namespaces {
+        found.get_or_init(look);
+    }
     let (report, theirs) = report::pair()?;
     let child = match way {
-        Way::Namespaces => namespaces::start(
-            received,
-            &inventory.protected(profile.git_writes),
-            &theirs,
-            without,
-        )?,
-        Way::Bubblewrap => bubblewrap::start(
-            received,
-            &inventory.protected(profile.git_writes),
-            &theirs,
-            without,
-        )?,
+        Way::Namespaces => namespaces::start(received, protected, &theirs, without)?,
+        Way::Bubblewrap => bubblewrap::start(received, &protected(), &theirs, without)?,
         Way::Landlock => reduced::start(received, &theirs, without)?,
-        Way::Nothing => program::start(&received.plan, &received.cwd, || Ok(()))?,
+        Way::Nothing => {
+            let cwd = || received.cwd.try_clone().step("working directory");
+            program::start(&received.plan, cwd)?.executed()?
+        }
     };
     drop(theirs);
     let layers = way.layers(&profile.network);

@@ -34,6 +34,12 @@ pub(super) fn fork(flags: libc::c_int) -> io::Result<Forked> {
     })
 }
 
+/// Puts this process, which has one thread, into a new network namespace.
+pub(super) fn new_network() -> io::Result<()> {
+    // SAFETY: an integer; the flag concerns nothing that our memory or descriptors depend on.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).map(drop)
+}
+
 /// Replaces this process by `program`; returns only when that failed.
 pub(super) fn execve(program: &CString, argv: &[CString], env: &[CString]) -> io::Error {
     let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
