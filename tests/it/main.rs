@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod bad_input;
+mod bots;
 mod bursts;
 mod cancel;
 mod crashes;
@@ -19,3 +20,7 @@ mod output;
 mod process_tree;
 mod run;
 mod sync_webhook;
+mod task_stream;
+mod timeline;
+mod timeline_page;
+mod watchers;

@@ -44,6 +44,17 @@ impl TestCaller {
         &self.key
     }
 
+    /// Returns the relay's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns a typed client with the same key.
+    pub fn client(&self) -> deskhand_client::Client {
+        let key = deskhand_protocol::Secret::new(self.key.clone());
+        deskhand_client::Client::new(&self.url, Some(key)).unwrap()
+    }
+
     /// Posts a body to `/webhook`.
     pub async fn webhook(&self, body: &Value) -> Answer {
         self.call(Method::POST, "/webhook", Some(body), &[]).await

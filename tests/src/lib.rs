@@ -16,6 +16,7 @@ pub mod effects;
 pub mod program;
 mod relay;
 mod repo;
+pub mod watcher;
 
 pub use caller::{Answer, TestCaller, task};
 pub use device::TestDevice;
@@ -23,6 +24,7 @@ pub use effects::Effects;
 pub use program::Program;
 pub use relay::TestRelay;
 pub use repo::TestRepo;
+pub use watcher::TestWatcher;
 
 use std::time::{Duration, Instant};
 

@@ -232,7 +232,7 @@ fn bad_answer(url: &Url, error: &serde_json::Error) -> Error {
 }
 
 /// Reads a problem; a newer relay may know codes that this client does not.
-fn refusal(url: &Url, status: StatusCode, body: &[u8]) -> Result<Refusal, Error> {
+pub(crate) fn refusal(url: &Url, status: StatusCode, body: &[u8]) -> Result<Refusal, Error> {
     let body: serde_json::Value = serde_json::from_slice(body).map_err(|_| Error::BadAnswer {
         url: origin(url),
         reason: format!("HTTP status {status} without a problem in the body"),

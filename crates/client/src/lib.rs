@@ -5,19 +5,23 @@
 //! read the environment, retry behind the caller's back, or write a key anywhere but into a header.
 //!
 //! [`Client`] has the calls, [`Error`] says why one did not succeed, [`EventStream`] reads the
-//! events of one task while they happen.
+//! events of one task while they happen, [`Timeline`] everything that happens on a device; it is the
+//! one thing here that tries again by itself.
 
 mod error;
 mod events;
 mod http;
+mod timeline;
 
 use std::time::Duration;
 
 use deskhand_protocol::{
-    Problem, Secret, Source, TaskRequest, TaskStatus,
+    Cursor, Problem, Secret, Source, TaskRequest, TaskStatus, Timestamp,
+    device_request::{DeviceRequest, DeviceResponse},
     event::Stream,
     relay_request::{DeviceView, EnrolRequest, EnrolResponse, PairingCode, RenameDeviceRequest},
     task::TaskView,
+    timeline::{StreamTicket, TimelineFilters, TimelinePage},
     webhook::Health,
 };
 use reqwest::Method;
@@ -25,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::Error;
 pub use events::EventStream;
+pub use timeline::{Heard, Timeline};
 
 /// A caller's side of one relay. Cloning is cheap; the clones share connections.
 #[derive(Debug, Clone)]
@@ -93,6 +98,7 @@ impl Client {
             .query("source", query.source.map(Source::as_str))
             .query("action", query.action.as_deref())
             .query("device", query.device.as_deref())
+            .query("q", query.text.as_deref())
             .query("limit", query.limit.map(|limit| limit.to_string()))
             .query("cursor", query.cursor.as_deref())
             .answer()
@@ -143,6 +149,69 @@ impl Client {
         ))
     }
 
+    /// Starts a task that waits for somebody to look at it.
+    pub async fn start(&self, id: &str) -> Result<TaskView, Error> {
+        self.call(Method::POST, &["api", "tasks", id, "run"])
+            .answer()
+            .await
+    }
+
+    /// Watches a device: what happened after the cursor, or the last 50 entries, then what happens.
+    /// Nothing is sent until it is read.
+    pub fn timeline(
+        &self,
+        device: &str,
+        filters: TimelineFilters,
+        cursor: Option<Cursor>,
+    ) -> Timeline {
+        Timeline::new(self.clone(), device, filters, cursor)
+    }
+
+    /// Returns a page of a device's timeline, newest first, or oldest first after a place.
+    pub async fn timeline_page(
+        &self,
+        device: &str,
+        query: &TimelineQuery,
+    ) -> Result<TimelinePage, Error> {
+        let filters = &query.filters;
+        self.call(Method::GET, &["api", "devices", device, "timeline"])
+            .query("source", filters.source.as_deref())
+            .query("status", filters.status.map(TaskStatus::as_str))
+            .query(
+                "success",
+                filters.success.map(|success| success.to_string()),
+            )
+            .query("action", filters.action.as_deref())
+            .query("task_id", filters.task_id.as_deref())
+            .query("start_time", query.start_time.map(|time| time.to_string()))
+            .query("end_time", query.end_time.map(|time| time.to_string()))
+            .query("limit", query.limit.map(|limit| limit.to_string()))
+            .query("offset", query.offset.map(|offset| offset.to_string()))
+            .query("cursor", query.cursor.as_ref().map(Cursor::to_string))
+            .query("after", query.after.as_ref().map(Cursor::to_string))
+            .answer()
+            .await
+    }
+
+    /// Asks a device what a window of it could ask; the device answers over its link.
+    pub async fn ask_device(
+        &self,
+        device: &str,
+        request: &DeviceRequest,
+    ) -> Result<DeviceResponse, Error> {
+        self.call(Method::POST, &["api", "device-requests", device])
+            .json(request)
+            .answer()
+            .await
+    }
+
+    /// Makes a ticket that opens one WebSocket within 30 s.
+    pub async fn stream_ticket(&self) -> Result<StreamTicket, Error> {
+        self.call(Method::POST, &["api", "stream-tickets"])
+            .answer()
+            .await
+    }
+
     /// Asks how the relay is; needs no key.
     pub async fn health(&self) -> Result<Health, Error> {
         self.call(Method::GET, &["health"]).answer().await
@@ -152,6 +221,27 @@ impl Client {
     pub async fn devices(&self) -> Result<Vec<DeviceView>, Error> {
         let list: DeviceList = self.call(Method::GET, &["api", "devices"]).answer().await?;
         Ok(list.devices)
+    }
+
+    /// Returns one device, by id or name.
+    pub async fn device(&self, id: &str) -> Result<DeviceView, Error> {
+        self.call(Method::GET, &["api", "devices", id])
+            .answer()
+            .await
+    }
+
+    /// Lets a device have no more tasks until it is resumed; what runs goes on.
+    pub async fn pause_device(&self, id: &str) -> Result<DeviceView, Error> {
+        self.call(Method::POST, &["api", "devices", id, "pause"])
+            .answer()
+            .await
+    }
+
+    /// Lets a device have tasks again, and what waits.
+    pub async fn resume_device(&self, id: &str) -> Result<DeviceView, Error> {
+        self.call(Method::POST, &["api", "devices", id, "resume"])
+            .answer()
+            .await
     }
 
     /// Gives a device another name.
@@ -197,6 +287,21 @@ impl Client {
             .await
     }
 
+    /// Returns an address of the relay as a WebSocket's.
+    pub(crate) fn socket_url(&self, path: &[&str]) -> reqwest::Url {
+        let mut url = self.relay_url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        // Between schemes of the same kind this does not fail.
+        let _ = url.set_scheme("ws");
+        url
+    }
+
+    pub(crate) fn key(&self) -> Option<&Secret> {
+        self.key.as_ref()
+    }
+
     fn call(&self, method: Method, path: &[&str]) -> http::Call {
         http::Call::new(self, method, path)
     }
@@ -213,10 +318,31 @@ pub struct TaskQuery {
     pub action: Option<String>,
     /// Only of this device, by id or name.
     pub device: Option<String>,
+    /// Only with this in the name, the title or the command.
+    pub text: Option<String>,
     /// How many on a page; 100 is the ceiling.
     pub limit: Option<u32>,
     /// Where the page before ended.
     pub cursor: Option<String>,
+}
+
+/// Which page of a timeline; all conditions hold.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct TimelineQuery {
+    /// Only these entries.
+    pub filters: TimelineFilters,
+    /// Only since.
+    pub start_time: Option<Timestamp>,
+    /// Only until.
+    pub end_time: Option<Timestamp>,
+    /// How many on a page; 100 is the ceiling.
+    pub limit: Option<u32>,
+    /// How many to leave out.
+    pub offset: Option<u32>,
+    /// Newest first, before this place: where the page before ended.
+    pub cursor: Option<Cursor>,
+    /// Oldest first, after this place.
+    pub after: Option<Cursor>,
 }
 
 /// One page of tasks.

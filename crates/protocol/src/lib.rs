@@ -28,6 +28,8 @@ pub mod policy;
 pub mod relay_request;
 pub mod secret;
 pub mod task;
+pub mod task_stream;
+pub mod timeline;
 pub mod webhook;
 pub mod workspace;
 
@@ -39,3 +41,4 @@ pub use jiff::Timestamp;
 pub use outcome::{EndStatus, Outcome, TaskResult};
 pub use secret::Secret;
 pub use task::{Action, Source, Task, TaskRequest, TaskStatus};
+pub use timeline::Cursor;

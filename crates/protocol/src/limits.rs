@@ -97,5 +97,26 @@ pub const TIMELINE_DAYS: i64 = 30;
 /// Most entries a relay keeps per device.
 pub const TIMELINE_ENTRIES: i64 = 200_000;
 
+/// Largest message to a watcher of a timeline, `subscribed` excepted.
+pub const TIMELINE_MESSAGE_BYTES: usize = 1_024;
+
+/// Largest `subscribed`; a longer backlog follows as ordinary messages.
+pub const SUBSCRIBED_BYTES: usize = 64 * 1024;
+
+/// Entries a watcher gets that names no cursor.
+pub const SNAPSHOT_ENTRIES: u32 = 50;
+
+/// Updates a watcher may be behind before it is told `gap` and read for again.
+pub const WATCHER_BEHIND: usize = 1_000;
+
+/// How often the relay pings a watcher.
+pub const WATCHER_PING: Duration = Duration::from_secs(30);
+
+/// How long a watcher may be silent.
+pub const WATCHER_SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a stream ticket is good for.
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(30);
+
 /// WebSocket close code: a later session of the same device took over.
 pub const CLOSE_FENCED: u16 = 4409;

@@ -316,6 +316,10 @@ pub struct TaskRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub title: Option<String>,
+    /// When the relay hands it over; at once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub start: Option<Start>,
 }
 
 impl TaskRequest {
@@ -329,8 +333,20 @@ impl TaskRequest {
             expires_in: None,
             priority: Priority::default(),
             title: None,
+            start: None,
         }
     }
+}
+
+/// When a relay hands a task over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub enum Start {
+    /// At once.
+    Now,
+    /// When somebody first opens its stream, or starts it.
+    OnConnect,
 }
 
 /// One piece of work for one device. Immutable: its state is what the events say.

@@ -8,25 +8,24 @@
 //! have these same verbs.
 
 mod events;
+mod log;
 mod reports;
 mod sweep;
 mod tasks;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use deskhand_protocol::{DeviceId, KeyId, Seq, StoreId, TaskId, TaskName, task::Durability};
 use deskhand_sqlite::{Database, Migration, Sync};
-use rusqlite::{Row, types::Type};
-use tokio::sync::watch;
+use rusqlite::{Connection, Row, types::Type};
+use tokio::sync::Notify;
 
-use crate::error::Fault;
+use crate::{error::Fault, timeline::Filter};
 pub(crate) use events::LoggedEvent;
+pub(crate) use log::{FullRow, Page, PageQuery, Place, Stretch};
 pub(crate) use reports::{Applied, Report, SessionKey};
 pub(crate) use sweep::Swept;
-pub(crate) use tasks::{Cancelled, ListFilter, NewTask, Put, Record};
+pub(crate) use tasks::{Cancelled, ListFilter, NewTask, Put, Record, Workload};
 
 pub(crate) const MIGRATION: Migration = Migration {
     name: "broker",
@@ -71,25 +70,64 @@ pub(crate) const MIGRATION: Migration = Migration {
     CREATE INDEX events_of_device ON events (device_id, id)",
 };
 
+/// Timelines: each event gets the message that watchers see and what filters are tested against. The
+/// events from before have none; nothing that was released kept any.
+pub(crate) const TIMELINES: Migration = Migration {
+    name: "timelines",
+    sql: "DELETE FROM events;
+    ALTER TABLE events ADD COLUMN name TEXT;
+    ALTER TABLE events ADD COLUMN source TEXT;
+    ALTER TABLE events ADD COLUMN action TEXT;
+    ALTER TABLE events ADD COLUMN status TEXT;
+    ALTER TABLE events ADD COLUMN success INTEGER;
+    ALTER TABLE events ADD COLUMN message TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX events_of_device;
+    CREATE INDEX events_of_device ON events (device_id, id, at, source, status, success, action, name, task_id);
+    CREATE TABLE log (log_id TEXT NOT NULL);
+    CREATE TABLE timelines (
+        device_id TEXT PRIMARY KEY,
+        forgotten_through INTEGER NOT NULL
+    ) WITHOUT ROWID",
+};
+
 /// A handle to the broker; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Broker {
     db: Database,
-    watched: Arc<Mutex<HashMap<TaskId, watch::Sender<()>>>>,
+    log_id: Arc<str>,
+    /// Rings when something was added to the log.
+    bell: Arc<Notify>,
 }
 
 impl Broker {
-    pub(crate) fn new(db: Database) -> Self {
-        Self {
+    /// Reads which log this is.
+    pub(crate) async fn open(db: Database) -> Result<Self, Fault> {
+        let fresh = crate::token::mint_id()?;
+        let log_id = db.write(Sync::Full, move |c| log::id(c, &fresh)).await?;
+        Ok(Self {
             db,
-            watched: Arc::default(),
-        }
+            log_id: log_id.into(),
+            bell: Arc::default(),
+        })
+    }
+
+    /// Returns the id of the log.
+    pub(crate) fn log_id(&self) -> &Arc<str> {
+        &self.log_id
+    }
+
+    /// Waits until something was added to the log since this was called last.
+    pub(crate) async fn added_to_log(&self) {
+        self.bell.notified().await;
     }
 
     /// Stores a task. It is on disk, as its durability says, when this resolves.
     pub(crate) async fn put(&self, task: NewTask) -> Result<Put, Fault> {
         let sync = sync_of(task.task.durability);
-        Ok(self.db.write(sync, move |c| tasks::put(c, &task)).await?)
+        let put = self.db.write(sync, move |c| tasks::put(c, &task)).await?;
+        self.bell.notify_one();
+        Ok(put)
     }
 
     /// Returns a task.
@@ -105,6 +143,11 @@ impl Broker {
     /// Lists tasks, newest first.
     pub(crate) async fn list(&self, filter: ListFilter) -> Result<Vec<Record>, Fault> {
         Ok(self.db.read(move |c| tasks::list(c, &filter)).await?)
+    }
+
+    /// Returns what a device has to do.
+    pub(crate) async fn workload(&self, device: DeviceId) -> Result<Workload, Fault> {
+        Ok(self.db.read(move |c| tasks::workload(c, &device)).await?)
     }
 
     /// Counts the tasks that have not ended.
@@ -156,10 +199,10 @@ impl Broker {
         let write = self
             .db
             .write(sync, move |c| reports::apply(c, &session, reports));
-        let broker = self.clone();
+        let bell = self.bell.clone();
         async move {
             let applied = write.await?;
-            broker.announce(&applied.touched);
+            bell.notify_one();
             Ok(applied)
         }
     }
@@ -170,15 +213,16 @@ impl Broker {
             .db
             .write(Sync::Full, move |c| tasks::cancel(c, task))
             .await?;
-        self.announce(&[task]);
+        self.bell.notify_one();
         Ok(cancelled)
     }
 
     /// Ends what waited too long, and forgets what is old enough.
     pub(crate) async fn sweep(&self) -> Result<Swept, Fault> {
         let swept = self.db.write(Sync::Normal, sweep::sweep).await?;
-        let ended: Vec<TaskId> = swept.ended.iter().map(|(task, _)| *task).collect();
-        self.announce(&ended);
+        if !swept.ended.is_empty() {
+            self.bell.notify_one();
+        }
         Ok(swept)
     }
 
@@ -193,10 +237,76 @@ impl Broker {
         devices: Vec<DeviceId>,
         event: serde_json::Value,
     ) -> Result<(), Fault> {
-        Ok(self
+        let write = self
             .db
-            .write(Sync::Full, move |c| events::put_custom(c, &devices, &event))
-            .await?)
+            .write(Sync::Full, move |c| events::put_custom(c, &devices, &event));
+        write.await?;
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Notes that a device came, or why it went. Queued by the call; nobody has to wait for it.
+    pub(crate) fn note_presence(
+        &self,
+        device: DeviceId,
+        away: Option<String>,
+    ) -> impl Future<Output = Result<(), Fault>> + Send + 'static {
+        let write = self.db.write(Sync::Normal, move |c| {
+            events::put_presence(c, &device, away.as_deref())
+        });
+        let bell = self.bell.clone();
+        async move {
+            write.await?;
+            bell.notify_one();
+            Ok(())
+        }
+    }
+
+    /// Returns the last place in the log.
+    pub(crate) async fn last_place(&self) -> Result<i64, Fault> {
+        Ok(self.db.read(log::last).await?)
+    }
+
+    /// Tells whether a device's timeline can be read on from a place.
+    pub(crate) async fn place(&self, device: DeviceId, at: i64) -> Result<Place, Fault> {
+        Ok(self.db.read(move |c| log::place(c, &device, at)).await?)
+    }
+
+    /// Returns what lies after a place of a timeline.
+    pub(crate) async fn entries_after(
+        &self,
+        device: DeviceId,
+        filter: Filter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Stretch, Fault> {
+        let read = move |c: &Connection| log::after(c, &device, &filter, after, limit);
+        Ok(self.db.read(read).await?)
+    }
+
+    /// Returns the last entries of a timeline.
+    pub(crate) async fn latest_entries(
+        &self,
+        device: DeviceId,
+        filter: Filter,
+        limit: u32,
+    ) -> Result<Stretch, Fault> {
+        let read = move |c: &Connection| log::latest(c, &device, &filter, limit);
+        Ok(self.db.read(read).await?)
+    }
+
+    /// Returns a page of a timeline.
+    pub(crate) async fn timeline_page(
+        &self,
+        device: DeviceId,
+        query: PageQuery,
+    ) -> Result<Page, Fault> {
+        Ok(self.db.read(move |c| log::page(c, &device, &query)).await?)
+    }
+
+    /// Returns what all devices added to the log after a place.
+    pub(crate) async fn added(&self, after: i64, limit: u32) -> Result<Vec<FullRow>, Fault> {
+        Ok(self.db.read(move |c| log::added(c, after, limit)).await?)
     }
 
     /// Returns the events of a task after a place in the log, at most 256.
@@ -207,26 +317,20 @@ impl Broker {
             .await?)
     }
 
-    /// Returns a receiver that changes whenever events of the task were stored.
-    pub(crate) fn watch(&self, task: TaskId) -> watch::Receiver<()> {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.retain(|_, sender| sender.receiver_count() > 0);
-        watched
-            .entry(task)
-            .or_insert_with(|| watch::Sender::new(()))
-            .subscribe()
+    /// Returns the place before the last events of a task, so many of them.
+    pub(crate) async fn place_before_last(&self, task: TaskId, n: u32) -> Result<i64, Fault> {
+        Ok(self
+            .db
+            .read(move |c| events::place_before_last(c, task, n))
+            .await?)
     }
 
-    fn announce(&self, tasks: &[TaskId]) {
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if watched.is_empty() {
-            return;
-        }
-        for task in tasks {
-            if let Some(sender) = watched.get(task) {
-                sender.send_replace(());
-            }
-        }
+    /// Lets a task go that waits for somebody to look at it; tells whether it waited.
+    pub(crate) async fn release(&self, task: TaskId) -> Result<bool, Fault> {
+        Ok(self
+            .db
+            .write(Sync::Full, move |c| tasks::release(c, task))
+            .await?)
     }
 }
 

@@ -39,6 +39,12 @@ pub(crate) const MIGRATION: Migration = Migration {
     ) WITHOUT ROWID",
 };
 
+/// A paused computer gets no tasks.
+pub(crate) const PAUSE: Migration = Migration {
+    name: "device pause",
+    sql: "ALTER TABLE devices ADD COLUMN paused INTEGER NOT NULL DEFAULT 0",
+};
+
 /// How long a pairing code is good for.
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
 
@@ -61,6 +67,8 @@ pub(crate) struct Device {
     pub(crate) last_seen_at: Option<Timestamp>,
     /// Whether its link was up when the relay last wrote it down.
     pub(crate) was_connected: bool,
+    /// Whether it gets no tasks until it is resumed.
+    pub(crate) is_paused: bool,
     hash: Hash,
 }
 
@@ -137,6 +145,7 @@ impl Devices {
             enrolled_at: now(),
             last_seen_at: None,
             was_connected: false,
+            is_paused: false,
             hash,
         };
         let row = device.clone();
@@ -264,6 +273,21 @@ impl Devices {
         Ok(())
     }
 
+    /// Pauses a computer, or lets it take tasks again.
+    pub(crate) async fn set_paused(&self, device: &DeviceId, paused: bool) -> Result<(), Fault> {
+        self.update(device, |device| device.is_paused = paused);
+        let device = device.clone();
+        self.db
+            .write(Sync::Full, move |c| {
+                c.execute(
+                    "UPDATE devices SET paused = ?2 WHERE device_id = ?1",
+                    params![device.as_str(), paused],
+                )
+            })
+            .await?;
+        Ok(())
+    }
+
     /// Forgets a computer and its token. Its tasks stay readable to who asked for them.
     pub(crate) async fn remove(&self, device: &DeviceId) -> Result<(), Fault> {
         self.write().remove(device);
@@ -377,7 +401,7 @@ fn checked_name(name: &str) -> Result<&str, Problem> {
 
 fn select(c: &rusqlite::Connection) -> rusqlite::Result<Vec<Device>> {
     c.prepare(
-        "SELECT device_id, name, os, hash, enrolled_at, last_seen_at, connected FROM devices",
+        "SELECT device_id, name, os, hash, enrolled_at, last_seen_at, connected, paused FROM devices",
     )?
     .query_map([], |row| {
         Ok(Device {
@@ -388,6 +412,7 @@ fn select(c: &rusqlite::Connection) -> rusqlite::Result<Vec<Device>> {
             enrolled_at: from_ms(row.get(4)?),
             last_seen_at: row.get::<_, Option<i64>>(5)?.map(from_ms),
             was_connected: row.get(6)?,
+            is_paused: row.get(7)?,
         })
     })?
     .collect()

@@ -1,7 +1,9 @@
 //! The HTTP doors: one file per resource.
 
 mod answer;
+mod approvals;
 mod auth;
+mod bots;
 mod device_requests;
 mod devices;
 mod error;
@@ -12,7 +14,9 @@ mod instructions;
 pub(crate) mod rate;
 mod session;
 mod tasks;
+mod timeline;
 mod viewer;
+mod watch;
 mod webhook;
 
 use axum::{
@@ -22,7 +26,7 @@ use axum::{
     http::StatusCode,
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::{any, get, patch, post},
+    routing::{any, get, post},
 };
 use deskhand_protocol::{ErrorCode, Problem, limits::MAX_BODY_BYTES};
 use futures_util::StreamExt;
@@ -48,22 +52,40 @@ pub(crate) fn router(state: State) -> Router {
         .route("/api/tasks", get(tasks::list).post(tasks::submit))
         .route("/api/tasks/{task}", get(tasks::show))
         .route("/api/tasks/{task}/cancel", post(tasks::cancel))
+        .route("/api/tasks/{task}/stop", post(tasks::cancel))
+        .route("/api/tasks/{task}/run", post(tasks::run))
+        .route("/api/tasks/{task}/approval", post(approvals::answer))
         .route("/api/tasks/{task}/output", get(tasks::output))
         .route("/api/tasks/{task}/events", get(events::stream))
         .route("/api/devices", get(devices::list))
         .route(
             "/api/devices/{device}",
-            patch(devices::rename).delete(devices::remove),
+            get(devices::show)
+                .patch(devices::rename)
+                .delete(devices::remove),
         )
+        .route("/api/devices/{device}/pause", post(devices::pause))
+        .route("/api/devices/{device}/resume", post(devices::resume))
+        .route("/api/devices/{device}/timeline", get(timeline::page))
+        .route(
+            "/api/devices/{device}/timeline/events",
+            get(timeline::follow),
+        )
+        .route("/api/device-requests/{device}", post(device_requests::ask))
+        .route("/api/stream-tickets", post(timeline::ticket))
+        .route("/api/task", post(bots::submit))
+        .route("/api/bot/{device}/timeline", get(timeline::page))
+        .route("/api/bot/{device}/pause", post(bots::pause))
+        .route("/api/bot/{device}/resume", post(bots::resume))
+        .route("/status", get(bots::status))
+        .route("/ws/devices/{device}/timeline", get(watch::timeline))
+        .route("/ws/bot/{device}/timeline", get(watch::timeline))
+        .route("/ws/tasks/{task}", get(watch::task))
         .route("/api/pairing-codes", post(devices::create_code))
         .route("/api/enrol", post(devices::enrol))
         .route(
             "/api/session",
             get(session::show).post(session::begin).delete(session::end),
-        )
-        .route(
-            "/api/device-requests/{device}",
-            post(device_requests::answer),
         )
         .route("/link", any(device::link))
         .fallback(viewer::file)
@@ -119,6 +141,11 @@ async fn read_json<T: serde::de::DeserializeOwned>(request: Request) -> Result<T
     let body = read_body(request).await?;
     let value: serde_json::Value = serde_json::from_slice(&body)
         .map_err(|_| Problem::new(ErrorCode::InvalidJson, "Invalid JSON payload"))?;
+    read_value(value)
+}
+
+/// Reads JSON of a known shape; the error names the path of the fault.
+fn read_value<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         Problem::new(
             ErrorCode::InvalidRequest,

@@ -133,6 +133,12 @@ impl Keys {
         keys.values().find(is_it).cloned()
     }
 
+    /// Tells whether a key that was checked before has not ended since.
+    pub(crate) fn still_holds(&self, key: &Key) -> bool {
+        let known = self.read().get(&key.view.key_id).cloned();
+        known.is_some_and(|key| key.view.expires_at.is_none_or(|end| end > now()))
+    }
+
     /// Returns what a key is held to. One that is no more may do nothing: what it asked for before is
     /// not done after it was revoked.
     pub(crate) fn limits_of(&self, key: &KeyId) -> CallerLimits {

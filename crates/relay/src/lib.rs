@@ -10,10 +10,17 @@ mod clock;
 mod device;
 mod devices;
 mod error;
+mod feed;
+mod follow;
 mod http;
 mod keys;
 mod sessions;
 mod submit;
+mod subscriber;
+mod task_events;
+mod task_stream;
+mod tickets;
+mod timeline;
 mod token;
 mod waiters;
 
@@ -24,13 +31,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::serve::ListenerExt;
 use deskhand_protocol::{
-    ErrorCode, Problem, Secret,
-    relay_request::{DeviceView, EnrolResponse, RelayRequest, RelayResponse, SignInLink},
+    Cursor, ErrorCode, Problem, Secret,
+    relay_request::{DeviceView, EnrolResponse, Presence, RelayRequest, RelayResponse, SignInLink},
 };
 use deskhand_sqlite::Database;
 use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
@@ -41,8 +48,10 @@ use crate::{
     device::Registry,
     devices::Devices,
     error::Fault,
+    feed::Feed,
     keys::{Keys, NewKey},
     sessions::Sessions,
+    tickets::Tickets,
     waiters::Waiters,
 };
 
@@ -54,6 +63,9 @@ const SWEEPS_TO_FORGET: u64 = 7_200;
 
 /// How long open requests may take to end when the relay stops.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long watchers may take to be told that the relay stops.
+const WATCHERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a relay needs to be told.
 #[derive(Debug)]
@@ -116,6 +128,8 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) registry: Registry,
     pub(crate) waiters: Waiters,
+    pub(crate) feed: Feed,
+    pub(crate) tickets: Tickets,
     pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
     pub(crate) sessions: Sessions,
@@ -127,6 +141,8 @@ pub(crate) struct Shared {
     /// Ends waits and then the listener.
     pub(crate) stopping: CancellationToken,
     links: TaskTracker,
+    watchers: TaskTracker,
+    pub(crate) opened_at: Instant,
 }
 
 impl std::ops::Deref for State {
@@ -145,6 +161,8 @@ impl Relay {
             devices::MIGRATION,
             broker::MIGRATION,
             sessions::MIGRATION,
+            broker::TIMELINES,
+            devices::PAUSE,
             keys::LIMITS_MIGRATION,
         ];
         let db = Database::open(&options.store, &migrations)?;
@@ -152,12 +170,15 @@ impl Relay {
             Fault::Store(error) => OpenError::Read(error),
             Fault::Randomness(_) => OpenError::Read(deskhand_sqlite::Error::Closed),
         };
+        let broker = Broker::open(db.clone()).await.map_err(read)?;
         let state = State(Arc::new(Shared {
             keys: Keys::load(db.clone()).await.map_err(read)?,
             devices: Devices::load(db.clone()).await.map_err(read)?,
-            sessions: Sessions::load(db.clone()).await.map_err(read)?,
+            sessions: Sessions::load(db).await.map_err(read)?,
             viewer: options.viewer,
-            broker: Broker::new(db),
+            feed: Feed::start(broker.clone()),
+            broker,
+            tickets: Tickets::default(),
             registry: Registry::default(),
             waiters: Waiters::default(),
             quotas: http::rate::Quotas::default(),
@@ -167,6 +188,8 @@ impl Relay {
             is_leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             links: TaskTracker::new(),
+            watchers: TaskTracker::new(),
+            opened_at: Instant::now(),
         }));
         // Who was connected when the relay last ran is on its way back.
         for device in state
@@ -218,6 +241,9 @@ impl Relay {
         // A link that does not close by itself is dropped with the listener.
         let _ = timeout(STOP_WITHIN, self.state.links.wait()).await;
         self.state.stopping.cancel();
+        self.state.watchers.close();
+        // They are told to come back; one that does not listen is dropped.
+        let _ = timeout(WATCHERS_WITHIN, self.state.watchers.wait()).await;
     }
 
     /// Makes a computer known without a pairing code: the relay's own machine.
@@ -317,8 +343,47 @@ impl Shared {
         Some(self.public_url.as_deref()?.trim_end_matches('/'))
     }
 
+    /// Returns the port of the listener.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.listens_at.get().map(SocketAddr::port)
+    }
+
+    /// Pauses a device, or lets it take what waits.
+    pub(crate) async fn set_paused(
+        &self,
+        device: &deskhand_protocol::DeviceId,
+        paused: bool,
+    ) -> Result<(), Problem> {
+        self.devices.set_paused(device, paused).await?;
+        if !paused {
+            self.registry.look_into_mailbox(device);
+        }
+        Ok(())
+    }
+
+    /// Hands a task over that waited for somebody to look at it, or to start it.
+    pub(crate) async fn start_held(&self, record: &broker::Record) {
+        match self.broker.release(record.task.task_id).await {
+            Ok(true) => self.registry.look_into_mailbox(&record.device),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "cannot start a task that waits"),
+        }
+    }
+
+    /// Returns a place in the log, as watchers name it.
+    pub(crate) fn cursor(&self, at: i64) -> Cursor {
+        Cursor {
+            log_id: self.broker.log_id().to_string(),
+            seq: at.unsigned_abs(),
+        }
+    }
+
     pub(crate) fn device_view(&self, device: &devices::Device) -> DeviceView {
         let (status, reason, latency_ms) = self.registry.view(&device.device_id);
+        let status = match device.is_paused {
+            true => Presence::Paused,
+            false => status,
+        };
         DeviceView {
             device_id: device.device_id.clone(),
             device_name: device.name.clone(),
@@ -326,9 +391,9 @@ impl Shared {
             status,
             reason,
             enrolled_at: device.enrolled_at,
-            last_seen_at: match status {
-                deskhand_protocol::relay_request::Presence::Online => Some(clock::now()),
-                _ => device.last_seen_at,
+            last_seen_at: match self.registry.is_connected(&device.device_id) {
+                true => Some(clock::now()),
+                false => device.last_seen_at,
             },
             latency_ms,
         }
@@ -360,6 +425,14 @@ impl State {
         link: F,
     ) -> impl Future<Output = ()> + use<F> {
         self.0.links.track_future(link)
+    }
+
+    /// Runs a watcher beside the listener, which tells it when the relay stops.
+    pub(crate) fn track_watcher<F: Future<Output = ()>>(
+        &self,
+        watcher: F,
+    ) -> impl Future<Output = ()> + use<F> {
+        self.0.watchers.track_future(watcher)
     }
 }
 

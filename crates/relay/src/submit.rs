@@ -8,7 +8,7 @@ use deskhand_protocol::{
     device_request::{DeviceRequest, DeviceResponse},
     limits::{ASK_DEVICE, DEFAULT_EXPIRY, MAX_EXPIRY, MAX_TEXT_BYTES, RECONNECT_WINDOW},
     outcome::Excerpt,
-    task::{Caller, Durability, OnOffline},
+    task::{Caller, Durability, OnOffline, Start},
 };
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -103,7 +103,13 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         Some(_) => OnOffline::Fail,
         None => OnOffline::Queue,
     });
-    let presence = state.registry.presence(&device.device_id);
+    let presence = match device.is_paused {
+        // It is there and gets nothing: what is asked of it waits, or is refused.
+        true => Presence::Offline,
+        false => state.registry.presence(&device.device_id),
+    };
+    let held = request.start == Some(Start::OnConnect);
+    let on_offline = if held { OnOffline::Queue } else { on_offline };
     let refusal = |problem| Refusal {
         problem,
         device: Some(device.clone()),
@@ -113,7 +119,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         (Presence::Offline, OnOffline::Fail) => {
             // What was asked for before is answered all the same.
             if !is_known(&state, &key, name.as_ref()).await? {
-                return Err(refusal(offline(&device)));
+                return Err(refusal(away(&device)));
             }
             None
         }
@@ -137,6 +143,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
     let mut waiter = wait.map(|_| state.waiters.register(task.task_id));
     let mut replayed = None;
     match state.broker.put(new).await? {
+        Put::Stored if held || device.is_paused => {}
         Put::Stored => state.registry.hand_over(&device.device_id, &task, given_to),
         Put::Known(record) => {
             task = record.task.clone();
@@ -164,10 +171,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         }
     }
     let (Some(wait), Some(waiter)) = (wait, waiter.as_mut()) else {
-        let online = matches!(
-            state.registry.presence(&device.device_id),
-            Presence::Online(_)
-        );
+        let online = state.registry.is_connected(&device.device_id) && !held && !device.is_paused;
         let is_replayed = replayed.is_some();
         let record = replayed.unwrap_or_else(|| Box::new(fresh_record(task, &device)));
         return Ok(Submitted::Accepted {
@@ -186,7 +190,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
     .await?
     {
         Waited::Ended(record, replayed) => Ok(Submitted::Finished { record, replayed }),
-        Waited::Withdrawn => Err(refusal(offline(&device))),
+        Waited::Withdrawn => Err(refusal(away(&device))),
         Waited::ShuttingDown => Err(refusal(
             Problem::new(
                 ErrorCode::ShuttingDown,
@@ -296,6 +300,7 @@ fn new_task(
 ) -> NewTask {
     let task_id = TaskId::from_uuid(uuid::Uuid::now_v7());
     let digest = digest(device, &request);
+    let held = request.start == Some(Start::OnConnect);
     let created_at = now();
     let expiry = request
         .expires_in
@@ -323,10 +328,11 @@ fn new_task(
         device: device.device_id.clone(),
         digest,
         given_to: match presence {
-            Presence::Online(session) => Some(session.store),
-            Presence::Reconnecting { .. } | Presence::Offline => None,
+            Presence::Online(session) if !held => Some(session.store),
+            Presence::Online(_) | Presence::Reconnecting { .. } | Presence::Offline => None,
         },
         withdraw_at,
+        held,
     }
 }
 
@@ -400,7 +406,12 @@ pub(crate) fn reached_devices(state: &State, key: &Key) -> Vec<Arc<Device>> {
     devices
 }
 
-fn offline(device: &Device) -> Problem {
+fn away(device: &Device) -> Problem {
+    if device.is_paused {
+        let error = format!("device `{}` is paused", device.name);
+        return Problem::new(ErrorCode::DevicePaused, error)
+            .with_hint("resume it, or send `\"on_offline\":\"queue\"`");
+    }
     let error = format!("device `{}` is offline", device.name);
     Problem::new(ErrorCode::DeviceOffline, error)
         .with_hint("start Deskhand there, or send `\"on_offline\":\"queue\"`")

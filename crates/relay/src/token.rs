@@ -64,6 +64,11 @@ pub(crate) fn mint_secret() -> Result<(Secret, Hash), NoRandomness> {
     Ok((Secret::new(secret), hash))
 }
 
+/// Makes the secret of a stream ticket.
+pub(crate) fn mint_ticket() -> Result<String, NoRandomness> {
+    Ok(URL_SAFE_NO_PAD.encode(random::<32>()?))
+}
+
 /// Splits a token into its id and the hash of its secret.
 pub(crate) fn parse(kind: Kind, token: &str) -> Option<(&str, Hash)> {
     // The secret may contain underscores, the id never does.

@@ -7,13 +7,16 @@
 use std::collections::HashMap;
 
 use deskhand_protocol::{
-    DeviceId, Epoch, Event, EventKind, KeyId, Seq, StoreId, Task, TaskId, TaskResult, TaskStatus,
-    outcome::Excerpt,
+    DeviceId, Epoch, Event, EventKind, KeyId, Seq, Source, StoreId, Task, TaskId, TaskResult,
+    TaskStatus, outcome::Excerpt,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{blob, events, store_blob, tasks, to_json};
-use crate::clock::now;
+use crate::{
+    clock::{from_ms, now},
+    timeline::{About, Response},
+};
 
 /// Who reports.
 #[derive(Debug, Clone)]
@@ -45,16 +48,15 @@ pub(crate) struct Applied {
     pub(crate) stored_through: Option<Seq>,
     /// Tasks that ended.
     pub(crate) ended: Vec<tasks::Record>,
-    /// Tasks with new events.
-    pub(crate) touched: Vec<TaskId>,
     /// Reports about tasks this store does not hold.
     pub(crate) n_refused: u32,
 }
 
 /// What is known of a task while its reports are stored.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Held {
     status: TaskStatus,
+    about: About,
 }
 
 pub(super) fn stored_through(c: &Connection, store: StoreId) -> rusqlite::Result<Seq> {
@@ -90,6 +92,7 @@ pub(super) fn apply(
                 Some(known) if !known.status.is_terminal() => {
                     finish(c, task, &result)?;
                     known.status = TaskStatus::from(result.outcome.status);
+                    known.about.response = Some(Response::of(&result.output));
                     applied.ended.extend(tasks::get(c, task)?);
                 }
                 // It ended before: the device sends again what it does not know to be stored.
@@ -101,8 +104,10 @@ pub(super) fn apply(
                 through = event.seq;
                 match look_up(c, session, &mut held, event.task_id)? {
                     Some(known) => {
-                        events::put(c, &session.device, &event)?;
-                        applied.touched.push(event.task_id);
+                        if event.kind.outcome().is_some() && known.about.response.is_none() {
+                            known.about.response = response(c, event.task_id)?;
+                        }
+                        events::put(c, &session.device, &event, &known.about)?;
                         advance(c, known, &event, &mut applied)?;
                     }
                     None => applied.n_refused += 1,
@@ -140,9 +145,10 @@ fn look_up<'a>(
     task: TaskId,
 ) -> rusqlite::Result<Option<&'a mut Held>> {
     if let std::collections::hash_map::Entry::Vacant(entry) = held.entry(task) {
-        let found: Option<String> = c
+        let found = c
             .prepare_cached(
-                "SELECT status FROM tasks WHERE task_id = ?1 AND device_id = ?2 AND given_to = ?3",
+                "SELECT status, name, source, action, started_at FROM tasks
+                 WHERE task_id = ?1 AND device_id = ?2 AND given_to = ?3",
             )?
             .query_row(
                 params![
@@ -150,17 +156,31 @@ fn look_up<'a>(
                     session.device.as_str(),
                     store_blob(session.store)
                 ],
-                |row| row.get(0),
+                held_row,
             )
             .optional()?;
-        entry.insert(
-            found
-                .as_deref()
-                .and_then(TaskStatus::parse)
-                .map(|status| Held { status }),
-        );
+        entry.insert(found.flatten());
     }
     Ok(held.get_mut(&task).and_then(Option::as_mut))
+}
+
+fn held_row(row: &Row<'_>) -> rusqlite::Result<Option<Held>> {
+    let status = TaskStatus::parse(row.get_ref(0)?.as_str()?);
+    let source = Source::parse(row.get_ref(2)?.as_str()?);
+    let about = About {
+        name: super::text_id(row, 1)?,
+        source: source.unwrap_or(Source::Relay),
+        action: row.get(3)?,
+        started_at: row.get::<_, Option<i64>>(4)?.map(from_ms),
+        response: None,
+    };
+    Ok(status.map(|status| Held { status, about }))
+}
+
+/// Returns what a task printed whose result came before.
+fn response(c: &Connection, task: TaskId) -> rusqlite::Result<Option<Response>> {
+    let result = tasks::get(c, task)?.and_then(|record| record.result);
+    Ok(result.map(|result| Response::of(&result.output)))
 }
 
 fn accepted(c: &Connection, session: &SessionKey, task: TaskId) -> rusqlite::Result<()> {
@@ -236,6 +256,7 @@ fn advance(
     }
     known.status = next;
     let started_at = (next == TaskStatus::InProgress).then(|| event.at.as_millisecond());
+    known.about.started_at = started_at.map(from_ms).or(known.about.started_at);
     c.prepare_cached(
         "UPDATE tasks SET status = ?2, started_at = coalesce(?3, started_at) WHERE task_id = ?1",
     )?

@@ -4,7 +4,7 @@ use deskhand_protocol::{
     EndStatus, ErrorCode, EventKind, Outcome, TaskId, TaskResult,
     limits::{MAX_EXPIRY, TIMELINE_DAYS, TIMELINE_ENTRIES},
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::tasks;
 use crate::clock::now;
@@ -88,7 +88,6 @@ fn overdue(c: &Connection) -> rusqlite::Result<Vec<tasks::Record>> {
 pub(super) fn forget_old(c: &Connection) -> rusqlite::Result<()> {
     let day_ms = 24 * 3_600 * 1_000;
     let old = now().as_millisecond() - TIMELINE_DAYS * day_ms;
-    c.execute("DELETE FROM events WHERE at < ?1", [old])?;
     c.execute(
         "DELETE FROM tasks WHERE completed_at < ?1
          AND status NOT IN ('pending', 'awaiting_approval', 'in_progress')",
@@ -98,12 +97,38 @@ pub(super) fn forget_old(c: &Connection) -> rusqlite::Result<()> {
         .prepare("SELECT DISTINCT device_id FROM events")?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
+    // The newest row of all stays: places are never given twice.
+    let last = super::log::last(c)?;
     for device in devices {
-        c.execute(
-            "DELETE FROM events WHERE device_id = ?1 AND id <=
-                (SELECT id FROM events WHERE device_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-            params![device, TIMELINE_ENTRIES],
+        let young: Option<i64> = c
+            .query_row(
+                "SELECT id FROM events WHERE device_id = ?1 AND at >= ?2 ORDER BY id LIMIT 1",
+                params![device, old],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let beyond: Option<i64> = c
+            .query_row(
+                "SELECT id FROM events WHERE device_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2",
+                params![device, TIMELINE_ENTRIES],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let through = young
+            .map_or(last, |id| id - 1)
+            .max(beyond.unwrap_or(0))
+            .min(last - 1);
+        let n_forgotten = c.execute(
+            "DELETE FROM events WHERE device_id = ?1 AND id <= ?2",
+            params![device, through],
         )?;
+        if n_forgotten > 0 {
+            c.execute(
+                "INSERT INTO timelines (device_id, forgotten_through) VALUES (?1, ?2)
+                 ON CONFLICT (device_id) DO UPDATE SET forgotten_through = excluded.forgotten_through",
+                params![device, through],
+            )?;
+        }
     }
     Ok(())
 }

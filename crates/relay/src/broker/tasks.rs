@@ -10,7 +10,10 @@ use deskhand_protocol::{
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Value};
 
 use super::{blob, events, json, store_blob, to_json};
-use crate::clock::{from_ms, now};
+use crate::{
+    clock::{from_ms, now},
+    timeline::About,
+};
 
 /// A task to store.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(crate) struct NewTask {
     pub(crate) given_to: Option<StoreId>,
     /// When to take the task back if no device has come for it.
     pub(crate) withdraw_at: Option<Timestamp>,
+    /// It stays until somebody looks at it, or starts it.
+    pub(crate) held: bool,
 }
 
 /// What became of a task that was put.
@@ -86,6 +91,8 @@ pub(crate) struct ListFilter {
     pub(crate) status: Option<TaskStatus>,
     pub(crate) source: Option<Source>,
     pub(crate) action: Option<String>,
+    /// Only with this in the name, the title or the command.
+    pub(crate) text: Option<String>,
     pub(crate) before: Option<TaskId>,
     pub(crate) limit: u32,
 }
@@ -109,8 +116,8 @@ pub(super) fn put(c: &Connection, new: &NewTask) -> rusqlite::Result<Put> {
     let created_at = task.created_at.as_millisecond();
     c.prepare_cached(
         "INSERT INTO tasks (task_id, key_id, device_id, name, digest, task, status, source, action,
-                            created_at, expires_at, withdraw_at, given_to, given_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                            created_at, expires_at, withdraw_at, given_to, given_at, held)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(params![
         blob(task.task_id),
@@ -126,7 +133,12 @@ pub(super) fn put(c: &Connection, new: &NewTask) -> rusqlite::Result<Put> {
         new.withdraw_at.map(Timestamp::as_millisecond),
         new.given_to.map(store_blob),
         new.given_to.map(|_| created_at),
+        new.held,
     ])?;
+    // The device tells of what it has; of this it knows nothing yet.
+    if new.given_to.is_none() && new.withdraw_at.is_none() {
+        events::put_queued(c, &new.device, task, new.held)?;
+    }
     Ok(Put::Stored)
 }
 
@@ -177,7 +189,7 @@ pub(super) fn take_mailbox(
     let waiting: Vec<(Record, Option<[u8; 16]>)> = c
         .prepare_cached(&format!(
             "SELECT {COLUMNS}, given_to FROM tasks
-             WHERE device_id = ?1 AND accepted_at IS NULL
+             WHERE device_id = ?1 AND accepted_at IS NULL AND NOT held
              AND status IN ('pending', 'awaiting_approval', 'in_progress') ORDER BY task_id"
         ))?
         .query_map([device.as_str()], |row| Ok((record(row)?, row.get(7)?)))?
@@ -261,6 +273,15 @@ pub(super) fn cancel(c: &Connection, task: TaskId) -> rusqlite::Result<Cancelled
     }))
 }
 
+/// Lets a task go that waits for somebody to look at it; tells whether it waited.
+pub(super) fn release(c: &Connection, task: TaskId) -> rusqlite::Result<bool> {
+    let n_released = c.execute(
+        "UPDATE tasks SET held = 0 WHERE task_id = ?1 AND held AND status = 'pending'",
+        [blob(task)],
+    )?;
+    Ok(n_released > 0)
+}
+
 /// Ends a task on the relay's own word: no device speaks about it.
 pub(super) fn end(
     c: &Connection,
@@ -289,7 +310,14 @@ pub(super) fn end(
         at: now(),
         kind,
     };
-    events::put(c, &found.device, &event)?;
+    let about = About {
+        name: found.task.name.clone(),
+        source: found.task.source,
+        action: found.task.action.kind().to_owned(),
+        started_at: found.started_at,
+        response: None,
+    };
+    events::put(c, &found.device, &event, &about)?;
     Ok(result)
 }
 
@@ -313,6 +341,15 @@ pub(super) fn list(c: &Connection, filter: &ListFilter) -> rusqlite::Result<Vec<
     if let Some(action) = &filter.action {
         and("action = ?", action.clone().into());
     }
+    if let Some(text) = &filter.text {
+        // The words of a command are a JSON list: shown with blanks between them.
+        and(
+            "instr(lower(name || ' ' || coalesce(json_extract(task, '$.title'), '') || ' ' || replace(
+             coalesce(json_extract(task, '$.action.command'), json_extract(task, '$.action.text'), ''),
+             '\",\"', ' ')), lower(?)) > 0",
+            text.clone().into(),
+        );
+    }
     if let Some(before) = filter.before {
         and("task_id < ?", blob(before).to_vec().into());
     }
@@ -326,6 +363,40 @@ pub(super) fn list(c: &Connection, filter: &ListFilter) -> rusqlite::Result<Vec<
     c.prepare(&sql)?
         .query_map(rusqlite::params_from_iter(values), record)?
         .collect()
+}
+
+/// What a device has to do.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    pub(crate) n_ended: u64,
+    pub(crate) n_waiting: u64,
+    /// The task that runs; the oldest where there are several.
+    pub(crate) current: Option<TaskName>,
+}
+
+pub(super) fn workload(c: &Connection, device: &DeviceId) -> rusqlite::Result<Workload> {
+    let count = |condition: &str| {
+        c.prepare_cached(&format!(
+            "SELECT count(*) FROM tasks WHERE device_id = ?1 AND {condition}"
+        ))?
+        .query_row([device.as_str()], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+    };
+    let current = c
+        .prepare_cached(
+            "SELECT name FROM tasks WHERE device_id = ?1 AND status = 'in_progress'
+             AND status IN ('pending', 'awaiting_approval', 'in_progress') ORDER BY task_id LIMIT 1",
+        )?
+        .query_row([device.as_str()], |row| super::text_id(row, 0))
+        .optional()?;
+    Ok(Workload {
+        n_ended: count("status NOT IN ('pending', 'awaiting_approval', 'in_progress')")?,
+        n_waiting: count(
+            "status IN ('pending', 'awaiting_approval')
+             AND status IN ('pending', 'awaiting_approval', 'in_progress')",
+        )?,
+        current,
+    })
 }
 
 pub(super) fn count_open(c: &Connection) -> rusqlite::Result<u64> {

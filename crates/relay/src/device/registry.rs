@@ -233,6 +233,11 @@ impl Registry {
         }
     }
 
+    /// Tells whether a device has a link.
+    pub(crate) fn is_connected(&self, device: &DeviceId) -> bool {
+        self.lock().active.contains_key(device)
+    }
+
     /// Counts the devices with a link.
     pub(crate) fn n_connected(&self) -> u32 {
         u32::try_from(self.lock().active.len()).unwrap_or(u32::MAX)
@@ -250,6 +255,13 @@ impl Registry {
             false => ToSession::ReadMailbox,
         };
         session.tell(message);
+    }
+
+    /// Makes the active session look into the mailbox.
+    pub(crate) fn look_into_mailbox(&self, device: &DeviceId) {
+        if let Presence::Online(session) = self.presence(device) {
+            session.tell(ToSession::ReadMailbox);
+        }
     }
 
     /// Asks a device to end a task, if it is connected; else it is asked when it comes.
@@ -317,12 +329,19 @@ impl SessionHandle {
         self.is_behind.swap(false, Ordering::Relaxed)
     }
 
-    /// Notes what the device says of itself.
-    pub(crate) fn set_health(&self, can_execute: bool, reason: Option<String>) {
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Health {
+    /// Notes what the device says of itself and returns whether it could execute before.
+    pub(crate) fn set_health(&self, can_execute: bool, reason: Option<String>) -> bool {
+        let health = Health {
             can_execute,
             reason,
         };
+        let mut known = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *known, health).can_execute
+    }
+
+    /// Tells whether the device says that it can execute.
+    pub(crate) fn can_execute(&self) -> bool {
+        self.health().can_execute
     }
 
     /// Notes the round trip of a beat.

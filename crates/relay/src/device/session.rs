@@ -116,6 +116,9 @@ impl Session {
             self.state
                 .devices
                 .end_session(&self.key.device, self.key.epoch);
+            if !self.state.registry.is_connected(&self.key.device) {
+                self.note_presence(Some(format!("its link ended: {reason}")));
+            }
         }
         tracing::info!(device = %self.key.device, epoch = %self.key.epoch, reason, "device disconnected");
         // What is queued is committed all the same; its waiters want to hear of it.
@@ -127,6 +130,9 @@ impl Session {
     }
 
     async fn run_inner(&mut self, socket: &mut WebSocket) -> Result<&'static str, Fault> {
+        if self.handle.can_execute() {
+            self.note_presence(None);
+        }
         let mut beat = interval(HEARTBEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = interval(TICK);
@@ -159,6 +165,20 @@ impl Session {
                 return Ok(reason);
             }
         }
+    }
+
+    /// Tells the timeline that the device came, or why it went. Nobody waits for it.
+    fn note_presence(&self, away: Option<String>) {
+        let noted = self
+            .state
+            .broker
+            .note_presence(self.key.device.clone(), away);
+        let device = self.key.device.clone();
+        tokio::spawn(async move {
+            if let Err(error) = noted.await {
+                tracing::error!(%device, %error, "cannot note that a device came or went");
+            }
+        });
     }
 
     async fn on_message(
@@ -270,7 +290,12 @@ impl Session {
                 can_execute,
                 reason,
             } => {
-                self.handle.set_health(can_execute, reason);
+                let away = reason
+                    .clone()
+                    .unwrap_or_else(|| "it cannot execute".to_owned());
+                if self.handle.set_health(can_execute, reason) != can_execute {
+                    self.note_presence((!can_execute).then_some(away));
+                }
             }
             DeviceToRelay::Pong => {
                 self.n_missed_pongs = 0;
@@ -361,13 +386,12 @@ impl Session {
     async fn read_mailbox(&mut self) -> Result<(), Fault> {
         self.mailbox_read_at = Instant::now();
         let (device, store) = (self.key.device.clone(), self.key.store);
-        for record in self
-            .state
-            .broker
-            .take_mailbox(device.clone(), store)
-            .await?
-        {
-            self.deliver(record.task);
+        let known = self.state.devices.get(&device);
+        if known.is_some_and(|device| !device.is_paused) {
+            let broker = &self.state.broker;
+            for record in broker.take_mailbox(device.clone(), store).await? {
+                self.deliver(record.task);
+            }
         }
         for task in self.state.broker.cancels(device, store).await? {
             self.cancel(task);

@@ -7,7 +7,9 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
     response::Response,
 };
-use deskhand_protocol::{ErrorCode, Problem, Source, relay_request::Scope};
+use deskhand_protocol::{
+    ErrorCode, Problem, Source, relay_request::Scope, timeline::TICKET_SUBPROTOCOL,
+};
 
 use super::{error::problem, session};
 use crate::{State, keys::Key};
@@ -30,6 +32,26 @@ impl Caller {
             key,
             source: source(headers),
         })
+    }
+
+    /// Returns the caller behind a WebSocket: a key in a header, or a ticket as its subprotocol, which
+    /// has to be named in the answer.
+    pub(crate) fn of_socket(
+        state: &State,
+        headers: &HeaderMap,
+    ) -> Result<(Self, Option<String>), Problem> {
+        let Some((subprotocol, ticket)) = ticket(headers) else {
+            return Ok((Self::of(state, headers)?, None));
+        };
+        let key = state.tickets.take(ticket).ok_or_else(|| {
+            Problem::new(
+                ErrorCode::Unauthorized,
+                "the stream ticket is used or ended",
+            )
+            .with_hint("ask for another: POST /api/stream-tickets")
+        })?;
+        let source = source(headers);
+        Ok((Self { key, source }, Some(subprotocol.to_owned())))
     }
 
     /// Refuses a caller whose key lacks a scope.
@@ -76,6 +98,16 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
         .ok()?
         .split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Returns the subprotocol that carries a ticket, and the ticket.
+fn ticket(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    offered
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .find_map(|name| Some((name, name.strip_prefix(TICKET_SUBPROTOCOL)?)))
 }
 
 fn source(headers: &HeaderMap) -> Source {

@@ -14,7 +14,7 @@ use deskhand_protocol::{
 };
 use serde::Serialize;
 
-use super::{auth::Caller, read_json, respond};
+use super::{auth::Caller, read_json, respond, watch::watched};
 use crate::{State, devices::Device, submit::reached_devices};
 
 #[derive(Debug, Serialize)]
@@ -54,6 +54,46 @@ pub(super) async fn rename(
         Ok(Json(state.device_view(&device)))
     };
     respond(renamed.await)
+}
+
+/// `GET /api/devices/{id}`.
+pub(super) async fn show(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    Path(device): Path<String>,
+) -> Response {
+    let shown = watched(&state, &caller, &device);
+    respond(shown.map(|device| Json(state.device_view(&device))))
+}
+
+/// `POST /api/devices/{id}/pause`: it gets no tasks until it is resumed; what runs goes on.
+pub(super) async fn pause(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    Path(device): Path<String>,
+) -> Response {
+    respond(set_paused(&state, &caller, &device, true).await)
+}
+
+/// `POST /api/devices/{id}/resume`: what waited goes to it.
+pub(super) async fn resume(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    Path(device): Path<String>,
+) -> Response {
+    respond(set_paused(&state, &caller, &device, false).await)
+}
+
+async fn set_paused(
+    state: &State,
+    caller: &Caller,
+    device: &str,
+    paused: bool,
+) -> Result<Json<DeviceView>, Problem> {
+    let device = administered(state, caller, device)?;
+    state.set_paused(&device.device_id, paused).await?;
+    let device = state.devices.get(&device.device_id).unwrap_or(device);
+    Ok(Json(state.device_view(&device)))
 }
 
 /// `DELETE /api/devices/{id}`: forgets a computer and its token.
@@ -105,7 +145,11 @@ pub(super) async fn enrol(
 }
 
 /// Returns a device that the caller reaches and may change.
-fn administered(state: &State, caller: &Caller, device: &str) -> Result<Arc<Device>, Problem> {
+pub(super) fn administered(
+    state: &State,
+    caller: &Caller,
+    device: &str,
+) -> Result<Arc<Device>, Problem> {
     let unknown = || {
         Problem::new(
             ErrorCode::UnknownDevice,

@@ -10,11 +10,11 @@ use axum::{
         sse::{Event as SseEvent, KeepAlive},
     },
 };
-use deskhand_protocol::TaskId;
-use futures_util::{Stream, StreamExt, stream};
+use deskhand_protocol::{ErrorCode, Problem};
+use futures_util::{Stream, stream};
 
 use super::{auth::Caller, problem, tasks::visible};
-use crate::{State, broker::LoggedEvent};
+use crate::{State, broker::LoggedEvent, task_events::TaskEvents};
 
 /// How often a quiet stream shows that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -33,43 +33,34 @@ pub(super) async fn stream(
     let last = headers
         .get("last-event-id")
         .and_then(|id| id.to_str().ok()?.parse().ok());
-    let events = follow(state, record.task.task_id, last.unwrap_or(0));
+    match TaskEvents::after(&state, &record, last.unwrap_or(0)).await {
+        Some(events) => respond(follow(events)),
+        None => problem(stopping()),
+    }
+}
+
+fn follow(events: TaskEvents) -> impl Stream<Item = Result<SseEvent, Infallible>> + Send {
+    stream::unfold(events, |mut events| async move {
+        let logged = events.next().await.ok()??;
+        Some((Ok(sse_event(&logged)), events))
+    })
+}
+
+fn sse_event(logged: &LoggedEvent) -> SseEvent {
+    let text = serde_json::to_string(&logged.event).expect("an event has only string keys");
+    SseEvent::default().id(logged.id.to_string()).data(text)
+}
+
+/// Answers with a stream that shows that it is alive.
+pub(super) fn respond(
+    events: impl Stream<Item = Result<SseEvent, Infallible>> + Send + 'static,
+) -> Response {
     Sse::new(events)
         .keep_alive(KeepAlive::new().interval(HEARTBEAT))
         .into_response()
 }
 
-fn follow(
-    state: State,
-    task: TaskId,
-    after: i64,
-) -> impl Stream<Item = Result<SseEvent, Infallible>> + Send {
-    let changed = state.broker.watch(task);
-    let pages = stream::unfold(Some((after, changed)), move |place| {
-        let state = state.clone();
-        async move {
-            let (after, mut changed) = place?;
-            loop {
-                changed.mark_unchanged();
-                let events = state.broker.events(task, after).await.ok()?;
-                if let Some(last) = events.last() {
-                    let ended = events
-                        .iter()
-                        .any(|logged| logged.event.kind.outcome().is_some());
-                    let next = (!ended).then_some((last.id, changed));
-                    return Some((events, next));
-                }
-                tokio::select! {
-                    changed = changed.changed() => changed.ok()?,
-                    () = state.stopping.cancelled() => return None,
-                }
-            }
-        }
-    });
-    pages.flat_map(|events| stream::iter(events.into_iter().filter_map(sse_event).map(Ok)))
-}
-
-fn sse_event(logged: LoggedEvent) -> Option<SseEvent> {
-    let text = serde_json::to_string(&logged.event).ok()?;
-    Some(SseEvent::default().id(logged.id.to_string()).data(text))
+/// What a door says when the relay ends.
+pub(super) fn stopping() -> Problem {
+    Problem::new(ErrorCode::ShuttingDown, "the relay is restarting")
 }

@@ -18,12 +18,13 @@ use deskhand_protocol::{
     task::TaskView,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
     answer::{self, task_url, view},
     auth::Caller,
     error::{problem_about, with_retry_after},
-    read_json, respond,
+    read_json, read_value, respond,
 };
 use crate::{
     State,
@@ -49,7 +50,7 @@ pub(super) async fn submit(
     let submission = async {
         caller.needs(Scope::TasksRun)?;
         let wait = preferred_wait(&headers)?;
-        let mut request: TaskRequest = read_json(request).await?;
+        let mut request = task_request(read_json(request).await?)?;
         if request.task_id.is_none() {
             request.task_id = idempotency_key(&headers)?;
         }
@@ -74,6 +75,26 @@ pub(super) async fn submit(
             problem, task_id, ..
         }) => with_retry_after(problem.code, problem_about(&problem, task_id.as_ref())),
     }
+}
+
+/// Reads a task; `{"command"}` is short for a shell action, `{"input_prompt"}` for an agent's.
+fn task_request(mut body: Value) -> Result<TaskRequest, Problem> {
+    if let Some(fields) = body
+        .as_object_mut()
+        .filter(|fields| !fields.contains_key("action"))
+    {
+        if fields.contains_key("input_prompt") {
+            let error = "Action type agent is not available yet";
+            return Err(Problem::new(ErrorCode::UnsupportedAction, error));
+        }
+        if let Some(command) = fields.remove("command") {
+            fields.insert(
+                "action".to_owned(),
+                json!({"type": "shell", "command": command}),
+            );
+        }
+    }
+    read_value(body)
 }
 
 /// RFC 7240: `Prefer: wait=10`.
@@ -120,6 +141,7 @@ pub(super) struct ListQuery {
     source: Option<String>,
     action: Option<String>,
     device: Option<String>,
+    q: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
 }
@@ -189,6 +211,7 @@ fn filter(state: &State, caller: &Caller, query: ListQuery) -> Result<ListFilter
             .map(|word| Source::parse(&word).ok_or_else(|| unknown("source", &word)))
             .transpose()?,
         action: query.action,
+        text: query.q.filter(|text| !text.is_empty()),
         before: query
             .cursor
             .map(|cursor| cursor.parse().map_err(|_| unknown("cursor", &cursor)))
@@ -247,6 +270,24 @@ pub(super) async fn cancel(
         Ok(Json(view(&state, &record)))
     };
     respond(cancelled.await)
+}
+
+/// `POST /api/tasks/{id}/run`: starts a task that waits for somebody to look at it. One that does not
+/// is shown as it is.
+pub(super) async fn run(
+    caller: Caller,
+    Extract(state): Extract<State>,
+    Path(task): Path<String>,
+) -> Response {
+    let started = async {
+        let record = visible(&state, &caller, &task).await?;
+        caller.needs(Scope::TasksRun)?;
+        state.start_held(&record).await;
+        let now = state.broker.get(record.task.task_id).await;
+        let record = now.map_err(Problem::from)?.unwrap_or(record);
+        Ok(Json(view(&state, &record)))
+    };
+    respond(started.await)
 }
 
 /// Which bytes to read, as the query says.

@@ -285,6 +285,7 @@ fn task_request(data: &Map<String, Value>) -> Result<TaskRequest, Problem> {
         expires_in: field(data, "expires_in", "data.expires_in")?,
         priority: field::<Priority>(data, "priority", "data.priority")?.unwrap_or_default(),
         title: field(data, "title", "data.title")?,
+        start: field(data, "start", "data.start")?,
     })
 }
 

@@ -2,6 +2,7 @@
 import type { Action } from "./Action";
 import type { OnOffline } from "./OnOffline";
 import type { Priority } from "./Priority";
+import type { Start } from "./Start";
 import type { TaskName } from "./TaskName";
 
 /**
@@ -35,4 +36,8 @@ priority: Priority,
 /**
  * A title for lists.
  */
-title?: string, };
+title?: string, 
+/**
+ * When the relay hands it over; at once when absent.
+ */
+start?: Start, };
