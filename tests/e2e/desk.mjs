@@ -29,7 +29,7 @@ export async function eventually(what, condition) {
 }
 
 /** Starts a relay and an agent in one process, with a home and a workspace of their own. */
-export async function startDesk({ home: given, config = "", prepare } = {}) {
+export async function startDesk({ root: given, port = 0, config = "", prepare } = {}) {
   const root = given ?? mkdtempSync(join(tmpdir(), "deskhand-e2e-"));
   const home = join(root, "home");
   const workspace = join(root, "workspace");
@@ -50,7 +50,7 @@ export async function startDesk({ home: given, config = "", prepare } = {}) {
   const ready = join(root, "ready.json");
   rmSync(ready, { force: true });
   const said = [];
-  const args = ["up", "--listen", "127.0.0.1:0", "--workspace", workspace, "--ready-file", ready];
+  const args = ["up", "--listen", `127.0.0.1:${port}`, "--workspace", workspace, "--ready-file", ready];
   const child = spawn(PROGRAM, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => said.push(data));
   const info = await eventually("deskhand is ready", () => {
@@ -67,6 +67,7 @@ export async function startDesk({ home: given, config = "", prepare } = {}) {
     key: info.api_key,
     device: info.device_id,
     viewerUrl: info.viewer_url,
+    port: Number(new URL(info.relay_url).port),
     pid: child.pid,
     /** Runs the command line in this home. */
     cli: (...rest) => execFileSync(PROGRAM, rest, { env, encoding: "utf8" }).trim(),
@@ -105,11 +106,11 @@ export async function startDesk({ home: given, config = "", prepare } = {}) {
 
 /** Starts Chromium; CHROMIUM names another one than Debian's. */
 export function startBrowser() {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    // CI runs as root, where Chromium's own sandbox does not work, and with a small /dev/shm.
-    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--font-render-hinting=none"],
-  });
+  // CI runs as root, where Chromium's own sandbox does not work, and with a small /dev/shm.
+  const args = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--font-render-hinting=none"];
+  // A page that was put in by hand has no address, and may not open sockets to this computer.
+  if (process.env.VIEWER_DIST) args.push("--disable-features=LocalNetworkAccessChecks");
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
 }
 
 /** Opens the viewer, signed in with a link, and fails the test on any error of the page. */
@@ -121,6 +122,7 @@ export async function openViewer(browser, desk, options = {}) {
     locale: "en-GB",
     ...rest,
   });
+  if (process.env.VIEWER_DIST) await serveFrom(context, desk.url, process.env.VIEWER_DIST);
   const page = await context.newPage();
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error)));
@@ -133,6 +135,16 @@ export async function openViewer(browser, desk, options = {}) {
   await page.getByRole("navigation", { name: "Views" }).waitFor({ state: "attached" });
   if (hash !== "") await page.evaluate((value) => (location.hash = value), hash);
   return { page, context, faults };
+}
+
+/** Shows the viewer as it was built last, without building the program again: for who works on it. */
+async function serveFrom(context, url, dist) {
+  await context.route(`${url}/**`, async (route) => {
+    const path = new URL(route.request().url()).pathname;
+    const file = join(dist, path === "/" ? "index.html" : path);
+    if (path.startsWith("/api") || path.startsWith("/ws") || !existsSync(file)) return route.continue();
+    return route.fulfill({ path: file });
+  });
 }
 
 /** Waits until the page follows what happens. */
