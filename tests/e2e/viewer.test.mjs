@@ -16,7 +16,7 @@ after(() => browser.close());
 /** The row of a command in the list. */
 const row = (page, text) => page.getByRole("option").filter({ hasText: text });
 const detail = (page) => page.getByRole("article", { name: "Task" });
-const terminal = (page) => page.getByRole("region", { name: "What the task printed" }).last();
+const terminal = (page) => page.getByRole("region", { name: "Lines of output" });
 
 describe("signing in", () => {
   let desk;

@@ -17,7 +17,7 @@ let history;
 before(async () => {
   mkdirSync(SCREENSHOTS, { recursive: true });
   browser = await startBrowser();
-  desk = await startDesk({ config: 'device_name = "studio"\n' });
+  desk = await startDesk({ config: '[device]\nname = "studio"\n' });
   makeRepository(desk);
   history = await makeHistory(desk);
   const go = join(desk.workspace, ".git", "go");
@@ -61,8 +61,8 @@ const pages = () => ({
   search: {
     hash: "#/tasks",
     ready: async (page) => {
-      await page.getByRole("searchbox", { name: "Search" }).fill("unused variable");
-      await page.getByText("1 hit", { exact: true }).waitFor();
+      await page.getByRole("searchbox", { name: "Search" }).fill("u64");
+      await page.getByText("2 hits", { exact: true }).waitFor();
     },
   },
   overview: { hash: "#/overview", ready: (page) => page.getByText("By caller").waitFor() },
@@ -146,7 +146,7 @@ describe("on a phone, and with large text", () => {
   });
 
   test("the first page", async () => {
-    const empty = await startDesk({ config: 'device_name = "studio"\n' });
+    const empty = await startDesk({ config: '[device]\nname = "studio"\n' });
     for (const colorScheme of ["light", "dark"]) {
       const { page, context } = await openViewer(browser, empty, { colorScheme });
       await page.getByRole("heading", { name: "Ready for the first task" }).waitFor();

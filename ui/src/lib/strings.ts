@@ -173,6 +173,7 @@ export const t = {
 
   output: {
     label: "What the task printed",
+    rows: "Lines of output",
     none: "It printed nothing",
     nothingYet: "It has printed nothing yet",
     search: "Find in output",

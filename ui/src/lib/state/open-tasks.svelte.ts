@@ -7,6 +7,9 @@ import { once } from "./once";
 /** How often the open tasks are read at most. */
 const READ_MS = 100;
 
+/** Tasks whose progress is remembered before they are listed. */
+const MOST_EARLY = 200;
+
 /** Characters of the last line of output that are shown. */
 const LINE_CHARACTERS = 160;
 
@@ -25,6 +28,8 @@ export class OpenTask {
 export class OpenTasks {
   list = $state.raw<OpenTask[]>([]);
   readonly #ended = new Set<string>();
+  /** How far tasks are that are not listed yet. */
+  readonly #early = new Map<string, { percent: number | null; message: string }>();
   readonly #read = once(() => this.#readAll(), READ_MS);
 
   constructor(
@@ -53,8 +58,16 @@ export class OpenTasks {
       if (event.type === "ended") {
         this.#ended.add(event.uid);
         hasEnded ||= open !== undefined;
-      } else if (open === undefined) hasUnknown ||= !this.#ended.has(event.uid);
-      else if (event.type === "progress") {
+      } else if (open === undefined) {
+        hasUnknown ||= !this.#ended.has(event.uid);
+        if (event.type === "progress" && this.#early.size < MOST_EARLY) {
+          const before = this.#early.get(event.uid)?.percent ?? null;
+          const { percent, message } = event;
+          this.#early.set(event.uid, { percent: percent ?? before, message });
+        }
+      }
+      if (open === undefined || event.type === "ended") continue;
+      if (event.type === "progress") {
         open.percent = event.percent ?? open.percent;
         open.message = event.message;
       } else if (event.type === "output") lines.set(event.uid, event.preview);
@@ -71,6 +84,17 @@ export class OpenTasks {
     if (hasUnknown) this.#read();
   }
 
+  #begin(task: TaskView): OpenTask {
+    const open = new OpenTask(task);
+    const early = this.#early.get(task.uid);
+    if (early !== undefined) {
+      open.percent = early.percent;
+      open.message = early.message;
+      this.#early.delete(task.uid);
+    }
+    return open;
+  }
+
   async #readAll(): Promise<void> {
     try {
       const answer = await this.backend.request(this.device, {
@@ -85,12 +109,13 @@ export class OpenTasks {
       const tasks = answer.tasks.filter((task) => !this.#ended.has(task.uid));
       this.list = tasks.map((task) => {
         const open = known.get(task.uid);
-        if (open === undefined) return new OpenTask(task);
+        if (open === undefined) return this.#begin(task);
         open.task = task;
         return open;
       });
       // What is not listed any more need not be remembered.
       if (this.#ended.size > 1_000) this.#ended.clear();
+      this.#early.clear();
     } catch (error) {
       // The next event asks again.
       if (!(error instanceof BackendError)) throw error;
