@@ -42,6 +42,13 @@ enum Chore {
     Codegen,
     /// Asks the advisory database about our dependencies; needs a network that reaches it.
     Advisories,
+    /// Builds the viewer, `ui/dist`, which the programs embed.
+    Viewer,
+    /// Tests the viewer in Chromium against a real relay and agent; files of `tests/e2e`, or all.
+    E2e {
+        /// Files, from `tests/e2e`; `figures.mjs` measures instead of testing.
+        files: Vec<String>,
+    },
     /// Measures a real relay and a real agent on loopback; what follows is passed on.
     Bench {
         /// Arguments of the benchmark itself.
@@ -61,6 +68,14 @@ fn main() -> Result<ExitCode> {
         }
         Chore::Advisories => {
             run::run(tools::cargo_deny()?.args(["check", "advisories"]))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Chore::Viewer => {
+            ui::build()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Chore::E2e { files } => {
+            ui::e2e(&files)?;
             Ok(ExitCode::SUCCESS)
         }
         Chore::Bench { args } => {
