@@ -18,8 +18,8 @@ export const SCREENSHOTS = join(TARGET, "screenshots");
 const PATIENCE_MS = 60_000;
 
 /** Waits until a condition gives something. */
-export async function eventually(what, condition) {
-  const until = Date.now() + PATIENCE_MS;
+export async function eventually(what, condition, patienceMs = PATIENCE_MS) {
+  const until = Date.now() + patienceMs;
   for (;;) {
     const value = await condition();
     if (value) return value;
@@ -132,7 +132,7 @@ export async function openViewer(browser, desk, options = {}) {
     if (isOurs || message.text().includes("Content Security Policy")) faults.push(message.text());
   });
   await page.goto(desk.cli("viewer"));
-  await page.getByRole("navigation", { name: "Views" }).waitFor({ state: "attached" });
+  await page.locator("#main").waitFor();
   if (hash !== "") await page.evaluate((value) => (location.hash = value), hash);
   return { page, context, faults };
 }

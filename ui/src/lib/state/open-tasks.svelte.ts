@@ -7,6 +7,9 @@ import { once } from "./once";
 /** How often the open tasks are read at most. */
 const READ_MS = 100;
 
+/** Tasks whose events are read to know how far they are; of more the next events tell. */
+const MOST_CAUGHT_UP = 8;
+
 /** Tasks whose progress is remembered before they are listed. */
 const MOST_EARLY = 200;
 
@@ -69,7 +72,8 @@ export class OpenTasks {
       if (open === undefined || event.type === "ended") continue;
       if (event.type === "progress") {
         open.percent = event.percent ?? open.percent;
-        open.message = event.message;
+        // That a task still runs is told without a message.
+        open.message = event.message || open.message;
       } else if (event.type === "output") lines.set(event.uid, event.preview);
       else if (event.type === "started") {
         open.task = { ...open.task, status: "in_progress", started_at: event.at };
@@ -82,6 +86,18 @@ export class OpenTasks {
     }
     if (hasEnded) this.list = this.list.filter((open) => !this.#ended.has(open.task.uid));
     if (hasUnknown) this.#read();
+  }
+
+  /** Reads how far a task is that was there before the page: its events know. */
+  async #catchUp(open: OpenTask): Promise<void> {
+    const request = { type: "events", task_id: open.task.uid, after: 0 } as const;
+    const answer = await this.backend.request(this.device, request).catch(() => null);
+    if (answer?.type !== "events") return;
+    for (const { kind } of answer.events) {
+      if (kind.type !== "progress_made") continue;
+      open.percent = kind.percent ?? open.percent;
+      open.message = kind.message || open.message;
+    }
   }
 
   #begin(task: TaskView): OpenTask {
@@ -113,6 +129,8 @@ export class OpenTasks {
         open.task = task;
         return open;
       });
+      const news = this.list.filter(({ task }) => !known.has(task.uid) && task.status === "in_progress");
+      for (const open of news.slice(0, MOST_CAUGHT_UP)) void this.#catchUp(open);
       // What is not listed any more need not be remembered.
       if (this.#ended.size > 1_000) this.#ended.clear();
       this.#early.clear();

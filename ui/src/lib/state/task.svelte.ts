@@ -94,7 +94,7 @@ export class OneTask {
       for (const { kind } of answer.events) {
         if (kind.type !== "progress_made") continue;
         this.percent = kind.percent ?? this.percent;
-        this.message = kind.message ?? this.message;
+        this.message = kind.message || this.message;
       }
       if (!answer.has_more) return;
     }
