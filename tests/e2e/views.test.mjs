@@ -41,7 +41,7 @@ const pages = () => ({
   tasks: { hash: "#/tasks", ready: (page) => page.getByText("linking station").waitFor() },
   "task-terminal": {
     hash: `#/tasks/${history.build.uid}`,
-    ready: (page) => page.getByText("Compiling").first().waitFor(),
+    ready: (page) => page.getByRole("article").getByText("Compiling").first().waitFor(),
   },
   "task-status": {
     hash: `#/tasks/${history.status.uid}`,
