@@ -2,7 +2,8 @@ import "./locale-shim";
 import "./app.css";
 import { mount } from "svelte";
 import App from "./App.svelte";
+import { openBackend } from "./lib/backend/open";
 
 const target = document.getElementById("app");
 if (target === null) throw new Error("index.html has no #app");
-mount(App, { target });
+mount(App, { target, props: { backend: await openBackend() } });

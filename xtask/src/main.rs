@@ -83,6 +83,13 @@ enum Chore {
         #[arg(requires = "suite")]
         scripts: Vec<String>,
     },
+    /// Builds the viewer, `ui/dist`, which the programs embed.
+    Viewer,
+    /// Tests the viewer in Chromium against a real relay and agent; files of `tests/e2e`, or all.
+    E2e {
+        /// Files, from `tests/e2e`; `figures.mjs` measures instead of testing.
+        files: Vec<String>,
+    },
     /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench git` measures the
     /// native git against a spawned one, `bench sandbox [ROUNDS]` what confining a task costs.
     Bench {
@@ -131,6 +138,14 @@ fn main() -> Result<ExitCode> {
         } => git_suite::suite(&dir, &scripts),
         Chore::GitConformance { all, .. } => git::conformance(all),
         Chore::Bench { args } if args.first().is_some_and(|a| a == "git") => git::bench(),
+        Chore::Viewer => {
+            ui::build()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Chore::E2e { files } => {
+            ui::e2e(&files)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Chore::Bench { args } => {
             let programs = [
                 "build",

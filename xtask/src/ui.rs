@@ -1,4 +1,4 @@
-//! The viewer's own checks: types, tests and build, by npm.
+//! The viewer's own checks, its build, and its tests in a real browser, by npm and Node.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,67 +6,91 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::mirror;
-use crate::run::{command, root, run, target_dir};
+use crate::run::{cargo, command, root, run, target_dir};
 use crate::tools::{self, NPM_PROGRAM};
 
 /// Installs what the lock file says if it is not there yet, then checks, tests and builds `ui/`.
 pub(crate) fn check() -> Result<()> {
-    install()?;
-    npm(&["run", "--silent", "check"])?;
-    npm(&["run", "--silent", "test"])?;
-    pages()
+    let ui = Project::open("ui")?;
+    ui.npm(&["run", "--silent", "check"])?;
+    ui.npm(&["run", "--silent", "test"])?;
+    ui.build()
 }
 
-/// Builds `ui/dist`, after installing what it needs.
+/// Builds `ui/dist`, which the programs embed.
 pub(crate) fn build() -> Result<()> {
-    install()?;
-    pages()
+    Project::open("ui")?.build()
 }
 
-fn install() -> Result<()> {
-    let ui = root().join("ui");
-    if !is_installed(&ui) {
-        npm(&["ci", "--no-audit", "--no-fund"])?;
-        fs::copy(ui.join("package-lock.json"), installed(&ui))
-            .context("note which packages were installed")?;
-    }
-    Ok(())
-}
-
-fn pages() -> Result<()> {
-    let built = target_dir().join("viewer");
-    let into = built.to_string_lossy();
-    npm(&[
-        "run",
-        "--silent",
+/// Builds the viewer and the programs, and runs `tests/e2e` in Chromium: all of it, or the named files.
+pub(crate) fn e2e(files: &[String]) -> Result<()> {
+    build()?;
+    run(&mut cargo([
         "build",
-        "--",
-        "--outDir",
-        &into,
-        "--emptyOutDir",
-    ])?;
-    // Two programs embed these files: what did not change must not be built into them again.
-    mirror::write(&mirror::read(&built)?, &root().join("ui/dist"))?;
-    Ok(())
+        "-p",
+        "deskhand-cli",
+        "-p",
+        "deskhand-sandbox",
+        "--bins",
+    ]))?;
+    let tests = Project::open("tests/e2e")?;
+    let mut arguments = vec!["run", "--silent", "test", "--"];
+    arguments.extend(files.iter().map(String::as_str));
+    tests.npm(&arguments)
 }
 
-fn npm(args: &[&str]) -> Result<()> {
-    let mut npm = match tools::node_dir()? {
-        None => command(NPM_PROGRAM),
-        Some(dir) => {
-            let rest = std::env::var_os("PATH").unwrap_or_default();
-            let dirs = [dir.clone()]
-                .into_iter()
-                .chain(std::env::split_paths(&rest));
-            let mut npm = command(dir.join(NPM_PROGRAM));
-            npm.env(
-                "PATH",
-                std::env::join_paths(dirs).context("put Node on the path")?,
-            );
-            npm
+/// A folder with packages of npm.
+struct Project {
+    dir: PathBuf,
+    node_dir: Option<PathBuf>,
+}
+
+impl Project {
+    /// Installs what the lock file says, if it is not there yet.
+    fn open(folder: &str) -> Result<Self> {
+        let project = Self {
+            dir: root().join(folder),
+            node_dir: tools::node_dir()?,
+        };
+        if !is_installed(&project.dir) {
+            project.npm(&["ci", "--no-audit", "--no-fund"])?;
+            fs::copy(
+                project.dir.join("package-lock.json"),
+                installed(&project.dir),
+            )
+            .context("note which packages were installed")?;
         }
-    };
-    run(npm.current_dir(root().join("ui")).args(args))
+        Ok(project)
+    }
+
+    fn build(&self) -> Result<()> {
+        let built = target_dir().join("viewer");
+        let into = built.to_string_lossy();
+        let arguments = ["run", "--silent", "build", "--", "--outDir", &into];
+        self.npm(&[&arguments[..], &["--emptyOutDir"]].concat())?;
+        // Two programs embed these files: what did not change must not be built into them again.
+        mirror::write(&mirror::read(&built)?, &self.dir.join("dist"))?;
+        Ok(())
+    }
+
+    fn npm(&self, args: &[&str]) -> Result<()> {
+        let mut npm = match &self.node_dir {
+            None => command(NPM_PROGRAM),
+            Some(dir) => {
+                let rest = std::env::var_os("PATH").unwrap_or_default();
+                let dirs = [dir.to_owned()]
+                    .into_iter()
+                    .chain(std::env::split_paths(&rest));
+                let mut npm = command(dir.join(NPM_PROGRAM));
+                npm.env(
+                    "PATH",
+                    std::env::join_paths(dirs).context("put Node on the path")?,
+                );
+                npm
+            }
+        };
+        run(npm.current_dir(&self.dir).args(args))
+    }
 }
 
 /// Tells whether `npm ci` was run for the lock file as it is.

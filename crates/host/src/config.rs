@@ -123,7 +123,7 @@ pub enum Require {
     Full,
 }
 
-/// How many tasks run at once: 1 to 64.
+/// How many tasks run at once: 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "usize")]
 pub struct MaxTasks(usize);
@@ -140,8 +140,8 @@ impl TryFrom<usize> for MaxTasks {
 
     fn try_from(n: usize) -> Result<Self, Self::Error> {
         match n {
-            1..=64 => Ok(Self(n)),
-            _ => Err("1 to 64 tasks can run at once"),
+            1..=100 => Ok(Self(n)),
+            _ => Err("1 to 100 tasks can run at once"),
         }
     }
 }

@@ -20,7 +20,7 @@ use deskhand_protocol::{
     relay_request::{SessionRequest, SessionView},
 };
 
-use super::{auth::Caller, problem, read_json, respond};
+use super::{auth::Caller, read_json, respond};
 use crate::{State, keys::Key, sessions::SESSION_LIFETIME};
 
 /// `POST /api/session`: signs a browser in.
@@ -162,14 +162,14 @@ pub(super) fn foreign_name(host: &Authority) -> Problem {
 }
 
 /// Refuses a page to a browser that asks by a foreign name.
-pub(super) fn asked_by_own_name(state: &State, parts: &Parts) -> Result<Authority, Response> {
+pub(super) fn asked_by_own_name(state: &State, parts: &Parts) -> Result<Authority, Problem> {
     let Some(host) = host(parts) else {
         let error = "a browser names the host it asks";
-        return Err(problem(Problem::new(ErrorCode::InvalidRequest, error)));
+        return Err(Problem::new(ErrorCode::InvalidRequest, error));
     };
     match is_own_name(state, &host) {
         true => Ok(host),
-        false => Err(problem(foreign_name(&host))),
+        false => Err(foreign_name(&host)),
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{health, not_found, session};
+use super::{health, not_found, problem, session};
 use crate::{State, ViewerFile};
 
 /// What is shown where the program was built without the viewer.
@@ -52,7 +52,7 @@ fn serve(state: &State, file: ViewerFile, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let host = match session::asked_by_own_name(state, &parts) {
         Ok(host) => host,
-        Err(refused) => return refused,
+        Err(refused) => return problem(refused),
     };
     let mut headers = HeaderMap::new();
     let mut set = |name, value: &str| {

@@ -2,11 +2,13 @@
 // browser, `tauri.ts` in the desktop window. They differ in the transport and in what they may change.
 
 import type {
+  Answer,
   DeviceRequest,
   DeviceResponse,
   DeviceView,
   ErrorCode,
   PairingCode,
+  QuestionView,
   RelayRequest,
   RelayResponse,
   SessionView,
@@ -31,6 +33,8 @@ export interface Backend {
   relay(request: RelayRequest): Promise<RelayResponse>;
   submit(request: TaskRequest): Promise<TaskView>;
   cancel(uid: string): Promise<void>;
+  /** Answers a question; `always_here` is local. */
+  answer(question: QuestionView, answer: Answer): Promise<void>;
   pairingCode(): Promise<PairingCode>;
   removeDevice(device: string): Promise<void>;
   /** Follows what happens on a device until the returned function is called. */

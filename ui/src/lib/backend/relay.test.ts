@@ -3,38 +3,47 @@ import { BackendError } from "./backend";
 import { openBackend } from "./open";
 import { relayBackend } from "./relay";
 
-const health = {
-  status: "running",
-  service: "deskhand-relay",
-  connected_clients: 2,
-  timestamp: "2026-11-20T11:00:00Z",
-};
+const ORIGIN = "http://127.0.0.1:8765";
 
 function relayAnswers(answer: () => Promise<Response>) {
-  const fetch = vi.fn<(url: URL) => Promise<Response>>(answer);
+  const fetch = vi.fn<(url: URL, init: RequestInit) => Promise<Response>>(answer);
   vi.stubGlobal("fetch", fetch);
   return fetch;
 }
 
 afterEach(() => vi.unstubAllGlobals());
 
-test("health is asked of the relay that served the page", async () => {
-  const fetch = relayAnswers(async () => Response.json(health));
-  expect(await relayBackend("http://127.0.0.1:8765").health()).toEqual(health);
-  expect(fetch.mock.lastCall?.[0].href).toBe("http://127.0.0.1:8765/health");
+test("a device is asked through the relay that served the page", async () => {
+  const fetch = relayAnswers(async () => Response.json({ type: "workspaces", workspaces: [] }));
+  const answer = await relayBackend(ORIGIN).request("a/b", { type: "list_workspaces" });
+  expect(answer).toEqual({ type: "workspaces", workspaces: [] });
+  const [url, init] = fetch.mock.lastCall ?? [];
+  expect(url?.href).toBe("http://127.0.0.1:8765/api/device-requests/a%2Fb");
+  expect(init?.body).toBe('{"type":"list_workspaces"}');
 });
 
 test.each([
   ["127.0.0.1:8765 does not answer", async () => Promise.reject(new TypeError("refused"))],
-  ["127.0.0.1:8765 answered 503", async () => new Response("", { status: 503 })],
+  ["127.0.0.1:8765 answered 502", async () => new Response("<p>", { status: 502 })],
   ["127.0.0.1:8765 answered with something that is not JSON", async () => new Response("<p>")],
 ])("a failure says what happened: %s", async (message, answer) => {
   relayAnswers(answer);
-  const asked = relayBackend("http://127.0.0.1:8765").health();
+  const asked = relayBackend(ORIGIN).devices();
   await expect(asked).rejects.toEqual(new BackendError(message));
 });
 
-test("the desktop window has no relay behind it", () => {
-  expect(openBackend(window)).not.toBeNull();
-  expect(openBackend({ __TAURI_INTERNALS__: {} } as unknown as Window)).toBeNull();
+test("a problem keeps its code and its hint", async () => {
+  const problem = { error: "the device is offline", code: "device_offline", hint: "start it" };
+  relayAnswers(async () => Response.json(problem, { status: 503 }));
+  const asked = relayBackend(ORIGIN).request("desk", { type: "status" });
+  await expect(asked).rejects.toMatchObject({ code: "device_offline", hint: "start it" });
+});
+
+test("what changes the owner's rules is not asked from a browser", async () => {
+  const asked = relayBackend(ORIGIN).relay({ type: "list_keys" });
+  await expect(asked).rejects.toMatchObject({ code: "local_only" });
+});
+
+test("a page that no application holds talks to its relay", async () => {
+  expect((await openBackend(window)).kind).toBe("browser");
 });

@@ -35,6 +35,8 @@ export function relayBackend(origin: string): Backend {
       ),
     submit: (request: TaskRequest) => call<TaskView>("POST", "/api/tasks", request),
     cancel: (uid) => call<void>("POST", `/api/tasks/${uid}/cancel`),
+    answer: ({ task_id, digest }, answer) =>
+      call<void>("POST", `/api/tasks/${task_id}/approval`, { answer, digest }),
     pairingCode: () => call<PairingCode>("POST", "/api/pairing-codes"),
     removeDevice: (name) => call<void>("DELETE", `/api/devices/${device(name)}`),
     follow: (name, listener) =>

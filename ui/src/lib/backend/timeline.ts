@@ -66,8 +66,11 @@ export function followTimeline(
       attempt = 0;
       say({ state: "connected", latencyMs: null });
       beat();
-      // What the page shows was read from the device; only what came since is news.
-      if (!isFirst) for (const entry of message.initial_entries) tell(entry);
+      // What the page shows was read from the device, which does not say how far a task is; of the
+      // rest only what came since is news.
+      for (const entry of message.initial_entries) {
+        if (!isFirst || entry.type === "progress") tell(entry);
+      }
       cursor = message.cursor;
       if (isFirst) listener.event({ type: "gap" });
     } else if (message.type === "pong") {

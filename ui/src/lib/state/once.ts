@@ -2,34 +2,36 @@
 
 /** Returns a function that runs `work`, never twice at once, and at most once per `everyMs`. */
 export function once(work: () => Promise<void>, everyMs: number): () => void {
-  let isRunning = false;
-  let isWanted = false;
+  let state: "idle" | "waiting" | "running" | "again" = "idle";
   let ranAt = Number.NEGATIVE_INFINITY;
-  const run = async () => {
-    isRunning = true;
-    isWanted = false;
+
+  async function run() {
+    state = "running";
     ranAt = performance.now();
     try {
       await work();
     } finally {
-      isRunning = false;
+      const isWanted = asked();
+      state = "idle";
       if (isWanted) ask();
     }
-  };
-  const ask = () => {
-    if (isRunning || isWanted) {
-      isWanted = true;
-      return;
-    }
+  }
+
+  function asked(): boolean {
+    return state === "again";
+  }
+
+  function ask() {
+    if (state === "running") state = "again";
+    if (state !== "idle") return;
     const wait = ranAt + everyMs - performance.now();
     if (wait <= 0) {
       void run();
-      return;
+    } else {
+      state = "waiting";
+      setTimeout(() => void run(), wait);
     }
-    isWanted = true;
-    setTimeout(() => {
-      if (!isRunning) void run();
-    }, wait);
-  };
+  }
+
   return ask;
 }

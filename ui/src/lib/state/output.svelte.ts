@@ -152,6 +152,7 @@ export class Output {
     }
     const read = await this.#read(first.stream, first.offset, Math.min(nBytes, RANGE_BYTES));
     if (read.type === "hole") {
+      this.#queue.unshift({ ...first, nBytes });
       this.#skip(first.stream, first.offset, read.to);
       return;
     }

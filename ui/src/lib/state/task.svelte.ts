@@ -91,6 +91,11 @@ export class OneTask {
       this.#after = answer.events.at(-1)?.seq ?? this.#after;
       this.events = [...this.events, ...answer.events];
       this.output.addEvents(answer.events);
+      for (const { kind } of answer.events) {
+        if (kind.type !== "progress_made") continue;
+        this.percent = kind.percent ?? this.percent;
+        this.message = kind.message || this.message;
+      }
       if (!answer.has_more) return;
     }
   }

@@ -6,7 +6,7 @@ import type { Action } from "../protocol";
 export function commandText(action: Action): string {
   if (action.type === "echo") return `echo ${action.text}`;
   const { command } = action;
-  return typeof command === "string" ? command : command.map(quoted).join(" ");
+  return typeof command === "string" ? command.trim() : command.map(quoted).join(" ");
 }
 
 /** Returns a word as a shell reads it. */

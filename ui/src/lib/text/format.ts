@@ -19,11 +19,12 @@ export function count(n: number): string {
 export function duration(ms: number): string {
   if (ms < 1) return "<1 ms";
   if (ms < 1_000) return `${Math.round(ms)} ms`;
-  if (ms < 10_000) return `${(ms / 1_000).toFixed(1)} s`;
+  if (ms < 10_000) return `${Number((ms / 1_000).toFixed(1))} s`;
   if (ms < 60_000) return `${Math.round(ms / 1_000)} s`;
   const minutes = Math.floor(ms / 60_000);
-  if (minutes < 60) return `${minutes} min ${Math.round((ms % 60_000) / 1_000)} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const rest = (n: number, unit: string) => (n === 0 ? "" : ` ${n} ${unit}`);
+  if (minutes < 60) return `${minutes} min${rest(Math.floor((ms % 60_000) / 1_000), "s")}`;
+  return `${Math.floor(minutes / 60)} h${rest(minutes % 60, "min")}`;
 }
 
 export function bytes(n: number): string {
