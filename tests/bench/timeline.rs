@@ -49,7 +49,7 @@ async fn deliveries(
     n_watchers: usize,
     n_tasks: u32,
 ) -> (Vec<Duration>, Vec<Duration>) {
-    let (heard, mut deliveries) = mpsc::unbounded_channel();
+    let (heard, mut deliveries) = mpsc::channel(4096);
     let mut watchers = Vec::new();
     for _ in 0..n_watchers {
         let filters = json!({"status": "completed"});
@@ -61,7 +61,7 @@ async fn deliveries(
                 let ended: Timestamp = message["timestamp"].as_str().unwrap().parse().unwrap();
                 let late = Timestamp::now().duration_since(ended).unsigned_abs();
                 let delivery: Delivery = (n, late);
-                heard.send(delivery).unwrap();
+                heard.send(delivery).await.unwrap();
             }
         }));
     }

@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn an_emptied_section_leaves_unless_a_comment_is_near() {
-        assert!(changed("core.bare", None).starts_with("# about one\n"));
+        assert!(changed("core.bare", None).starts_with("[core]\n# about one\n"));
         let one = set(TEXT, b"branch.one.remote", None).unwrap();
         let none = set(&one, b"branch.one.merge", None).unwrap();
         assert!(

@@ -89,6 +89,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let mut next = 0;
     while let Some((from, to, with_directory)) = queue.get(next).cloned() {
         next += 1;
+        if is_beyond_link(&top, &from) || is_beyond_link(&top, &to) {
+            return Err(Stop::not_native("a path beyond a symbolic link"));
+        }
         if parsed.has("dry-run") {
             out.put(
                 [
@@ -227,6 +230,14 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         return Ok(());
     }
     edit.commit()
+}
+
+/// Says whether a directory on the way to a path is a symbolic link, so that the path lies elsewhere.
+fn is_beyond_link(top: &[u8], path: &[u8]) -> bool {
+    path.iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'/')
+        .any(|(end, _)| bytes::to_path(&bytes::join(top, &path[..end])).is_symlink())
 }
 
 fn join_plain(dir: &[u8], name: &[u8]) -> Bytes {
