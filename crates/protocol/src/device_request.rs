@@ -36,7 +36,7 @@ pub enum DeviceRequest {
         /// The words; 256 bytes at most.
         text: String,
         /// Only among these.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "an_object")]
         filter: TaskFilter,
     },
     /// How tasks went lately.
@@ -189,6 +189,12 @@ pub enum DeviceRequest {
         #[serde(default)]
         limit: u32,
     },
+}
+
+/// Reads a filter from an object only: a list without elements would be read as one without conditions.
+fn an_object<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<TaskFilter, D::Error> {
+    let object = serde_json::Map::deserialize(deserializer)?;
+    serde_json::from_value(object.into()).map_err(serde::de::Error::custom)
 }
 
 fn default_grace_seconds() -> u32 {
@@ -533,4 +539,22 @@ pub struct OutputRange {
     pub total: u64,
     /// Whether the task has ended, so that nothing will be added.
     pub complete: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_takes_a_filter_and_nothing_that_looks_like_none() {
+        let read = |filter: &str| {
+            let text = format!(r#"{{"type":"search_tasks","text":"x","filter":{filter}}}"#);
+            serde_json::from_str::<DeviceRequest>(&text).is_ok()
+        };
+        assert!(read("{}"));
+        assert!(read(r#"{"status":"failed"}"#));
+        for wrong in ["[]", "null", "0", r#"{"status":7}"#] {
+            assert!(!read(wrong), "{wrong}");
+        }
+    }
 }
