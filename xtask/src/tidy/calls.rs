@@ -344,16 +344,14 @@ mod tests {
 
     #[test]
     fn an_exception_is_used_up() {
-        let detach = file(
-            "crates/cli/src/commands/up.rs",
-            "use std::process::Command;",
-        );
-        let second = file(
-            "crates/cli/src/commands/run.rs",
-            "use std::process::Command;",
-        );
+        let starts = |path: &str| file(path, "use std::process::Command;");
+        let files = [
+            starts("crates/cli/src/commands/git_exec.rs"),
+            starts("crates/cli/src/commands/up.rs"),
+            starts("crates/cli/src/commands/run.rs"),
+        ];
         assert_eq!(
-            violations(&[detach, second]),
+            violations(&files),
             ["crates/cli/src/commands/run.rs:1: only crates/sandbox starts processes"]
         );
     }
