@@ -4,12 +4,13 @@
 //! of its descendants: a process that daemonises is still found.
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-/// How long a sweep tries; a process in an uninterruptible wait cannot be ended by anyone.
-const SWEEP_WITHIN: Duration = Duration::from_secs(5);
+/// How long a sweep tries while nothing ends; a process in an uninterruptible wait cannot be ended by anyone.
+const WITHOUT_CHANGE: Duration = Duration::from_secs(5);
 
 /// How long to wait before looking again at processes that were killed and are not gone yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -19,6 +20,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) parent: i32,
+    group: i32,
+    session: i32,
     pub(crate) ended: bool,
     pub(crate) n_threads: u64,
     /// Of this process and of those of its children that it waited for.
@@ -26,6 +29,13 @@ pub(crate) struct Process {
     cpu_ticks_of_reaped: u64,
     pub(crate) resident_pages: u64,
     started_at_tick: u64,
+}
+
+impl Process {
+    /// Says whether its number still is its own.
+    fn is_still_there(&self) -> bool {
+        process(self.pid).is_some_and(|now| now.started_at_tick == self.started_at_tick)
+    }
 }
 
 /// Returns all descendants of `root`, zombies included, parents before children.
@@ -50,13 +60,23 @@ pub(crate) fn descendants(root: i32) -> Vec<Process> {
     }
 }
 
+/// Returns how many processes and threads of a user there are on this machine.
+pub(crate) fn n_of_user(uid: u32) -> u64 {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let of_user = entries.filter(|entry| entry.metadata().is_ok_and(|there| there.uid() == uid));
+    let pids = of_user.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(process)
+        .map(|process| process.n_threads.max(1))
+        .sum()
+}
+
 /// Returns the processor time of those children of `pid` that it has waited for.
 pub(crate) fn ticks_of_reaped(pid: i32) -> u64 {
     process(pid).map_or(0, |process| process.cpu_ticks_of_reaped)
 }
 
 /// Returns one process, when it is there.
-pub(crate) fn process(pid: i32) -> Option<Process> {
+fn process(pid: i32) -> Option<Process> {
     let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     parse_stat(pid, &String::from_utf8_lossy(&text))
 }
@@ -73,6 +93,8 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
     Some(Process {
         pid,
         parent: field(4)?.parse().ok()?,
+        group: field(5)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
         ended: matches!(field(3)?, "Z" | "X"),
         n_threads: number(20)?,
         cpu_ticks: (14..=17).filter_map(number).sum(),
@@ -90,7 +112,7 @@ fn send(to: &Process, signal: Signal) {
     let Ok(descriptor) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
         return;
     };
-    if process(to.pid).is_some_and(|now| now.started_at_tick == to.started_at_tick) {
+    if to.is_still_there() {
         // It may have ended or belong to someone else by a set-user-id program: both are seen by the next look.
         let _ = rustix::process::pidfd_send_signal(&descriptor, signal);
     }
@@ -115,36 +137,46 @@ pub(crate) fn kill_child(pid: i32) {
     }
 }
 
+/// Kills a process group, all at once; one of its members must not have been reaped.
+pub(crate) fn kill_group(group: i32) {
+    if let Some(group) = Pid::from_raw(group) {
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    }
+}
+
 /// Kills every descendant of this process and reaps those that become its children; returns whether none is left.
 ///
-/// All are stopped before any is killed, so that none can start another one while its siblings die.
+/// A signal to a process group reaches all that are in it at once, and no process with a signal pending starts another: so
+/// what forks without pause ends with its group, however many they are. Goes on for as long as anything changes.
 pub(crate) fn sweep(mut reap_all: impl FnMut() -> bool) -> bool {
     // Orphans of the tree become our children: without a child there is no tree, and nothing to look for.
     if reap_all() {
         return true;
     }
     let root = rustix::process::getpid().as_raw_nonzero().get();
-    let deadline = Instant::now() + SWEEP_WITHIN;
-    let mut stopped = HashSet::new();
+    let own_session = process(root).map(|own| own.session);
+    let mut before = HashSet::new();
+    let mut deadline = Instant::now() + WITHOUT_CHANGE;
     while Instant::now() < deadline {
-        let living: Vec<Process> = descendants(root)
-            .into_iter()
-            .filter(|process| !process.ended)
-            .collect();
-        let new: Vec<&Process> = living
-            .iter()
-            .filter(|process| stopped.insert((process.pid, process.started_at_tick)))
-            .collect();
-        if !new.is_empty() {
-            new.into_iter()
-                .for_each(|process| send(process, Signal::STOP));
-            continue;
+        let mut killed = HashSet::new();
+        let mut living = HashSet::new();
+        for process in descendants(root) {
+            if process.ended {
+                continue;
+            }
+            living.insert((process.pid, process.started_at_tick));
+            // In a session that was begun within the tree there is nobody else.
+            if Some(process.session) == own_session {
+                send(&process, Signal::KILL);
+            } else if killed.insert(process.group) && process.is_still_there() {
+                kill_group(process.group);
+            }
         }
-        living
-            .iter()
-            .for_each(|process| send(process, Signal::KILL));
         if reap_all() {
             return true;
+        }
+        if living != before {
+            (before, deadline) = (living, Instant::now() + WITHOUT_CHANGE);
         }
         #[expect(
             clippy::disallowed_methods,
@@ -161,10 +193,12 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
-        let stat = "42 (a) R 1 (b) S 7 42 42 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 5 0 12345 1000 77 18446744073709551615";
+        let stat = "42 (a) R 1 (b) S 7 41 40 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 5 0 12345 1000 77 18446744073709551615";
         let expected = Process {
             pid: 42,
             parent: 7,
+            group: 41,
+            session: 40,
             ended: false,
             n_threads: 5,
             cpu_ticks: 100,

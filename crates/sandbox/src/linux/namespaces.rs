@@ -216,6 +216,7 @@ fn tell_end(report: &OwnedFd, ended: &mut Option<(i32, bool)>, last: bool) {
             &Report::Ended {
                 status: *status,
                 last,
+                written_bytes: sys::written_by_reaped(),
             },
         );
         *told = true;

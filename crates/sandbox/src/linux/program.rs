@@ -14,10 +14,14 @@ use rustix::process::{Resource, Rlimit, Signal};
 use super::{Failure, Step, sys};
 use crate::plan::Plan;
 use crate::profile::Limits;
+use crate::tree;
 
 /// Open files a program may have; what it raises itself ends at `MAX_OPEN_FILES`.
 const OPEN_FILES: u64 = 1024;
 const MAX_OPEN_FILES: u64 = 4096;
+
+/// Processes that others of the same user may start beside a task without a user namespace.
+const ROOM_FOR_OTHERS: u64 = 1024;
 
 /// The step name that says the program itself could not be executed.
 pub(super) const EXECUTE: &str = "execute";
@@ -163,12 +167,15 @@ fn set_limits(limits: &Limits, own_user_namespace: bool) -> rustix::io::Result<(
     )?;
     let data = data_limit(limits.memory_bytes);
     set_limit(Resource::Data, data, data)?;
-    if own_user_namespace {
-        // Counted per user namespace; outside of one it would be the owner's whole desktop.
-        // A little more than is permitted, so that the watch sees it passed before the kernel refuses.
-        let n = u64::from(limits.n_processes) + u64::from(limits.n_processes / 4).max(16);
-        set_limit(Resource::Nproc, n, n)?;
-    }
+    // Counted per user and user namespace; outside of one of its own the owner's whole desktop is in it, and what else that
+    // starts must not stop the task. Root is exempt.
+    let others = match own_user_namespace {
+        true => 0,
+        false => tree::n_of_user(rustix::process::getuid().as_raw()) + ROOM_FOR_OTHERS,
+    };
+    // A little more than is permitted, so that the watch sees it passed before the kernel refuses.
+    let n = u64::from(limits.n_processes) + u64::from(limits.n_processes / 4).max(16);
+    set_limit(Resource::Nproc, others + n, others + n)?;
     if let Some(cpu) = limits.cpu {
         // The signal at the soft limit can be caught; the one a second later cannot.
         let seconds = cpu.as_secs_f64().ceil() as u64;

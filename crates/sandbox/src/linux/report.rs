@@ -20,8 +20,13 @@ pub(super) enum Report {
     Failed(Failure),
     /// The program runs.
     Started,
-    /// The program ended with this wait status; when `last`, it was the last of the tree.
-    Ended { status: i32, last: bool },
+    /// The program ended with this wait status; when `last`, it was the last of the tree. What has ended inside has sent so
+    /// many bytes to disks: of its first process, which is not to be looked into, only itself can tell.
+    Ended {
+        status: i32,
+        last: bool,
+        written_bytes: u64,
+    },
     /// The filter's descriptor, on which the kernel asks about what is large.
     Asks(OwnedFd),
     /// A socket that listens inside, for the proxy to answer.
@@ -44,7 +49,11 @@ pub(super) fn send(to: &OwnedFd, report: &Report) {
     let (text, descriptor) = match report {
         Report::Failed(Failure { step, errno }) => (format!("failed {errno} {step}"), None),
         Report::Started => ("started".into(), None),
-        Report::Ended { status, last } => (format!("ended {status} {last}"), None),
+        Report::Ended {
+            status,
+            last,
+            written_bytes,
+        } => (format!("ended {status} {last} {written_bytes}"), None),
         Report::Asks(descriptor) => ("asks".into(), Some(descriptor)),
         Report::Proxy(descriptor) => ("proxy".into(), Some(descriptor)),
     };
@@ -100,10 +109,11 @@ pub(super) fn receive(from: &OwnedFd, wait: bool) -> Option<Report> {
         }
         "started" => Some(Report::Started),
         "ended" => {
-            let (status, last) = rest.split_once(' ')?;
+            let mut words = rest.split(' ');
             Some(Report::Ended {
-                status: status.parse().ok()?,
-                last: last == "true",
+                status: words.next()?.parse().ok()?,
+                last: words.next()? == "true",
+                written_bytes: words.next()?.parse().ok()?,
             })
         }
         "asks" => Some(Report::Asks(descriptor.take()?)),

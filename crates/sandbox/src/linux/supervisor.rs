@@ -27,6 +27,9 @@ use crate::tree;
 /// What processes that outlive the program get before they are killed: time for a pipe's last reader to finish.
 const AFTER_PROGRAM: Duration = Duration::from_millis(500);
 
+/// As nice as can be to itself, see setpriority(2).
+const HIGHEST_PRIORITY: i32 = -20;
+
 /// A clock that says "not yet" for ever.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -262,6 +265,8 @@ struct Supervisor {
     started_at: Instant,
     /// How the program ended, and when.
     ended: Option<(i32, Instant)>,
+    /// Bytes sent to disks by what has ended in a namespace whose first process may not be reaped yet.
+    written_inside: u64,
     kill_at: Option<Instant>,
     limits_hit: Vec<Limit>,
     watch: Watch,
@@ -286,6 +291,9 @@ impl Supervisor {
         // that is like this cannot write the map of a user namespace.
         let protected =
             rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step("dumpable");
+        // So that it gets its turn among hundreds that never rest; only root may, and only root is exempt from the kernel's
+        // own limit on their number.
+        let _ = rustix::process::setpriority_process(None, HIGHEST_PRIORITY);
         match protected.and_then(|()| let_go_of_output()) {
             Ok(()) => {
                 let record = Record::Started {
@@ -306,6 +314,7 @@ impl Supervisor {
             line: Vec::new(),
             started_at,
             ended: None,
+            written_inside: 0,
             kill_at: None,
             limits_hit: Vec::new(),
             watch,
@@ -360,8 +369,12 @@ impl Supervisor {
 
     /// Kills whatever is left. For a namespace the death of its first process is the death of all, before it is reaped.
     fn end_tree(&mut self) {
-        if self.running.tier == Tier::Full && !self.child_reaped {
-            tree::kill_child(self.running.child);
+        if !self.child_reaped {
+            match self.running.tier {
+                Tier::Full => tree::kill_child(self.running.child),
+                // It leads a session. A tree that grows is not looked at before what is easily found is gone.
+                Tier::Reduced | Tier::None => tree::kill_group(self.running.child),
+            }
         }
         tree::sweep(|| self.reap());
     }
@@ -404,8 +417,14 @@ impl Supervisor {
         };
         // After the reaping: the first process of a namespace says how the program ended before it ends itself.
         while let Some(report) = report::receive(&self.running.report, false) {
-            if let Report::Ended { status, last } = report {
+            if let Report::Ended {
+                status,
+                last,
+                written_bytes,
+            } = report
+            {
                 self.ended.get_or_insert((status, Instant::now()));
+                self.written_inside = written_bytes;
                 // Only our own process is left inside, on its way out.
                 nothing_left |= last;
             }
@@ -478,7 +497,7 @@ impl Supervisor {
         }
         for limit in self
             .watch
-            .look_back_at_disk(&self.received.plan.profile, self.running.child)
+            .look_back_at_disk(&self.received.plan.profile, self.written_inside)
         {
             self.hit(limit);
         }

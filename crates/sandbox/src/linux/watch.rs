@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::sys;
 use crate::profile::Profile;
 use crate::spawn::Limit;
 use crate::tree::{self, Process};
@@ -120,31 +121,29 @@ impl Watch {
                 passed.push(Limit::CpuLimit);
             }
         }
-        passed.extend(self.look_at_disk(profile, &tree));
+        let of_tree = tree.iter().map(|process| written_bytes(process.pid));
+        let written = of_tree.sum::<u64>() + sys::written_by_reaped();
+        passed.extend(self.look_at_disk(profile, written));
         self.next_look = Instant::now() + INTERVAL;
         self.n_on_machine = n_on_machine();
         passed
     }
 
     /// Looks at the disk once more when the tree is gone, as if for the first time.
-    pub(super) fn look_back_at_disk(&mut self, profile: &Profile, child: i32) -> Vec<Limit> {
+    pub(super) fn look_back_at_disk(
+        &mut self,
+        profile: &Profile,
+        written_inside: u64,
+    ) -> Vec<Limit> {
         (self.free_bytes, self.written_bytes) = (self.free_bytes_before, 0);
-        // Its account becomes ours only when it is reaped, which may still be to come.
-        let child: Vec<Process> = tree::process(child).into_iter().collect();
-        self.look_at_disk(profile, &child)
+        self.look_at_disk(profile, sys::written_by_reaped() + written_inside)
     }
 
-    /// Says whether the task filled the disk. Counting files is slow, so it is done only when the tree has written a lot
-    /// since the last time, or when the file system has shrunk, because not every file system keeps that account.
-    fn look_at_disk(&mut self, profile: &Profile, tree: &[Process]) -> Vec<Limit> {
+    /// Says whether the task, which has sent `written` bytes to disks, filled one. Counting files is slow, so it is done only
+    /// when that has grown a lot since the last time, or when the file system has shrunk, because not every file system keeps
+    /// that account.
+    fn look_at_disk(&mut self, profile: &Profile, written: u64) -> Vec<Limit> {
         let limits = &profile.limits;
-        let own = rustix::process::getpid().as_raw_nonzero().get();
-        let written: u64 = tree
-            .iter()
-            .map(|process| process.pid)
-            .chain([own])
-            .map(written_bytes)
-            .sum();
         let free = free_bytes(&profile.workspace);
         let worth_a_look = limits.workspace_growth_bytes.min(limits.file_size_bytes) / 2;
         if self
