@@ -122,12 +122,10 @@ async fn look(local: &Local) -> Picture {
             ..Picture::default()
         };
     };
-    let mut recent = Vec::new();
-    if let DeviceResponse::Tasks { tasks, .. } = tasks {
-        for task in tasks {
-            recent.push(Recent::of(local, task).await);
-        }
-    }
+    let recent = match tasks {
+        DeviceResponse::Tasks { tasks, .. } => tasks.into_iter().map(Recent::from).collect(),
+        _ => Vec::new(),
+    };
     let (state, detail) = state(&status, n_questions);
     Picture {
         state,
@@ -165,26 +163,14 @@ fn state(status: &DeviceStatus, n_questions: usize) -> (State, String) {
     }
 }
 
-impl Recent {
-    async fn of(local: &Local, task: TaskView) -> Self {
-        // A list is without results, and a command may run to its end and fail.
-        let succeeded = match task.status {
-            TaskStatus::Completed => {
-                let asked = local.device(DeviceRequest::GetTask { task_id: task.uid });
-                match asked.await {
-                    DeviceResponse::Task { task } => task
-                        .result
-                        .map(|result| result.outcome.returncode == Some(0)),
-                    _ => None,
-                }
-            }
-            _ => None,
-        };
+impl From<TaskView> for Recent {
+    fn from(task: TaskView) -> Self {
         Self {
             task_id: task.uid,
             action: task.action.to_string(),
             status: task.status,
-            succeeded,
+            // A command may run to its end and fail.
+            succeeded: task.returncode.map(|code| code == 0),
         }
     }
 }

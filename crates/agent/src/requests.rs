@@ -383,25 +383,22 @@ pub(crate) fn view(entry: Entry, device: &Device) -> TaskView {
         result,
     } = entry;
     let outcome = result.as_ref().map(|result| &result.outcome);
-    TaskView {
-        task_id: task.name,
-        uid: task.task_id,
+    let listed = Listed {
+        task,
         status,
-        action: task.action,
-        source: task.source,
-        caller: task.caller.name,
-        device: device.config.device_name.clone(),
-        title: task.title,
-        created_at: task.created_at,
         started_at,
-        completed_at: finished_at,
+        finished_at,
         returncode: outcome.and_then(|outcome| outcome.returncode),
         code: outcome.and_then(|outcome| outcome.code),
         error: outcome.and_then(|outcome| outcome.error.clone()),
+    };
+    TaskView {
         result,
+        ..listed_view(listed, device)
     }
 }
 
+/// The same without the result, as a list shows it.
 fn listed_view(listed: Listed, device: &Device) -> TaskView {
     let Listed {
         task,

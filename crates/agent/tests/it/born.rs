@@ -12,7 +12,7 @@ use deskhand_protocol::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{Session, TestDevice, TestRelay, eventually};
+use crate::harness::{Session, TestDevice, TestRelay, eventually, eventually_some};
 
 fn request(action: Value) -> TaskRequest {
     let action: Action = serde_json::from_value(action).unwrap();
@@ -188,7 +188,7 @@ async fn runs_do_not_overlap_and_what_is_left_out_is_told() {
         let (view, runs) = shown(agent).await;
         (view.n_left_out > 0).then_some((view, runs))
     };
-    let (_, runs) = until(left_out).await;
+    let (_, runs) = eventually_some("one is left out", left_out).await;
     assert_eq!(runs[0].left_out, Some(LeftOut::Overlap));
     assert_eq!(runs.last().unwrap().status, Some(TaskStatus::InProgress));
     assert_eq!(device.file("ran"), "x\n");
@@ -196,17 +196,6 @@ async fn runs_do_not_overlap_and_what_is_left_out_is_told() {
     let run = ask(agent, DeviceRequest::RunSchedule { name: "s".into() }).await;
     assert!(matches!(run, DeviceResponse::Problem { .. }), "{run:?}");
     device.write("go", "");
-}
-
-async fn until<T, F: Future<Output = Option<T>>>(mut found: impl FnMut() -> F) -> T {
-    let begun = std::time::Instant::now();
-    loop {
-        if let Some(found) = found().await {
-            return found;
-        }
-        assert!(begun.elapsed() < crate::harness::DEADLINE);
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
 }
 
 #[tokio::test]
@@ -223,7 +212,10 @@ async fn no_instant_is_run_twice_however_often_the_agent_is_killed() {
         let apart = device.start_apart(&relay).await;
         let agent = &apart.agent;
         let n_before = shown(agent).await.1.len();
-        until(|| async move { (shown(agent).await.1.len() > n_before).then_some(()) }).await;
+        eventually_some("one more runs", || async move {
+            (shown(agent).await.1.len() > n_before).then_some(())
+        })
+        .await;
         apart.kill().await;
     }
     let agent = device.start(&relay).await;

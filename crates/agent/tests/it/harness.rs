@@ -425,11 +425,7 @@ pub(crate) async fn skip(time: Duration) {
 
 /// Polls a condition until it holds.
 pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let begun = std::time::Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < DEADLINE, "{what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually_some(what, || std::future::ready(holds().then_some(()))).await;
 }
 
 /// Polls until there is something.

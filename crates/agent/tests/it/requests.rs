@@ -7,7 +7,7 @@ use deskhand_protocol::{
     history::{HourOfTasks, TaskHit},
 };
 
-use crate::harness::{DEADLINE, TestDevice, TestRelay, echo, shell};
+use crate::harness::{TestDevice, TestRelay, echo, eventually_some, shell};
 
 async fn ask(agent: &AgentHandle, request: DeviceRequest) -> DeviceResponse {
     agent.request(request, Door::Local).await
@@ -145,12 +145,11 @@ async fn a_word_is_found_in_commands_and_output_once_the_task_has_ended() {
         }
     };
     // The index follows a moment later.
-    let last = || search("straße", TaskFilter::default());
-    let began = std::time::Instant::now();
-    while last().await.is_empty() {
-        assert!(began.elapsed() < DEADLINE, "never became searchable");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    eventually_some("the last is searchable", || async {
+        let hits = search("straße", TaskFilter::default()).await;
+        (!hits.is_empty()).then_some(())
+    })
+    .await;
     let uids = |hits: Vec<TaskHit>| hits.iter().map(|hit| hit.task.uid).collect::<Vec<_>>();
     let all = TaskFilter::default;
     assert_eq!(uids(search("E0425 cannot", all()).await), [ids[0]]);

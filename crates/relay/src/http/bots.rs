@@ -1,8 +1,6 @@
 //! The doors of the systems before this one, in their promised shapes: `POST /api/task`,
 //! `GET /status`, `POST /api/bot/{device}/pause` and `/resume`.
 
-use std::sync::Arc;
-
 use axum::{
     Json,
     extract::{Path, Query, Request, State as Extract, rejection::QueryRejection},
@@ -19,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::{
     auth::Caller,
-    devices::administered,
+    devices,
     error::{problem_about, with_retry_after},
     read_json, respond,
 };
@@ -182,7 +180,7 @@ pub(super) async fn pause(
     Extract(state): Extract<State>,
     Path(device): Path<String>,
 ) -> Response {
-    respond(set_paused(&state, &caller, &device, true).await)
+    respond(answer(&state, &caller, &device, true).await)
 }
 
 /// `POST /api/bot/{device}/resume`.
@@ -191,18 +189,16 @@ pub(super) async fn resume(
     Extract(state): Extract<State>,
     Path(device): Path<String>,
 ) -> Response {
-    respond(set_paused(&state, &caller, &device, false).await)
+    respond(answer(&state, &caller, &device, false).await)
 }
 
-async fn set_paused(
+async fn answer(
     state: &State,
     caller: &Caller,
     device: &str,
     paused: bool,
 ) -> Result<Json<Paused>, Problem> {
-    let device: Arc<Device> = administered(state, caller, device)?;
-    state.set_paused(&device.device_id, paused).await?;
-    let device = state.devices.get(&device.device_id).unwrap_or(device);
+    let device = devices::set_paused(state, caller, device, paused).await?;
     let work = state.broker.workload(device.device_id.clone()).await;
     Ok(Json(Paused {
         bot_id: device.device_id.clone(),

@@ -73,7 +73,8 @@ pub(super) async fn pause(
     Extract(state): Extract<State>,
     Path(device): Path<String>,
 ) -> Response {
-    respond(set_paused(&state, &caller, &device, true).await)
+    let paused = set_paused(&state, &caller, &device, true).await;
+    respond(paused.map(|device| Json(state.device_view(&device))))
 }
 
 /// `POST /api/devices/{id}/resume`: what waited goes to it.
@@ -82,19 +83,20 @@ pub(super) async fn resume(
     Extract(state): Extract<State>,
     Path(device): Path<String>,
 ) -> Response {
-    respond(set_paused(&state, &caller, &device, false).await)
+    let resumed = set_paused(&state, &caller, &device, false).await;
+    respond(resumed.map(|device| Json(state.device_view(&device))))
 }
 
-async fn set_paused(
+/// Pauses or resumes a device, and returns it as it is then.
+pub(super) async fn set_paused(
     state: &State,
     caller: &Caller,
     device: &str,
     paused: bool,
-) -> Result<Json<DeviceView>, Problem> {
+) -> Result<Arc<Device>, Problem> {
     let device = administered(state, caller, device)?;
     state.set_paused(&device.device_id, paused).await?;
-    let device = state.devices.get(&device.device_id).unwrap_or(device);
-    Ok(Json(state.device_view(&device)))
+    Ok(state.devices.get(&device.device_id).unwrap_or(device))
 }
 
 /// `DELETE /api/devices/{id}`: forgets a computer and its token.
