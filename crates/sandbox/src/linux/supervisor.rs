@@ -6,7 +6,7 @@
 
 use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
@@ -36,6 +36,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 /// Starts the program and stays until its tree is gone. Returns the helper's exit code.
 pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
+    let before = SystemTime::now();
     let stdin = received.stdin.take();
     let found = OnceCell::new();
     let group = Cgroup::new(&received.plan.profile.limits);
@@ -46,7 +47,10 @@ pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
     match started {
         Ok((signals, running)) => {
             let inventory = found.into_inner().unwrap_or_default();
-            Supervisor::new(control, received, inventory, signals, running, group).supervise();
+            let watch = Watch::new(&received.plan.profile, before);
+            let supervisor =
+                Supervisor::new(control, received, inventory, signals, running, group, watch);
+            supervisor.supervise();
             0
         }
         Err(record) => {
@@ -285,9 +289,9 @@ impl Supervisor {
         signals: OwnedFd,
         mut running: Running,
         group: Option<Cgroup>,
+        watch: Watch,
     ) -> Self {
         let started_at = Instant::now();
-        let watch = Watch::new(&received.plan.profile);
         let layers = running
             .layers
             .iter()
