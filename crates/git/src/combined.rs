@@ -167,6 +167,9 @@ pub(crate) fn print_patch(
     {
         return Err(Stop::not_native("this form of a combined diff"));
     }
+    if options.color {
+        return Err(Stop::not_native("a combined diff with colours"));
+    }
     let result = contents.get(&file.result)?;
     let mut parents = Vec::new();
     let mut binary = file.result.exists() && userdiff::is_binary(contents, &file.result, &result)?;

@@ -274,7 +274,7 @@ impl<'r> Settings<'r> {
             expand_tabs: expand_tabs(parsed)?,
             notes,
             full_names: decorate == Some(true),
-            color: false,
+            color: diff.color,
         };
         Ok(Settings {
             filter,
