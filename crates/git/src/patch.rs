@@ -12,7 +12,7 @@ use crate::pair::{Contents, Pair, Side};
 use crate::quote;
 use crate::userdiff::{self, Headings};
 use crate::whitespace;
-use crate::word_diff::{self, WordDiff};
+use crate::word_diff::{self, Words};
 use crate::xdiff;
 
 /// The largest part of a line that becomes a heading.
@@ -110,7 +110,11 @@ pub(crate) fn print(
         None => None,
         Some(how) => {
             let by_driver = userdiff::word_regex(contents, pair, how.regex.is_some())?;
-            Some((how, how.compile(by_driver.as_deref())?))
+            Some(Words {
+                how,
+                patterns: how.compile(by_driver.as_deref())?,
+                color: options.color,
+            })
         }
     };
     let rules = if options.color {
@@ -178,7 +182,7 @@ fn print_hunks(
     text: &Texts<'_>,
     options: &DiffOptions,
     headings: &Headings,
-    words: Option<(&WordDiff, Option<Vec<regex::bytes::Regex>>)>,
+    words: Option<Words<'_>>,
     out: &mut Out,
 ) -> Res<Vec<Hunk>> {
     let changes = text.changes;
@@ -248,16 +252,7 @@ fn print_hunks(
         }
         out.put("\n");
         match &words {
-            Some((how, patterns)) => word_diff::print_hunk(
-                &olds,
-                &news,
-                changes,
-                &range,
-                how,
-                patterns.as_deref(),
-                options.color,
-                out,
-            )?,
+            Some(words) => word_diff::print_hunk(&olds, &news, changes, &range, words, out)?,
             None if options.color => print_colored(&olds, &news, text, &range, options, out),
             None => print_lines(&olds, &news, changes, &range, options, out),
         }

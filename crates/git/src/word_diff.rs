@@ -119,17 +119,24 @@ const COLOR: Style = Style {
     newline: "\n",
 };
 
+/// How words are told apart and shown.
+pub(crate) struct Words<'w> {
+    pub(crate) how: &'w WordDiff,
+    pub(crate) patterns: Option<Vec<regex::bytes::Regex>>,
+    pub(crate) color: bool,
+}
+
 /// Prints the lines of one hunk.
 pub(crate) fn print_hunk(
     olds: &[&[u8]],
     news: &[&[u8]],
     changes: &[Change],
     range: &HunkRange,
-    how: &WordDiff,
-    patterns: Option<&[regex::bytes::Regex]>,
-    with_color: bool,
+    words: &Words<'_>,
     out: &mut Out,
 ) -> Res<()> {
+    let (how, with_color) = (words.how, words.color);
+    let patterns = words.patterns.as_deref();
     let style = match how.mode {
         WordMode::Plain => &PLAIN,
         WordMode::Porcelain => &PORCELAIN,
