@@ -211,6 +211,14 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         let place = |line: &Line| refs.iter().position(|r| r.name == line.reference.name);
         lines[detached..].sort_by_key(place);
     }
+    let color = color::is_forced(
+        &repo.config,
+        parsed.last("color"),
+        &["color.branch", "color.ui"],
+    )?;
+    if color && parsed.last("format").is_some() {
+        return Err(Stop::not_native("a format with colours"));
+    }
     if let Some(format) = parsed.last("format") {
         for line in &lines {
             let shown = (line.reference.name == b"HEAD").then_some(line.shown.as_slice());
@@ -254,11 +262,6 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         },
         None => repo.default_abbrev()?,
     };
-    let color = color::is_forced(
-        &repo.config,
-        parsed.last("color"),
-        &["color.branch", "color.ui"],
-    )?;
     if color {
         color::refuse_own(&repo.config, &["color.branch."])?;
     }

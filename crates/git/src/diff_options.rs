@@ -340,7 +340,7 @@ impl DiffOptions {
 
     /// Hands over coloured output that is not followed here.
     fn refuse_colors(&self, config: &Config, parsed: &Parsed) -> Res<()> {
-        color::refuse_own(config, &["color.diff.", "color.decorate."])?;
+        color::refuse_own(config, &["color.diff.", "diff.color.", "color.decorate."])?;
         let marks_moved = parsed
             .options
             .iter()

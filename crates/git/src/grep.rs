@@ -7,6 +7,7 @@ use git2::ObjectType;
 
 use crate::attr::Attributes;
 use crate::bytes::{self, Bytes, lossy, parse_int};
+use crate::config::Config;
 use crate::exec::{Call, Plan};
 use crate::grep_print::{Binary, Context, Pattern, Search, Shown};
 use crate::id::Id;
@@ -33,7 +34,6 @@ const OPTIONS: &[Spec] = &[
     flag("extended-regexp", Some(b'E')),
     flag("basic-regexp", Some(b'G')),
     flag("fixed-strings", Some(b'F')),
-    flag("perl-regexp", Some(b'P')),
     flag("line-number", Some(b'n')).or_no(),
     flag("column", None).or_no(),
     flag("no-names", Some(b'h')),
@@ -74,6 +74,9 @@ fn arguments(args: &[Bytes]) -> Res<(Parsed, &[Bytes])> {
     let mut options = Vec::new();
     let mut i = 0;
     while let Some(arg) = args.get(i) {
+        if arg == b"(" || arg == b")" {
+            return Err(Stop::not_native("an expression of patterns"));
+        }
         if arg == b"--" || arg.first() != Some(&b'-') || arg == b"-" {
             break;
         }
@@ -119,6 +122,13 @@ fn takes_next(arg: &[u8]) -> bool {
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let (parsed, rest) = arguments(args)?;
+    if Repo::find(call)?.is_none()
+        && Config::load(call, None, None)?
+            .get("grep.fallbacktonoindex")
+            .is_some()
+    {
+        return Err(Stop::not_native("a search outside of a repository"));
+    }
     let repo = Repo::open(call)?;
     refuse_settings(&repo)?;
     let has = |name: &str| parsed.has(name);
@@ -266,12 +276,11 @@ fn shown(repo: &Repo<'_>, parsed: &Parsed) -> Res<Shown> {
 
 /// Compiles what is searched for.
 fn patterns(repo: &Repo<'_>, parsed: &Parsed, texts: &[&[u8]], shown: &Shown) -> Res<Vec<Pattern>> {
-    let by_option = parsed.options.iter().rev().find(|g| {
-        matches!(
-            g.name,
-            "extended-regexp" | "basic-regexp" | "fixed-strings" | "perl-regexp"
-        )
-    });
+    let by_option = parsed
+        .options
+        .iter()
+        .rev()
+        .find(|g| matches!(g.name, "extended-regexp" | "basic-regexp" | "fixed-strings"));
     let extended = repo.config.bool("grep.extendedregexp")? == Some(true);
     let dialect = match (
         by_option.map(|g| g.name),
@@ -279,10 +288,10 @@ fn patterns(repo: &Repo<'_>, parsed: &Parsed, texts: &[&[u8]], shown: &Shown) ->
     ) {
         (Some("extended-regexp"), _) | (None, Some(b"extended")) => Dialect::Extended,
         (Some("fixed-strings"), _) | (None, Some(b"fixed")) => Dialect::Fixed,
-        (Some("perl-regexp"), _) | (None, Some(b"perl")) => Dialect::Perl,
         (Some(_), _) | (None, Some(b"basic")) => Dialect::Basic,
         (None, None | Some(b"default")) if extended => Dialect::Extended,
         (None, None | Some(b"default")) => Dialect::Basic,
+        // Whether git has Perl's expressions depends on how it was built.
         (None, Some(_)) => return Err(Stop::not_native("the value of grep.patternType")),
     };
     let ends_matter = shown.only_matching || parsed.has("word-regexp");
