@@ -22,6 +22,7 @@ use crate::regexes::Dialect;
 use crate::repo::Repo;
 use crate::rev_args::{self, RevArg};
 use crate::userdiff::{self, Headings};
+use crate::work_tree;
 
 const OPTIONS: &[Spec] = &[
     flag("cached", None).or_no(),
@@ -163,6 +164,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         contents: &contents,
         search: Search::new(patterns, shown),
         spec: &spec,
+        real_dir: Bytes::new(),
         full_name: parsed
             .last("full-name")
             .map_or(repo.config.bool("grep.fullname")? == Some(true), |g| {
@@ -349,6 +351,8 @@ struct Grep<'g> {
     search: Search,
     spec: &'g Pathspec,
     full_name: bool,
+    /// The last directory that was found to be in the work tree.
+    real_dir: Bytes,
 }
 
 impl Grep<'_> {
@@ -387,7 +391,17 @@ impl Grep<'_> {
     }
 
     /// Reads a file of the work tree; `None` where there is none.
-    fn file(&self, path: &[u8]) -> Res<Option<Bytes>> {
+    fn file(&mut self, path: &[u8]) -> Res<Option<Bytes>> {
+        let dir = path
+            .iter()
+            .rposition(|c| *c == b'/')
+            .map_or(&b""[..], |at| &path[..at]);
+        if self.real_dir != dir {
+            if work_tree::is_behind_link(self.repo, path)? {
+                return Err(Stop::not_native("a file behind a symbolic link"));
+            }
+            self.real_dir = dir.to_vec();
+        }
         let full = bytes::to_path(&bytes::join(self.repo.need_work_tree()?, path));
         match std::fs::symlink_metadata(&full) {
             Ok(meta) if meta.is_file() => Ok(Some(std::fs::read(&full)?)),
