@@ -192,12 +192,13 @@ impl<'r> Settings<'r> {
         let mut diff = DiffOptions::new(repo, parsed)?;
         diff.start_is_strict = false;
         if std::mem::take(&mut diff.quiet) {
-            // Here it only means that no diff is shown.
+            // Here it only means that no diff is shown unless one is asked for.
             diff.exit_code = parsed.has("exit-code");
-            diff.forms = Forms {
-                none: true,
-                ..Forms::default()
-            };
+            let forms = diff.forms;
+            if forms.name_only || forms.name_status || forms.check {
+                return Err(Stop::not_native("a quiet list of names"));
+            }
+            diff.forms.none = !forms.any();
         }
         let (pretty, pretty_given, mut abbrev_commit) = format(repo, parsed)?;
         if pretty == Pretty::Reference {
