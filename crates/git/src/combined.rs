@@ -521,7 +521,11 @@ fn header(
         }
     }
     if labels {
-        let (a, b) = options.prefixes(b"a/", b"b/");
+        let (a, b) = if file.is_conflict {
+            options.prefixes(b"i/", b"w/")
+        } else {
+            options.prefixes(b"a/", b"b/")
+        };
         let label = |sign: &str, prefix: &[u8], absent: bool| -> Bytes {
             let name = if absent {
                 b"/dev/null".to_vec()

@@ -74,6 +74,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         return Err(Stop::not_native("option `--no-index`"));
     }
     let Some(repo) = Repo::find(call)? else {
+        if !call.globals.config.is_empty() {
+            return Err(Stop::not_native(
+                "settings of a comparison outside a repository",
+            ));
+        }
         return Err(outside(&parsed));
     };
     let mut options = DiffOptions::new(&repo, &parsed)?;

@@ -3,7 +3,7 @@
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::date;
 use crate::decorate::{self, Choice, Decorations};
-use crate::diff_options::{self, DiffOptions, Forms};
+use crate::diff_options::{self, DiffOptions};
 use crate::log_filter::{self, Filter};
 use crate::mailmap::Mailmap;
 use crate::notes::Notes;

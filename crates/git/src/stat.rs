@@ -52,7 +52,10 @@ pub(crate) fn measure(
         }));
     }
     if same {
-        return Ok(Some(Amount::Lines(0, 0)));
+        // A file whose times alone changed is left out.
+        let touched =
+            pair.status == b'M' && pair.old.mode == pair.new.mode && pair.new.is_in_work_tree();
+        return Ok((!touched).then_some(Amount::Lines(0, 0)));
     }
     let changes = options.changes(&old, &new)?;
     let ignored = patch::ignored_changes(&old, &new, &changes, options);
