@@ -3,6 +3,7 @@
 //! libgit2 reads configuration too, but only from files, and without `includeIf "hasconfig:…"`.
 
 use std::fs;
+use std::rc::Rc;
 
 use crate::bytes::{self, Bytes, lossy};
 use crate::exec::Call;
@@ -44,6 +45,8 @@ pub(crate) struct Entry {
     /// `None` for a name without `=`, which means true.
     pub(crate) value: Option<Bytes>,
     pub(crate) scope: Scope,
+    /// The file it stands in; `None` for one given on the command line.
+    pub(crate) file: Option<Rc<Bytes>>,
 }
 
 /// All entries in the order of increasing precedence.
@@ -151,6 +154,7 @@ impl Config {
                 key,
                 value,
                 scope: Scope::Command,
+                file: None,
             });
         }
         Ok(())
@@ -174,6 +178,7 @@ impl Config {
             }
             Err(_) => return Ok(()),
         };
+        let file = Rc::new(path.to_vec());
         let mut parsed = Vec::new();
         parse(&text, &mut parsed).map_err(|line| {
             Stop::NotNative(format!(
@@ -187,7 +192,12 @@ impl Config {
             } else {
                 include_path(&key, value.as_deref(), path, at)?
             };
-            self.entries.push(Entry { key, value, scope });
+            self.entries.push(Entry {
+                key,
+                value,
+                scope,
+                file: Some(Rc::clone(&file)),
+            });
             if let Some(file) = included {
                 if depth == MAX_INCLUDE_DEPTH {
                     return Err(Stop::not_native(
@@ -198,6 +208,30 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Reads one file alone, without what it includes; `None` when it cannot be read.
+    pub(crate) fn of_file(path: &[u8], scope: Scope) -> Res<Option<Config>> {
+        let Ok(text) = fs::read(bytes::to_path(path)) else {
+            return Ok(None);
+        };
+        let mut parsed = Vec::new();
+        parse(&text, &mut parsed).map_err(|line| {
+            Stop::NotNative(format!(
+                "bad line {line} in the configuration file {}",
+                lossy(path)
+            ))
+        })?;
+        let file = Some(Rc::new(path.to_vec()));
+        let entries = parsed.into_iter().map(|(key, value)| Entry {
+            key,
+            value,
+            scope,
+            file: file.clone(),
+        });
+        Ok(Some(Config {
+            entries: entries.collect(),
+        }))
     }
 
     /// Returns the last value of a key (in its canonical form); a key without `=` counts as `true`.
@@ -491,7 +525,7 @@ pub(crate) fn section_at(text: &[u8], at: usize) -> Option<(Bytes, usize)> {
     Some((name, reader.at))
 }
 
-/// Reads a variable; returns its name in lower case, its value, and where it ends: before the line break.
+/// Reads a variable; returns its name in lower case, its value, and where it ends: behind the line break.
 pub(crate) fn variable_at(text: &[u8], at: usize) -> Option<(Bytes, Option<Bytes>, usize)> {
     let mut reader = Reader {
         bytes: text,
@@ -500,11 +534,7 @@ pub(crate) fn variable_at(text: &[u8], at: usize) -> Option<(Bytes, Option<Bytes
     };
     let mut name = Bytes::new();
     let value = parse_variable(&mut reader, &mut name)?;
-    let mut end = reader.at;
-    if end > at && text.get(end - 1) == Some(&b'\n') {
-        end -= 1;
-    }
-    Some((name, value, end))
+    Some((name, value, reader.at))
 }
 
 struct Reader<'a> {

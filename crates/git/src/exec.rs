@@ -10,9 +10,10 @@ use crate::config::Config;
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
 use crate::{
-    add, branch, cat_file, check_ignore, command_names, commit, config_show, describe, diff, log,
-    ls_files, ref_filter, remote, remove, rename_files, repo, reset, restore, rev_list, rev_parse,
-    shortlog, show, show_ref, stash, status, switch, tag, worktree_list,
+    add, branch, cat_file, check_ignore, clean, command_names, commit, config_cmd, config_show,
+    describe, diff, log, ls_files, merge, pick, ref_filter, remote, remove, rename_files, repo,
+    reset, restore, rev_list, rev_parse, shortlog, show, show_ref, stash, status, switch, tag,
+    worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -489,14 +490,24 @@ const VERBS: &[Verb] = &[
         run: switch::run_checkout,
     },
     Verb {
+        name: "cherry-pick",
+        plan: pick::plan_pick,
+        run: pick::run_pick,
+    },
+    Verb {
+        name: "clean",
+        plan: clean::plan,
+        run: clean::run,
+    },
+    Verb {
         name: "commit",
         plan: commit::plan,
         run: commit::run,
     },
     Verb {
         name: "config",
-        plan: config_show::plan,
-        run: config_show::run,
+        plan: config_cmd::plan,
+        run: config_cmd::run,
     },
     Verb {
         name: "describe",
@@ -527,6 +538,11 @@ const VERBS: &[Verb] = &[
         name: "ls-tree",
         plan: cat_file::plan_ls_tree,
         run: cat_file::run_ls_tree,
+    },
+    Verb {
+        name: "merge",
+        plan: merge::plan,
+        run: merge::run,
     },
     Verb {
         name: "merge-base",
@@ -567,6 +583,11 @@ const VERBS: &[Verb] = &[
         name: "rev-parse",
         plan: rev_parse::plan,
         run: rev_parse::run,
+    },
+    Verb {
+        name: "revert",
+        plan: pick::plan_revert,
+        run: pick::run_revert,
     },
     Verb {
         name: "rm",

@@ -119,7 +119,7 @@ impl Index {
         self.written != (0, 0) && self.written <= entry.stat.mtime
     }
 
-    fn parse(data: &[u8]) -> Res<Index> {
+    pub(crate) fn parse(data: &[u8]) -> Res<Index> {
         let bad = || Stop::not_native("an index file that cannot be read");
         let word = |at: usize| -> Res<u32> {
             let raw = data.get(at..at + 4).ok_or_else(bad)?;

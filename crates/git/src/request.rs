@@ -28,6 +28,7 @@ pub struct Request {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     vars: BTreeMap<OsString, OsString>,
+    terminal: bool,
 }
 
 impl Environment {
@@ -39,6 +40,16 @@ impl Environment {
     /// Sets a variable.
     pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.vars.insert(name.into(), value.into());
+    }
+
+    /// Says that somebody sits at a terminal, whom git may ask for a message with an editor.
+    pub fn set_terminal(&mut self) {
+        self.terminal = true;
+    }
+
+    /// Returns whether somebody sits at a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Returns all variables in order of their names.
@@ -84,6 +95,7 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment 
                 .into_iter()
                 .map(|(n, v)| (n.into(), v.into()))
                 .collect(),
+            terminal: false,
         }
     }
 }
