@@ -100,6 +100,7 @@ mod refresh;
 mod refs;
 mod regexes;
 mod remote;
+mod remote_edit;
 mod remove;
 mod rename;
 mod rename_files;
