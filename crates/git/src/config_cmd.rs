@@ -64,6 +64,9 @@ const OTHERS: &[&str] = &[
     "no-",
 ];
 
+/// Lines from which on git does not rename sections.
+const MAX_LINE: usize = (512 << 10) - 1;
+
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -529,18 +532,18 @@ pub(crate) fn shown(call: &Call<'_>, located: &Option<(Bytes, Bytes)>, path: &[u
     };
     let top = git_dir.strip_suffix(b"/.git");
     let usual = call.var("GIT_DIR").is_none() && call.globals.git_dir.is_none();
+    let inside = path
+        .strip_prefix(git_dir.as_slice())
+        .is_some_and(|rest| rest.starts_with(b"/"));
     match top {
         Some(top)
             if usual
+                && inside
                 && git_dir == common_dir
                 && repo::prefix_below(&call.cwd, top).is_some()
                 && repo::prefix_below(&call.cwd, git_dir).is_none() =>
         {
-            path.strip_prefix(top)
-                .and_then(|rest| rest.strip_prefix(b"/"))
-                .filter(|_| path.starts_with(git_dir))
-                .unwrap_or(path)
-                .to_vec()
+            path[top.len() + 1..].to_vec()
         }
         _ => path.to_vec(),
     }
@@ -566,7 +569,11 @@ fn write(call: &Call<'_>, wish: &Wish, meant: &Meant) -> Res<()> {
     } else {
         Config::load(call, None, None)?;
     }
-    let text = match std::fs::read(bytes::to_path(&path)) {
+    let place = bytes::to_path(&path);
+    if place.is_symlink() && !place.exists() {
+        return Err(Stop::not_native("a link to a file that is not there"));
+    }
+    let text = match std::fs::read(place) {
         Ok(text) => Some(text),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => return Err(e.into()),
@@ -589,6 +596,7 @@ fn write(call: &Call<'_>, wish: &Wish, meant: &Meant) -> Res<()> {
         Err(Refusal::Malformed) => return Err(Stop::not_native("a malformed configuration file")),
         Err(Refusal::Nothing) => {
             drop(file.lock()?);
+            warn_of_several(call, text.as_deref().unwrap_or_default(), &change);
             if wish.action == Action::Set {
                 return Err(Stop::error(
                     5,
@@ -598,9 +606,6 @@ fn write(call: &Call<'_>, wish: &Wish, meant: &Meant) -> Res<()> {
                         lossy(change.key)
                     ),
                 ));
-            }
-            if change.value.is_none() && !change.every && text.is_some() {
-                warn_of_several(call, &text.unwrap_or_default(), &change);
             }
             return Err(Stop::exit(5));
         }
@@ -613,6 +618,7 @@ fn warn_of_several(call: &Call<'_>, text: &[u8], change: &Change<'_>) {
         every: true,
         ..change.clone()
     };
+    // What works for all values but not for one has several.
     if config_text::apply(text, &every).is_ok() {
         call.warn(format!(
             "warning: {} has multiple values\n",
@@ -709,6 +715,12 @@ fn sections(file: &File<'_>, wish: &Wish, text: Option<Bytes>) -> Res<()> {
     let Some(text) = text else {
         return Err(Stop::not_native("a configuration file that is not there"));
     };
+    if text
+        .split(|b| *b == b'\n')
+        .any(|line| line.len() >= MAX_LINE)
+    {
+        return Err(Stop::not_native("a very long line of configuration"));
+    }
     match config_edit::rename_section(&text, old, new) {
         Some(text) => file.put(&text),
         None => {

@@ -77,10 +77,7 @@ fn origin(call: &Call<'_>, wish: &Wish, meant: &Meant, entry: &Entry) -> Bytes {
         match &entry.file {
             None => text.extend_from_slice(b"command line:"),
             Some(file) => {
-                let name = match &meant.place {
-                    Some(place) if place.path == **file => place.shown.clone(),
-                    _ => shown(call, &meant.located, file),
-                };
+                let name = name_of(call, meant, file);
                 text.extend_from_slice(b"file:");
                 if nul {
                     text.extend_from_slice(&name);
@@ -92,6 +89,14 @@ fn origin(call: &Call<'_>, wish: &Wish, meant: &Meant, entry: &Entry) -> Bytes {
         text.push(end);
     }
     text
+}
+
+/// Returns a file as git names it.
+fn name_of(call: &Call<'_>, meant: &Meant, file: &[u8]) -> Bytes {
+    match &meant.place {
+        Some(place) if place.path == file => place.shown.clone(),
+        _ => shown(call, &meant.located, file),
+    }
 }
 
 fn values(call: &Call<'_>, wish: &Wish, meant: &Meant, config: &Config, out: &mut Out) -> Res<()> {
@@ -121,12 +126,9 @@ fn values(call: &Call<'_>, wish: &Wish, meant: &Meant, config: &Config, out: &mu
             text.extend_from_slice(&entry.key);
         }
         if !wish.parsed.has("name-only") {
-            let value = config_value::typed(
-                wish.kind,
-                &entry.key,
-                entry.value.as_deref(),
-                home.as_deref(),
-            )?;
+            let file = entry.file.as_ref().map(|file| name_of(call, meant, file));
+            let places = (home.as_deref(), file.as_deref());
+            let value = config_value::typed(wish.kind, &entry.key, entry.value.as_deref(), places)?;
             if let Some(value) = value {
                 if shows_keys {
                     text.extend_from_slice(separator);

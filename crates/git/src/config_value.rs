@@ -76,18 +76,18 @@ pub(crate) fn parse_key(key: &[u8]) -> Result<Bytes, (i32, String)> {
     Ok(out)
 }
 
-/// Returns a value in the form it is shown in; `None` is a name without `=`.
+/// Returns a value in the form it is shown in; `None` is a name without `=`. `file` is named where it cannot be read.
 pub(crate) fn typed(
     kind: Option<Type>,
     key: &[u8],
     value: Option<&[u8]>,
-    home: Option<&[u8]>,
+    (home, file): (Option<&[u8]>, Option<&[u8]>),
 ) -> Res<Option<Bytes>> {
     let text = value.unwrap_or_default();
     Ok(Some(match kind {
         None => return Ok(value.map(<[u8]>::to_vec)),
         Some(Type::Int) => int(text)
-            .ok_or_else(|| bad_number(key, text))?
+            .ok_or_else(|| bad_number(key, text, file))?
             .to_string()
             .into(),
         Some(Type::Bool) => match maybe_bool(value) {
@@ -104,7 +104,7 @@ pub(crate) fn typed(
             Some(on) => on.to_string().into(),
             None => int(text)
                 .and_then(|n| i32::try_from(n).ok())
-                .ok_or_else(|| bad_number(key, text))?
+                .ok_or_else(|| bad_number(key, text, file))?
                 .to_string()
                 .into(),
         },
@@ -131,13 +131,14 @@ pub(crate) fn normalize(kind: Type, key: &[u8], value: &[u8]) -> Res<Bytes> {
     if kind == Type::Path {
         return Ok(value.to_vec());
     }
-    let typed = typed(Some(kind), key, Some(value), None)?;
+    let typed = typed(Some(kind), key, Some(value), (None, None))?;
     Ok(typed.unwrap_or_default())
 }
 
-fn bad_number(key: &[u8], value: &[u8]) -> Stop {
+fn bad_number(key: &[u8], value: &[u8], file: Option<&[u8]>) -> Stop {
+    let place = file.map_or(String::new(), |file| format!(" in file {}", lossy(file)));
     Stop::fatal(format!(
-        "bad numeric config value '{}' for '{}': invalid unit",
+        "bad numeric config value '{}' for '{}'{place}: invalid unit",
         lossy(value),
         lossy(key)
     ))

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use crate::bytes::{self, Bytes, lossy};
 use crate::config::Config;
 use crate::outcome::{Cancel, Out, Res, Stop};
-use crate::request::{Answer, Environment, Exec, NotNative, Request};
+use crate::request::{Answer, Environment, Exec, Input, NotNative, Request};
 use crate::{
     add, branch, cat_file, check_ignore, clean, command_names, commit, config_cmd, config_show,
     describe, diff, log, ls_files, merge, pick, ref_filter, remote, remove, rename_files, repo,
@@ -109,7 +109,7 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         started_in,
         within: request.within.as_deref(),
         globals,
-        stdin: request.stdin.as_deref().unwrap_or_default(),
+        stdin: request.stdin.as_ref(),
         cancel,
         warnings: RefCell::default(),
         wrote: Cell::new(false),
@@ -133,6 +133,14 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
             None => return Err(not_a_command(&call, name)),
         },
     };
+    let asks_for_help = match arguments {
+        [only] => only == b"-h",
+        [_, second] => second == b"-h" && VERBS_OF_VERBS.contains(&verb.name),
+        _ => false,
+    };
+    if asks_for_help {
+        return Err(Stop::not_native("a request for help"));
+    }
     let done = (verb.run)(&call, arguments, out);
     out.warn(call.warnings.borrow().as_slice());
     match done {
@@ -151,7 +159,7 @@ pub(crate) struct Call<'a> {
     pub(crate) started_in: Bytes,
     pub(crate) within: Option<&'a Path>,
     pub(crate) globals: Globals,
-    pub(crate) stdin: &'a [u8],
+    pub(crate) stdin: Option<&'a Input>,
     pub(crate) cancel: Cancel<'a>,
     pub(crate) warnings: RefCell<Bytes>,
     /// Set when something is about to be changed: from then on nothing is handed over.
@@ -164,6 +172,17 @@ impl Call<'_> {
     /// Keeps a line for standard error.
     pub(crate) fn warn(&self, text: impl AsRef<[u8]>) {
         self.warnings.borrow_mut().extend_from_slice(text.as_ref());
+    }
+
+    /// Reads standard input. What reads it hands nothing over any more.
+    pub(crate) fn read_input(&self) -> Res<Bytes> {
+        self.wrote.set(true);
+        match self.stdin {
+            Some(input) => input
+                .read()
+                .map_err(|e| Stop::fatal(format!("could not read standard input: {e}"))),
+            None => Ok(Bytes::new()),
+        }
     }
 
     /// Returns a variable's bytes; an unset and an empty variable are different.
@@ -462,6 +481,9 @@ fn find_verb(name: &[u8]) -> Option<&'static Verb> {
 fn reads(_args: &[Bytes]) -> Res<Plan> {
     Ok(Plan::Read)
 }
+
+/// Verbs that are followed by another one, which has a usage of its own.
+const VERBS_OF_VERBS: &[&str] = &["config", "reflog", "remote", "stash", "worktree"];
 
 const VERBS: &[Verb] = &[
     Verb {

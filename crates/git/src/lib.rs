@@ -152,7 +152,7 @@ pub use exec::{Plan, exec, plan};
 pub use fallback::{FallbackCommand, FallbackError, common_dir, fallback_command};
 pub use init::init;
 pub use nature::{Nature, nature};
-pub use request::{Answer, Environment, Exec, NotNative, OutputLimits, Request};
+pub use request::{Answer, Environment, Exec, Input, NotNative, OutputLimits, Request};
 
 /// The version of git whose output is reproduced.
 pub const GIT_VERSION_EMULATED: &str = "2.47.3";

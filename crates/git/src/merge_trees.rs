@@ -46,6 +46,9 @@ pub(crate) fn refuse(repo: &Repo<'_>) -> Res<()> {
             return Err(Stop::NotNative(format!("the setting `{key}`")));
         }
     }
+    if repo.call.var("GIT_MERGE_VERBOSITY").is_some() {
+        return Err(Stop::not_native("GIT_MERGE_VERBOSITY in the environment"));
+    }
     if repo.config.bool("rerere.enabled")? == Some(true) || repo.has_git_file("rr-cache") {
         return Err(Stop::not_native("remembered resolutions"));
     }

@@ -159,7 +159,7 @@ pub(crate) fn given_for_merge(parsed: &Parsed) -> Option<Bytes> {
 /// Reads the file of `-F`, `-` being standard input. `doing` is how git's error begins.
 pub(crate) fn read_file(repo: &Repo<'_>, file: &[u8], doing: &str) -> Res<Bytes> {
     if file == b"-" {
-        return Ok(repo.call.stdin.to_vec());
+        return repo.call.read_input();
     }
     let path = bytes::join(&repo.call.cwd, file);
     fs::read(bytes::to_path(&path))

@@ -72,7 +72,11 @@ impl Edit {
         repo.refuse_odd_writes()?;
         repo.refuse_hooks(&[])?;
         if repo.config.get("remote.pushdefault").is_some()
-            || repo.config.entries.iter().any(|e| e.key.starts_with(b"url."))
+            || repo
+                .config
+                .entries
+                .iter()
+                .any(|e| e.key.starts_with(b"url."))
         {
             return Err(Stop::not_native("remotes with these settings"));
         }

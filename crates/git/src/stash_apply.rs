@@ -14,7 +14,7 @@ use crate::options::{Known, Numbers, Parsed, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;
-use crate::stash_push::refuse;
+use crate::stash_push::{refuse, usage_is_gits};
 use crate::{merge_trees, reflog, status, tree_diff};
 
 const OPTIONS: &[Spec] = &[
@@ -51,7 +51,7 @@ impl Verb {
 }
 
 fn arguments(verb: Verb, args: &[Bytes]) -> Res<Parsed> {
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN).map_err(usage_is_gits)?;
     let only_quiet = verb == Verb::Drop && parsed.last("index").is_some();
     if only_quiet || verb == Verb::Clear && !args.is_empty() || parsed.args.len() > 1 {
         return Err(Stop::not_native("this form of `stash`"));

@@ -33,11 +33,19 @@ const KNOWN: Known = Known {
 
 /// Takes the arguments after `push` (or `save`) apart.
 fn arguments(args: &[Bytes], is_save: bool) -> Res<Parsed> {
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN).map_err(usage_is_gits)?;
     if !is_save && !parsed.args.is_empty() {
         return Err(Stop::not_native("a stash of some paths"));
     }
     Ok(parsed)
+}
+
+/// Each verb has a usage of its own, which is left to git.
+pub(crate) fn usage_is_gits(stop: Stop) -> Stop {
+    match stop {
+        Stop::Fail { code: 129, .. } => Stop::not_native("an option that git does not know"),
+        other => other,
+    }
 }
 
 /// Says what it would do; `args` follow `push` or `save`.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use deskhand_git::{Environment, Exec, Nature, OutputLimits, Request};
+use deskhand_git::{Environment, Exec, Input, Nature, OutputLimits, Request};
 
 use crate::{args::GitExecArgs, context::Context, exit};
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<
         argv,
         cwd: std::env::current_dir().context("find the current directory")?,
         env,
-        stdin: None,
+        stdin: Some(Input::Process),
         within: None,
         limits: OutputLimits::default(),
     };
