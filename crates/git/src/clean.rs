@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::bytes::{self, Bytes, lossy};
-use crate::exec::{Call, Plan};
+use crate::exec::{self, Call, Plan};
 use crate::ignore::Ignore;
 use crate::index::Index;
 use crate::lock::system_words;
@@ -55,7 +55,7 @@ fn parse(args: &[Bytes]) -> Res<Parsed> {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse(args)?;
+    let parsed = exec::after_setup(call, parse(args))?;
     let repo = Repo::open(call)?;
     let top = repo.need_work_tree()?.to_vec();
     let forces = parsed.options.iter().filter(|g| g.name == "force").count();

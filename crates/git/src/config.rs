@@ -125,12 +125,6 @@ impl Config {
     }
 
     fn read_command_line(&mut self, call: &Call<'_>) -> Res<()> {
-        if call
-            .var("GIT_CONFIG_PARAMETERS")
-            .is_some_and(|v| !v.is_empty())
-        {
-            return Err(Stop::not_native("GIT_CONFIG_PARAMETERS in the environment"));
-        }
         let mut given: Vec<(Bytes, Option<Bytes>)> = Vec::new();
         if let Some(count) = call.var("GIT_CONFIG_COUNT").filter(|v| !v.is_empty()) {
             let count = bytes::parse_int(&count).filter(|n| (0..1000).contains(n));
@@ -142,6 +136,10 @@ impl Config {
                 };
                 given.push((key, Some(value)));
             }
+        }
+        if let Some(text) = call.var("GIT_CONFIG_PARAMETERS") {
+            let found = parse_parameters(&text);
+            given.extend(found.ok_or_else(|| Stop::not_native("an odd GIT_CONFIG_PARAMETERS"))?);
         }
         given.extend(call.globals.config.iter().cloned());
         for (key, value) in given {
@@ -333,6 +331,57 @@ impl Config {
             }
         }
         names
+    }
+}
+
+/// Reads `GIT_CONFIG_PARAMETERS`: quoted words `'key=value'`, or `'key'='value'`, between blanks.
+fn parse_parameters(text: &[u8]) -> Option<Vec<(Bytes, Option<Bytes>)>> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (word, after) = quoted_word(rest)?;
+        match after.first() {
+            None | Some(b' ' | b'\t' | b'\n') => {
+                rest = after;
+                found.push(match bytes::split_once(&word, b'=') {
+                    Some((key, value)) => (key.trim_ascii().to_vec(), Some(value.to_vec())),
+                    None => (word.trim_ascii().to_vec(), None),
+                });
+            }
+            Some(b'=') if after.get(1) == Some(&b'\'') => {
+                let (value, after) = quoted_word(&after[1..])?;
+                rest = after;
+                found.push((word, Some(value)));
+            }
+            Some(b'=') => {
+                rest = &after[1..];
+                found.push((word, None));
+            }
+            Some(_) => return None,
+        }
+        if rest.first().is_some_and(|c| !c.is_ascii_whitespace()) {
+            return None;
+        }
+        rest = rest.trim_ascii_start();
+    }
+    Some(found)
+}
+
+/// Reads a word in single quotes, where `'\''` stands for a quote; returns what follows.
+fn quoted_word(text: &[u8]) -> Option<(Bytes, &[u8])> {
+    let mut rest = text.strip_prefix(b"'")?;
+    let mut word = Bytes::new();
+    loop {
+        let end = rest.iter().position(|c| *c == b'\'')?;
+        word.extend_from_slice(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest {
+            [b'\\', c @ (b'\'' | b'!'), b'\'', after @ ..] => {
+                word.push(*c);
+                rest = after;
+            }
+            _ => return Some((word, rest)),
+        }
     }
 }
 
@@ -674,5 +723,31 @@ fn parse_value(text: &mut Reader<'_>) -> Option<Bytes> {
             c => value.push(c),
         }
         trimmed = value.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_both_forms_are_read() {
+        let read = |text: &str| parse_parameters(text.as_bytes());
+        let pair = |k: &str, v: Option<&str>| (k.into(), v.map(|v| v.as_bytes().to_vec()));
+        assert_eq!(
+            read("'a.b=c' 'd.e'='f g'  'h.i'= 'j.k'"),
+            Some(vec![
+                pair("a.b", Some("c")),
+                pair("d.e", Some("f g")),
+                pair("h.i", None),
+                pair("j.k", None),
+            ])
+        );
+        assert_eq!(
+            read(r"'a.b'='it'\''s'"),
+            Some(vec![pair("a.b", Some("it's"))])
+        );
+        assert_eq!(read("a.b=c"), None);
+        assert_eq!(read("'a.b'x"), None);
     }
 }

@@ -432,7 +432,7 @@ impl Meant {
                 let path = bytes::join(common_dir, b"config");
                 Ok(Place {
                     scope,
-                    shown: shown(call, &located, &path),
+                    shown: shown(call, &located, &path).unwrap_or_else(|| path.clone()),
                     path,
                 })
             }
@@ -525,28 +525,29 @@ fn global(call: &Call<'_>) -> Res<Place> {
     })
 }
 
-/// Returns a file of the repository as git names it from the top of the work tree.
-pub(crate) fn shown(call: &Call<'_>, located: &Option<(Bytes, Bytes)>, path: &[u8]) -> Bytes {
+/// Returns a file as git names it from the top of the work tree; `None` where that depends on how git was called.
+pub(crate) fn shown(
+    call: &Call<'_>,
+    located: &Option<(Bytes, Bytes)>,
+    path: &[u8],
+) -> Option<Bytes> {
     let Some((git_dir, common_dir)) = located else {
-        return path.to_vec();
+        return Some(path.to_vec());
     };
-    let top = git_dir.strip_suffix(b"/.git");
-    let usual = call.var("GIT_DIR").is_none() && call.globals.git_dir.is_none();
-    let inside = path
-        .strip_prefix(git_dir.as_slice())
-        .is_some_and(|rest| rest.starts_with(b"/"));
-    match top {
-        Some(top)
-            if usual
-                && inside
-                && git_dir == common_dir
-                && repo::prefix_below(&call.cwd, top).is_some()
-                && repo::prefix_below(&call.cwd, git_dir).is_none() =>
-        {
-            path[top.len() + 1..].to_vec()
-        }
-        _ => path.to_vec(),
+    let is_below = |dir: &[u8]| {
+        path.strip_prefix(dir)
+            .is_some_and(|rest| rest.starts_with(b"/"))
+    };
+    if !is_below(git_dir) && !is_below(common_dir) {
+        return Some(path.to_vec());
     }
+    let top = git_dir.strip_suffix(b"/.git")?;
+    let usual = call.var("GIT_DIR").is_none()
+        && call.globals.git_dir.is_none()
+        && git_dir == common_dir
+        && repo::prefix_below(&call.cwd, top).is_some()
+        && repo::prefix_below(&call.cwd, git_dir).is_none();
+    usual.then(|| path[top.len() + 1..].to_vec())
 }
 
 fn write(call: &Call<'_>, wish: &Wish, meant: &Meant) -> Res<()> {
@@ -555,6 +556,7 @@ fn write(call: &Call<'_>, wish: &Wish, meant: &Meant) -> Res<()> {
         (None, Some((_, common_dir))) => {
             let path = bytes::join(common_dir, b"config");
             let shown = shown(call, &meant.located, &path);
+            let shown = shown.unwrap_or_else(|| path.clone());
             (path, shown)
         }
         (None, None) => return Err(Stop::fatal("not in a git directory")),

@@ -1,7 +1,7 @@
 //! What `git config` shows, and `git symbolic-ref` likewise.
 
 use crate::bytes::{Bytes, lossy};
-use crate::config::{Config, Entry};
+use crate::config::{Config, Entry, Scope};
 use crate::config_cmd::{Action, Meant, Wish, shown};
 use crate::config_value;
 use crate::exec::{Call, Plan};
@@ -28,7 +28,7 @@ pub(crate) fn run(call: &Call<'_>, wish: &Wish, meant: &Meant, out: &mut Out) ->
     }
     let (end, separator) = ends(wish, b"=");
     for entry in &config.entries {
-        out.put(origin(call, wish, meant, entry));
+        out.put(origin(call, wish, meant, entry)?);
         out.put(&entry.key);
         if let (Some(value), false) = (&entry.value, wish.parsed.has("name-only")) {
             out.put(separator);
@@ -65,7 +65,7 @@ fn ends(wish: &Wish, separator: &'static [u8]) -> (&'static [u8], &'static [u8])
 }
 
 /// Returns scope and file of an entry as far as they were asked for.
-fn origin(call: &Call<'_>, wish: &Wish, meant: &Meant, entry: &Entry) -> Bytes {
+fn origin(call: &Call<'_>, wish: &Wish, meant: &Meant, entry: &Entry) -> Res<Bytes> {
     let mut text = Bytes::new();
     let nul = wish.parsed.has("null");
     let end = if nul { b'\0' } else { b'\t' };
@@ -77,7 +77,7 @@ fn origin(call: &Call<'_>, wish: &Wish, meant: &Meant, entry: &Entry) -> Bytes {
         match &entry.file {
             None => text.extend_from_slice(b"command line:"),
             Some(file) => {
-                let name = name_of(call, meant, file);
+                let name = name_of(call, meant, file)?;
                 text.extend_from_slice(b"file:");
                 if nul {
                     text.extend_from_slice(&name);
@@ -88,15 +88,18 @@ fn origin(call: &Call<'_>, wish: &Wish, meant: &Meant, entry: &Entry) -> Bytes {
         }
         text.push(end);
     }
-    text
+    Ok(text)
 }
 
 /// Returns a file as git names it.
-fn name_of(call: &Call<'_>, meant: &Meant, file: &[u8]) -> Bytes {
-    match &meant.place {
-        Some(place) if place.path == file => place.shown.clone(),
-        _ => shown(call, &meant.located, file),
+fn name_of(call: &Call<'_>, meant: &Meant, file: &[u8]) -> Res<Bytes> {
+    if let Some(place) = meant.place.as_ref().filter(|p| p.path == file)
+        && place.scope == Scope::Command
+    {
+        return Ok(place.shown.clone());
     }
+    shown(call, &meant.located, file)
+        .ok_or_else(|| Stop::not_native("the name of a file of this repository"))
 }
 
 fn values(call: &Call<'_>, wish: &Wish, meant: &Meant, config: &Config, out: &mut Out) -> Res<()> {
@@ -121,12 +124,15 @@ fn values(call: &Call<'_>, wish: &Wish, meant: &Meant, config: &Config, out: &mu
     let (end, separator) = ends(wish, b" ");
     let home = call.var("HOME");
     let form = |entry: &Entry| -> Res<Bytes> {
-        let mut text = origin(call, wish, meant, entry);
+        let mut text = origin(call, wish, meant, entry)?;
         if shows_keys {
             text.extend_from_slice(&entry.key);
         }
         if !wish.parsed.has("name-only") {
-            let file = entry.file.as_ref().map(|file| name_of(call, meant, file));
+            let file = entry
+                .file
+                .as_ref()
+                .and_then(|file| name_of(call, meant, file).ok());
             let places = (home.as_deref(), file.as_deref());
             let value = config_value::typed(wish.kind, &entry.key, entry.value.as_deref(), places)?;
             if let Some(value) = value {
@@ -158,7 +164,7 @@ fn values(call: &Call<'_>, wish: &Wish, meant: &Meant, config: &Config, out: &mu
         shown.push(form(&Entry {
             key: given,
             value: Some(default.text().to_vec()),
-            scope: crate::config::Scope::Command,
+            scope: Scope::Command,
             file: None,
         })?);
     }

@@ -11,9 +11,9 @@ use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, Input, NotNative, Request};
 use crate::{
     add, branch, cat_file, check_ignore, clean, command_names, commit, config_cmd, config_show,
-    describe, diff, log, ls_files, merge, pick, ref_filter, remote, remove, rename_files, repo,
-    reset, restore, rev_list, rev_parse, shortlog, show, show_ref, stash, status, switch, tag,
-    worktree_list,
+    describe, diff, init_repository, log, ls_files, merge, pick, ref_filter, remote, remove,
+    rename_files, repo, reset, restore, rev_list, rev_parse, shortlog, show, show_ref, stash,
+    status, switch, tag, worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -362,6 +362,14 @@ pub(crate) fn refusal_in_repository(call: &Call<'_>, refusal: Stop, work_tree: b
     }
 }
 
+/// Keeps git's refusal of a command line for where git comes to it: in a repository with a work tree.
+pub(crate) fn after_setup<T>(call: &Call<'_>, parsed: Res<T>) -> Res<T> {
+    match parsed {
+        Err(refusal @ Stop::Fail { .. }) => Err(refusal_in_repository(call, refusal, true)),
+        other => other,
+    }
+}
+
 /// Expands an alias that is a plain command line; `None` when there is none of that name.
 ///
 /// One that runs a shell, has global options, or leads to a command that changes something is handed over.
@@ -545,6 +553,11 @@ const VERBS: &[Verb] = &[
         name: "for-each-ref",
         plan: ref_filter::plan,
         run: ref_filter::run,
+    },
+    Verb {
+        name: "init",
+        plan: init_repository::plan,
+        run: init_repository::run,
     },
     Verb {
         name: "log",

@@ -63,6 +63,7 @@ mod ignore;
 mod index;
 mod index_edit;
 mod init;
+mod init_repository;
 mod known;
 mod lock;
 mod log;

@@ -8,7 +8,7 @@ use git2::ObjectType;
 use crate::attr::Attributes;
 use crate::bytes::{self, Bytes, lossy};
 use crate::diff_options::DiffOptions;
-use crate::exec::{Call, Plan};
+use crate::exec::{self, Call, Plan};
 use crate::id::Id;
 use crate::identity::Identity;
 use crate::index_edit::IndexEdit;
@@ -59,7 +59,7 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    plan(args)?;
+    exec::after_setup(call, plan(args))?;
     let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN)?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
@@ -110,7 +110,11 @@ fn refuse(repo: &Repo<'_>) -> Res<()> {
             return Err(Stop::NotNative(format!("the setting `{}`", lossy(key))));
         }
     }
-    if repo.call.var("GIT_MERGE_AUTOEDIT").is_some() || repo.call.env.is_terminal() {
+    let edits = match repo.call.var("GIT_MERGE_AUTOEDIT") {
+        Some(value) => crate::config::parse_bool(&value) != Some(false),
+        None => repo.call.env.is_terminal(),
+    };
+    if edits {
         return Err(Stop::not_native("a merge that may ask an editor"));
     }
     crate::branch_state::refuse_sequences(repo)?;

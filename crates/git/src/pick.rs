@@ -3,7 +3,7 @@
 use git2::ObjectType;
 
 use crate::bytes::{Bytes, lossy};
-use crate::exec::{Call, Plan};
+use crate::exec::{self, Call, Plan};
 use crate::id::Id;
 use crate::identity::Identity;
 use crate::index_edit::IndexEdit;
@@ -79,7 +79,7 @@ pub(crate) fn run_revert(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<
 }
 
 fn run(call: &Call<'_>, action: Action, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = arguments(action, args)?;
+    let parsed = exec::after_setup(call, arguments(action, args))?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     refuse(&repo)?;
