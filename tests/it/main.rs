@@ -17,6 +17,7 @@ mod github;
 mod handed_over;
 mod keys;
 mod link;
+mod mcp;
 mod offline;
 mod openapi;
 mod output;

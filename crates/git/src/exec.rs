@@ -10,10 +10,10 @@ use crate::config::Config;
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, Input, NotNative, Request};
 use crate::{
-    add, branch, cat_file, check_ignore, clean, command_names, commit, config_cmd, config_show,
-    describe, diff, init_repository, log, ls_files, merge, pick, ref_filter, remote, remove,
-    rename_files, repo, reset, restore, rev_list, rev_parse, shortlog, show, show_ref, stash,
-    status, switch, tag, worktree_list,
+    add, blame, branch, cat_file, check_ignore, clean, command_names, commit, config_cmd,
+    config_show, describe, diff, diff_plumbing, grep, init_repository, log, ls_files, merge, pick,
+    ref_filter, remote, remove, rename_files, repo, reset, restore, rev_list, rev_parse, shortlog,
+    show, show_ref, stash, status, switch, tag, worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -113,6 +113,7 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         cancel,
         warnings: RefCell::default(),
         wrote: Cell::new(false),
+        only_reads: Cell::new(false),
         depth: 0,
     };
     let Some(name) = rest.first() else {
@@ -141,6 +142,8 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
     if asks_for_help {
         return Err(Stop::not_native("a request for help"));
     }
+    call.only_reads
+        .set(matches!((verb.plan)(arguments), Ok(Plan::Read)));
     let done = (verb.run)(&call, arguments, out);
     out.warn(call.warnings.borrow().as_slice());
     match done {
@@ -164,6 +167,8 @@ pub(crate) struct Call<'a> {
     pub(crate) warnings: RefCell<Bytes>,
     /// Set when something is about to be changed: from then on nothing is handed over.
     pub(crate) wrote: Cell<bool>,
+    /// The command changes nothing, so what it cannot write back may be read all the same.
+    pub(crate) only_reads: Cell<bool>,
     /// How many repositories this one is nested in.
     pub(crate) depth: usize,
 }
@@ -237,7 +242,6 @@ fn is_known_option(arg: &[u8]) -> bool {
         "--info-path",
         "--exec-path",
         "--namespace",
-        "--super-prefix",
         "--bare",
         "--config-env",
         "--shallow-file",
@@ -500,6 +504,16 @@ const VERBS: &[Verb] = &[
         run: add::run,
     },
     Verb {
+        name: "annotate",
+        plan: blame::plan,
+        run: blame::run_annotate,
+    },
+    Verb {
+        name: "blame",
+        plan: blame::plan,
+        run: blame::run,
+    },
+    Verb {
         name: "branch",
         plan: branch::plan,
         run: branch::run,
@@ -550,9 +564,29 @@ const VERBS: &[Verb] = &[
         run: diff::run,
     },
     Verb {
+        name: "diff-files",
+        plan: diff_plumbing::plan_files,
+        run: diff_plumbing::run_files,
+    },
+    Verb {
+        name: "diff-index",
+        plan: diff_plumbing::plan_index,
+        run: diff_plumbing::run_index,
+    },
+    Verb {
+        name: "diff-tree",
+        plan: diff_plumbing::plan_tree,
+        run: diff_plumbing::run_tree,
+    },
+    Verb {
         name: "for-each-ref",
         plan: ref_filter::plan,
         run: ref_filter::run,
+    },
+    Verb {
+        name: "grep",
+        plan: grep::plan,
+        run: grep::run,
     },
     Verb {
         name: "init",

@@ -298,7 +298,7 @@ impl<'r> IndexEdit<'r> {
     }
 
     fn read_back(&self, data: &[u8]) -> Res<Index> {
-        let mut index = Index::parse(data)?;
+        let mut index = Index::parse_alone(data)?;
         index.written = self.base.written;
         Ok(index)
     }

@@ -14,6 +14,8 @@ mod feed;
 mod follow;
 mod http;
 mod keys;
+mod known_tasks;
+mod mcp;
 mod metrics;
 mod sessions;
 mod submit;
@@ -23,6 +25,7 @@ mod task_stream;
 mod tickets;
 mod timeline;
 mod token;
+mod tools;
 mod waiters;
 
 use std::{
