@@ -20,6 +20,7 @@ mod link;
 mod offline;
 mod openapi;
 mod output;
+mod pauses;
 mod process_tree;
 mod run;
 mod soak;
