@@ -21,6 +21,7 @@ mod mcp;
 mod offline;
 mod openapi;
 mod output;
+mod pauses;
 mod process_tree;
 mod run;
 mod soak;
