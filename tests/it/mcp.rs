@@ -406,6 +406,11 @@ async fn the_gates_turn_strangers_away() {
         status(client.post(&list).header("origin", relay.url())).await,
         200
     );
+    let by_name = relay.url().replace("127.0.0.1", "localhost");
+    assert_eq!(
+        status(client.post(&list).header("origin", by_name)).await,
+        200
+    );
     // Names and pages that are not the relay's own.
     assert_eq!(
         status(client.post(&list).header("host", "evil.example")).await,

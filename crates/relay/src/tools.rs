@@ -31,6 +31,7 @@ use crate::{
     broker::Record,
     http::Caller,
     known_tasks::{self, ListQuery, visible},
+    prompt::Computer,
     submit::{self, Submission, Submitted, output_so_far, reached_devices},
 };
 
@@ -287,6 +288,24 @@ async fn workspaces(state: &State, caller: &Caller, device: &DeviceView) -> Vec<
         })
         .map(|workspace| json!({"name": workspace.name, "path": workspace.path}))
         .collect()
+}
+
+/// The computers of a caller and what is open to it there, as instructions name them.
+pub(crate) async fn computers(state: &State, caller: &Caller) -> Result<Vec<Computer>, Problem> {
+    if !Tool::ListDevices.is_open_to(caller) {
+        caller.needs(Scope::DevicesRead)?;
+    }
+    let devices = reached_devices(state, &caller.key);
+    let named = devices.iter().map(async |device| {
+        let view = state.device_view(device);
+        let open = workspaces(state, caller, &view).await;
+        let paths = open.iter().filter_map(|one| one["path"].as_str());
+        Computer {
+            workspaces: paths.map(str::to_owned).collect(),
+            name: view.device_name,
+        }
+    });
+    Ok(join_all(named.take(MAX_DEVICES)).await)
 }
 
 async fn list_tasks(
