@@ -114,13 +114,21 @@ export function startBrowser() {
 }
 
 /** Opens the viewer, signed in with a link, and fails the test on any error of the page. */
-export async function openViewer(browser, desk, options = {}) {
-  const { hash = "", ...rest } = options;
+export async function openViewer(browser, desk, { hash = "", ...options } = {}) {
+  const { page, context, faults } = await newPage(browser, desk, options);
+  await page.goto(desk.cli("viewer"));
+  await page.locator("#main").waitFor();
+  if (hash !== "") await page.evaluate((value) => (location.hash = value), hash);
+  return { page, context, faults };
+}
+
+/** Makes an empty page, whose errors are noted as faults. */
+export async function newPage(browser, desk, options) {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 },
     colorScheme: "light",
     locale: "en-GB",
-    ...rest,
+    ...options,
   });
   if (process.env.VIEWER_DIST) await serveFrom(context, desk.url, process.env.VIEWER_DIST);
   const page = await context.newPage();
@@ -131,9 +139,6 @@ export async function openViewer(browser, desk, options = {}) {
     const isOurs = message.type() === "error" && !message.text().includes("the server responded with");
     if (isOurs || message.text().includes("Content Security Policy")) faults.push(message.text());
   });
-  await page.goto(desk.cli("viewer"));
-  await page.locator("#main").waitFor();
-  if (hash !== "") await page.evaluate((value) => (location.hash = value), hash);
   return { page, context, faults };
 }
 

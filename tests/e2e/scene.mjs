@@ -2,6 +2,7 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { eventually } from "./desk.mjs";
 
 const MAIN = `use std::io;
 
@@ -82,4 +83,19 @@ export async function makeHistory(desk) {
   const build = await shell(BUILD, ci);
   const diff = await git("git diff HEAD", claude);
   return { status, log, build, diff, headers: { claude, ci, phone } };
+}
+
+/** Gives the device things to do by itself; one of them is slower than it is often. */
+export async function makeSchedules(desk) {
+  const add = (name, when, line, ...more) =>
+    desk.cli("schedules", "add", name, when, "--cwd", desk.workspace, ...more, "--line", line);
+  add("backup", "every(1 second)", "sleep 2; exit 3");
+  add("report", "cron(0 9 * * 1-5)", "make report | mail -s Weather ada@example.invalid", "--time-zone", "Europe/Berlin", "--missed", "once");
+  add("calibrate", "every(1 week)", "test -e notes.txt");
+  desk.cli("schedules", "run", "calibrate");
+  await eventually("runs ended and were left out", () => {
+    const [backup, calibrate] = JSON.parse(desk.cli("--json", "schedules", "list"));
+    return backup.n_left_out >= 2 && calibrate.last_run.status === "completed";
+  });
+  desk.cli("schedules", "disable", "backup");
 }

@@ -7,7 +7,8 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { connected, openViewer, SCREENSHOTS, startBrowser, startDesk } from "./desk.mjs";
-import { BUILD, makeHistory, makeRepository } from "./scene.mjs";
+import { BUILD, makeHistory, makeRepository, makeSchedules } from "./scene.mjs";
+import { openWindow } from "./window.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -20,6 +21,7 @@ before(async () => {
   desk = await startDesk({ config: '[device]\nname = "studio"\n' });
   makeRepository(desk);
   history = await makeHistory(desk);
+  await makeSchedules(desk);
   const go = join(desk.workspace, ".git", "go");
   const wait = `while [ ! -e ${go} ]; do sleep 0.2; done`;
   const running = [
@@ -65,6 +67,26 @@ const pages = () => ({
       await page.getByText("2 hits", { exact: true }).waitFor();
     },
   },
+  schedules: {
+    hash: "#/schedules",
+    ready: async (page) => {
+      await page.getByRole("button", { name: "Show runs backup" }).click();
+      await page.getByText("an earlier run had not ended").last().waitFor();
+    },
+  },
+  "schedules-window": {
+    isWindow: true,
+    hash: "#/schedules",
+    ready: (page) => page.getByRole("button", { name: "Run now report" }).waitFor(),
+  },
+  "schedules-form": {
+    isWindow: true,
+    hash: "#/schedules",
+    ready: async (page) => {
+      await page.getByRole("button", { name: "Edit report" }).click();
+      await page.getByRole("dialog").getByLabel("Command").waitFor();
+    },
+  },
   overview: { hash: "#/overview", ready: (page) => page.getByText("By caller").waitFor() },
   devices: { hash: "#/devices", ready: (page) => page.getByText("Enrolled").waitFor() },
   workspaces: { hash: "#/workspaces", ready: (page) => page.getByText("deskhand workspaces add").waitFor() },
@@ -88,15 +110,16 @@ async function violations(page) {
 }
 
 async function open(name, options = {}) {
-  const { hash, ready } = pages()[name];
-  const opened = await openViewer(browser, desk, { hash, ...options });
+  const { hash, ready, isWindow = false } = pages()[name];
+  const opened = await (isWindow ? openWindow : openViewer)(browser, desk, { hash, ...options });
   await connected(opened.page);
   await ready(opened.page);
   return opened;
 }
 
 const NAMES = [
-  "tasks", "task-terminal", "task-status", "task-log", "task-diff", "search", "overview",
+  "tasks", "task-terminal", "task-status", "task-log", "task-diff", "search", "schedules",
+  "schedules-window", "schedules-form", "overview",
   "devices", "workspaces", "keys", "audit", "settings", "about",
 ];
 

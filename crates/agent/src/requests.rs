@@ -213,6 +213,7 @@ async fn try_answer(
         DeviceRequest::ListSchedules => schedules::list(device).await,
         DeviceRequest::GetSchedule { name } => schedules::show(device, name).await,
         DeviceRequest::AddSchedule { schedule } => schedules::add(device, schedule).await,
+        DeviceRequest::ChangeSchedule { schedule } => schedules::change(device, schedule).await,
         DeviceRequest::RunSchedule { name } => schedules::run(device, dispatcher, name).await,
         DeviceRequest::EnableSchedule { name, enabled } => {
             schedules::enable(device, name, enabled).await

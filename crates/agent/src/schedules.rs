@@ -357,28 +357,8 @@ pub(crate) async fn add(
     device: &Device,
     mut schedule: NewSchedule,
 ) -> Result<DeviceResponse, Problem> {
-    let wrong = |text: String| Problem::new(ErrorCode::InvalidRequest, text);
-    if !is_name(&schedule.name) {
-        return Err(wrong(
-            "a schedule's name is 1 to 64 characters of A-Z a-z 0-9 . _ -".to_owned(),
-        ));
-    }
-    born::check(device, &schedule.request)?;
-    if schedule.request.task_id.is_some() {
-        return Err(wrong(
-            "a schedule makes many tasks: their request has no task_id".to_owned(),
-        ));
-    }
-    // What it is read in now it is read in tomorrow, wherever the computer is then.
-    let default_zone = &device.config.time_zone;
-    schedule
-        .time_zone
-        .get_or_insert_with(|| default_zone.clone());
     let now = Timestamp::now();
-    let plan = plan(&schedule, default_zone, now).map_err(wrong)?;
-    if plan.after(now).is_none() {
-        return Err(wrong(format!("`{}` never comes", schedule.when)));
-    }
+    check(device, &mut schedule, now)?;
     let name = schedule.name.clone();
     let added = device.db.write(Sync::Full, move |conn| {
         if schedules::all(conn)?.len() >= MAX_SCHEDULES {
@@ -395,6 +375,47 @@ pub(crate) async fn add(
     added.await.map_err(requests::unreadable)?.map_err(wrong)?;
     device.schedules_changed.notify_one();
     show(device, name).await
+}
+
+/// Replaces the schedule of that name, and returns it.
+pub(crate) async fn change(
+    device: &Device,
+    mut schedule: NewSchedule,
+) -> Result<DeviceResponse, Problem> {
+    let now = Timestamp::now();
+    check(device, &mut schedule, now)?;
+    let name = schedule.name.clone();
+    write(device, move |conn| schedules::change(conn, &schedule, now)).await?;
+    show(device, name).await
+}
+
+/// Tells whether a schedule can be one, and fills in its time zone.
+fn check(device: &Device, schedule: &mut NewSchedule, now: Timestamp) -> Result<(), Problem> {
+    if !is_name(&schedule.name) {
+        return Err(wrong(
+            "a schedule's name is 1 to 64 characters of A-Z a-z 0-9 . _ -",
+        ));
+    }
+    born::check(device, &schedule.request)?;
+    if schedule.request.task_id.is_some() {
+        return Err(wrong(
+            "a schedule makes many tasks: their request has no task_id",
+        ));
+    }
+    // What it is read in now it is read in tomorrow, wherever the computer is then.
+    let default_zone = &device.config.time_zone;
+    schedule
+        .time_zone
+        .get_or_insert_with(|| default_zone.clone());
+    let plan = plan(schedule, default_zone, now).map_err(wrong)?;
+    match plan.after(now) {
+        Some(_) => Ok(()),
+        None => Err(wrong(format!("`{}` never comes", schedule.when))),
+    }
+}
+
+fn wrong(text: impl Into<String>) -> Problem {
+    Problem::new(ErrorCode::InvalidRequest, text.into())
 }
 
 fn is_name(name: &str) -> bool {
@@ -441,17 +462,18 @@ pub(crate) async fn enable(
     let named = name.clone();
     let enable =
         move |conn: &Connection| schedules::enable(conn, &named, enabled, Timestamp::now());
-    change(device, enable).await?;
+    write(device, enable).await?;
     show(device, name).await
 }
 
 /// Removes a schedule, and returns the others.
 pub(crate) async fn remove(device: &Device, name: String) -> Result<DeviceResponse, Problem> {
-    change(device, move |conn| schedules::remove(conn, &name)).await?;
+    write(device, move |conn| schedules::remove(conn, &name)).await?;
     list(device).await
 }
 
-async fn change(
+/// Changes a schedule in the store, and has it looked at anew.
+async fn write(
     device: &Device,
     change: impl FnOnce(&Connection) -> rusqlite::Result<bool> + Send + 'static,
 ) -> Result<(), Problem> {

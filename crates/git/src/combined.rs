@@ -177,6 +177,9 @@ pub(crate) fn print_patch(
     }
     let mode_differs = file.parents.iter().any(|p| p.mode != file.result.mode);
     if binary && !options.text {
+        if options.binary {
+            return Err(Stop::not_native("binary files shown whole"));
+        }
         header(contents, file, mode_differs, options, dense, false, out)?;
         out.put("Binary files differ\n");
         return Ok(true);
@@ -233,7 +236,7 @@ fn combine(
             continue;
         }
         let olds = xdiff::lines(parent);
-        let changes = xdiff::changes(parent, result, options.compare)?;
+        let changes = xdiff::changes_without_context(parent, result, options.compare)?;
         let mut fresh: BTreeMap<usize, Vec<Bytes>> = BTreeMap::new();
         for change in &changes {
             for line in &mut lines[change.new..change.new + change.n_new] {

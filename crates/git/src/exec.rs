@@ -10,9 +10,10 @@ use crate::config::Config;
 use crate::outcome::{Cancel, Out, Res, Stop};
 use crate::request::{Answer, Environment, Exec, NotNative, Request};
 use crate::{
-    add, branch, cat_file, check_ignore, command_names, commit, config_show, describe, diff, log,
-    ls_files, ref_filter, remote, remove, rename_files, repo, reset, restore, rev_list, rev_parse,
-    shortlog, show, show_ref, stash, status, switch, tag, worktree_list,
+    add, blame, branch, cat_file, check_ignore, command_names, commit, config_show, describe, diff,
+    diff_plumbing, grep, log, ls_files, ref_filter, remote, remove, rename_files, repo, reset,
+    restore, rev_list, rev_parse, shortlog, show, show_ref, stash, status, switch, tag,
+    worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -112,6 +113,7 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         cancel,
         warnings: RefCell::default(),
         wrote: Cell::new(false),
+        only_reads: Cell::new(false),
         depth: 0,
     };
     let Some(name) = rest.first() else {
@@ -132,6 +134,8 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
             None => return Err(not_a_command(&call, name)),
         },
     };
+    call.only_reads
+        .set(matches!((verb.plan)(arguments), Ok(Plan::Read)));
     let done = (verb.run)(&call, arguments, out);
     out.warn(call.warnings.borrow().as_slice());
     match done {
@@ -155,6 +159,8 @@ pub(crate) struct Call<'a> {
     pub(crate) warnings: RefCell<Bytes>,
     /// Set when something is about to be changed: from then on nothing is handed over.
     pub(crate) wrote: Cell<bool>,
+    /// The command changes nothing, so what it cannot write back may be read all the same.
+    pub(crate) only_reads: Cell<bool>,
     /// How many repositories this one is nested in.
     pub(crate) depth: usize,
 }
@@ -217,7 +223,6 @@ fn is_known_option(arg: &[u8]) -> bool {
         "--info-path",
         "--exec-path",
         "--namespace",
-        "--super-prefix",
         "--bare",
         "--config-env",
         "--shallow-file",
@@ -469,6 +474,16 @@ const VERBS: &[Verb] = &[
         run: add::run,
     },
     Verb {
+        name: "annotate",
+        plan: blame::plan,
+        run: blame::run_annotate,
+    },
+    Verb {
+        name: "blame",
+        plan: blame::plan,
+        run: blame::run,
+    },
+    Verb {
         name: "branch",
         plan: branch::plan,
         run: branch::run,
@@ -509,9 +524,29 @@ const VERBS: &[Verb] = &[
         run: diff::run,
     },
     Verb {
+        name: "diff-files",
+        plan: diff_plumbing::plan_files,
+        run: diff_plumbing::run_files,
+    },
+    Verb {
+        name: "diff-index",
+        plan: diff_plumbing::plan_index,
+        run: diff_plumbing::run_index,
+    },
+    Verb {
+        name: "diff-tree",
+        plan: diff_plumbing::plan_tree,
+        run: diff_plumbing::run_tree,
+    },
+    Verb {
         name: "for-each-ref",
         plan: ref_filter::plan,
         run: ref_filter::run,
+    },
+    Verb {
+        name: "grep",
+        plan: grep::plan,
+        run: grep::run,
     },
     Verb {
         name: "log",

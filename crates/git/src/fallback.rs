@@ -423,6 +423,7 @@ fn loose_call<'a>(request: &'a Request, cancel: &'a AtomicBool) -> Call<'a> {
         cancel: Cancel(cancel),
         warnings: Default::default(),
         wrote: Default::default(),
+        only_reads: std::cell::Cell::new(true),
         depth: 0,
     }
 }

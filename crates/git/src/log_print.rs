@@ -78,6 +78,7 @@ impl<'p> Printer<'p> {
         graph: Option<&mut Graph>,
         out: &mut Out,
     ) -> Res<bool> {
+        self.refuse(step)?;
         let mut entry = Entry {
             step,
             reflog,
@@ -95,6 +96,22 @@ impl<'p> Printer<'p> {
             self.note(step);
         }
         Ok(shown)
+    }
+
+    /// Hands over commits that cannot be shown as it was asked for.
+    fn refuse(&self, step: &Step) -> Res<()> {
+        let commit = &step.commit;
+        let has = |name: &[u8]| commit.extra.iter().any(|(key, _)| key == name);
+        if self.settings.show_signature
+            && (has(b"gpgsig") || has(b"gpgsig-sha256") || has(b"mergetag"))
+        {
+            return Err(Stop::not_native("a signature that is to be checked"));
+        }
+        let texts = [&commit.message, &commit.author, &commit.committer];
+        if self.settings.only_ascii && !texts.iter().all(|t| t.is_ascii()) {
+            return Err(Stop::not_native("output in another encoding"));
+        }
+        Ok(())
     }
 
     /// Prints the diffs of a commit, the message before the first that is not empty.
@@ -379,11 +396,11 @@ impl<'p> Printer<'p> {
             return Ok(false);
         };
         if one_line {
-            out.put([log.short.as_slice(), b": ", &log.message, b"\n"].concat());
+            out.put([log.named.as_slice(), b": ", &log.message, b"\n"].concat());
             return Ok(true);
         }
         let who = Person::parse(&log.who);
-        out.put([b"Reflog: ".as_slice(), &log.short, b" ("].concat());
+        out.put([b"Reflog: ".as_slice(), &log.named, b" ("].concat());
         out.put([who.name, b" <", who.email, b">)\n"].concat());
         out.put([b"Reflog message: ".as_slice(), &log.message, b"\n"].concat());
         Ok(false)

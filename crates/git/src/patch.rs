@@ -6,7 +6,7 @@ use crate::bytes::{Bytes, lossy};
 use crate::diff_options::DiffOptions;
 use crate::id::Id;
 use crate::object::mode;
-use crate::outcome::{Out, Res};
+use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
 use crate::quote;
 use crate::userdiff::{self, Headings};
@@ -60,6 +60,9 @@ pub(crate) fn print(
             }
             return Ok(must_show.then(Vec::new));
         }
+        if options.binary {
+            return Err(Stop::not_native("binary files shown whole"));
+        }
         out.put(header);
         out.put(
             [
@@ -77,7 +80,7 @@ pub(crate) fn print(
         out.put(header);
         return Ok(Some(Vec::new()));
     }
-    let changes = xdiff::changes(&old, &new, options.compare)?;
+    let changes = options.changes(&old, &new)?;
     let ignored = ignored_changes(&old, &new, &changes, options);
     if changes.is_empty() || !ignored.is_empty() && ignored.iter().all(|i| *i) {
         if must_show {

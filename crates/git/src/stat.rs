@@ -53,7 +53,7 @@ pub(crate) fn measure(
     if same {
         return Ok(Some(Amount::Lines(0, 0)));
     }
-    let changes = xdiff::changes(&old, &new, options.compare)?;
+    let changes = options.changes(&old, &new)?;
     let ignored = patch::ignored_changes(&old, &new, &changes, options);
     let (added, deleted) = if ignored.is_empty() {
         xdiff::count(&changes)

@@ -116,6 +116,7 @@ fn with_repo<T>(repo: &Repo<'_>, path: &[u8], with: impl FnOnce(&Repo<'_>) -> Re
         cancel: repo.call.cancel,
         warnings: RefCell::default(),
         wrote: Cell::new(false),
+        only_reads: std::cell::Cell::new(true),
         depth: repo.call.depth + 1,
     };
     with(&Repo::open(&call)?)

@@ -254,7 +254,11 @@ fn show(
         no_indent_heuristic: true,
         ..Compare::default()
     };
-    let changes = xdiff::changes(&lines(&old, &old_words), &lines(&new, &new_words), compare)?;
+    let changes = xdiff::changes_without_context(
+        &lines(&old, &old_words),
+        &lines(&new, &new_words),
+        compare,
+    )?;
     let mut current = 0;
     for change in &changes {
         let reach = |words: &[(usize, usize)], first: usize, n: usize| -> (usize, usize) {

@@ -126,6 +126,11 @@ pub enum DeviceRequest {
         /// The schedule.
         schedule: NewSchedule,
     },
+    /// Replaces the schedule of that name: its history stays, and another plan begins now.
+    ChangeSchedule {
+        /// The schedule as it is to be.
+        schedule: NewSchedule,
+    },
     /// Starts a run of a schedule now, beside its planned ones.
     RunSchedule {
         /// Its name.
@@ -210,6 +215,7 @@ impl DeviceRequest {
             | DeviceRequest::RemoveWorkspace { .. }
             | DeviceRequest::OpenTask { .. }
             | DeviceRequest::AddSchedule { .. }
+            | DeviceRequest::ChangeSchedule { .. }
             | DeviceRequest::RunSchedule { .. }
             | DeviceRequest::EnableSchedule { .. }
             | DeviceRequest::RemoveSchedule { .. }

@@ -84,6 +84,9 @@ pub struct ScheduledRun {
     pub task_id: Option<TaskId>,
     /// Where the task is; none when it was left out or its task was forgotten.
     pub status: Option<TaskStatus>,
+    /// Its exit code, once it ran to its end.
+    #[serde(default)]
+    pub returncode: Option<i32>,
     /// Why it was left out.
     pub left_out: Option<LeftOut>,
 }

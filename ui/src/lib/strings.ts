@@ -1,6 +1,6 @@
 // Every sentence the viewer says, in English. One object, so that another language is another object.
 
-import type { Source, TaskStatus } from "./protocol";
+import type { LeftOut, Missed, Source, TaskStatus } from "./protocol";
 import { count } from "./text/format";
 
 const many = (n: number, one: string, more = `${one}s`) => `${count(n)} ${n === 1 ? one : more}`;
@@ -16,6 +16,7 @@ export const t = {
   menu: "Menu",
   views: {
     tasks: "Tasks",
+    schedules: "Schedules",
     overview: "Overview",
     devices: "Devices",
     workspaces: "Workspaces",
@@ -240,6 +241,75 @@ export const t = {
     gitWrites: "may write to the repository",
     alwaysRule: "Always here would add this rule",
     localOnly: "“Always here” is given on the computer itself: in its window, or with",
+  },
+
+  schedules: {
+    intro: "What this device starts by itself, by your rules like any other task, with or without a relay.",
+    none: "Nothing is scheduled",
+    noneHint: "A schedule runs a command every few minutes, by the clock, or once.",
+    failed: "The schedules cannot be read",
+    next: "Next run",
+    last: "Last run",
+    notYet: "not yet",
+    leftOut: "left out",
+    leftOutSoFar: "Left out",
+    runs: (n: number) => many(n, "run"),
+    why: {
+      missed: "the device was off, asleep or paused",
+      overlap: "an earlier run had not ended",
+    } satisfies Record<LeftOut, string>,
+    openTask: "Open the task of this run",
+    forgotten: "its task was forgotten",
+    paused: "paused",
+    over: "no more runs",
+    showRuns: "Show runs",
+    hideRuns: "Hide runs",
+    upcoming: "Next",
+    noUpcoming: "None",
+    past: "Last",
+    noPast: "None yet",
+    run: "Run now",
+    pause: "Pause",
+    resume: "Resume",
+    edit: "Edit",
+    remove: "Remove",
+    removeSure: (name: string) => `Remove ${name}? It runs no more. The tasks it made stay.`,
+    keep: "Keep it",
+    add: "Add a schedule",
+    save: "Save",
+    name: "Name",
+    command: "Command",
+    dir: "Workspace",
+    when: "When",
+    examples: "For example",
+    zone: "Time zone",
+    ownZone: "this computer's",
+    whenMissed: "Missed runs",
+    missed: {
+      skip: "missed runs are left out",
+      once: "one run makes up for missed ones",
+      all: "each missed run is made up for",
+    } satisfies Record<Missed, string>,
+    choice: {
+      skip: "leave them out",
+      once: "one makes up for all",
+      all: "make up for each",
+    } satisfies Record<Missed, string>,
+    maxAge: "At most this late",
+    age: (seconds: number) => {
+      if (seconds % 86_400 === 0) return many(seconds / 86_400, "day");
+      return seconds % 3_600 === 0 ? many(seconds / 3_600, "hour") : many(seconds, "second");
+    },
+    overlap: "A run may start while an earlier one has not ended",
+    mayOverlap: "runs may overlap",
+    commands: [
+      { what: "Add one", command: "deskhand schedules add NAME 'every(1 hour)' COMMAND" },
+      { what: "Change one", command: "deskhand schedules add --replace NAME 'every(1 hour)' COMMAND" },
+      { what: "Run one now", command: "deskhand schedules run NAME" },
+      { what: "Pause one", command: "deskhand schedules disable NAME" },
+      { what: "Have it run again", command: "deskhand schedules enable NAME" },
+      { what: "Remove one", command: "deskhand schedules remove NAME" },
+    ],
   },
 
   overview: {

@@ -84,6 +84,32 @@ pub(crate) fn add(
     Ok(n == 1)
 }
 
+/// Replaces the schedule of that name and returns whether it is there. Another plan counts from `at` on:
+/// what was due by the one before is no business of this one.
+pub(crate) fn change(
+    conn: &Connection,
+    schedule: &NewSchedule,
+    at: Timestamp,
+) -> rusqlite::Result<bool> {
+    let Some(before) = get(conn, &schedule.name)? else {
+        return Ok(false);
+    };
+    let plan = |schedule: &NewSchedule| (schedule.when.clone(), schedule.time_zone.clone());
+    let settled_through = match plan(&before.schedule) == plan(schedule) {
+        true => before.settled_through,
+        false => before.settled_through.max(at),
+    };
+    conn.execute(
+        "UPDATE schedules SET schedule = ?2, settled_through = ?3 WHERE name = ?1",
+        params![
+            schedule.name,
+            to_json(schedule)?,
+            settled_through.as_microsecond()
+        ],
+    )?;
+    Ok(true)
+}
+
 /// Removes a schedule and returns whether it was there.
 pub(crate) fn remove(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
     conn.execute("DELETE FROM scheduled_runs WHERE schedule = ?1", [name])?;
@@ -169,7 +195,7 @@ pub(crate) fn runs(
     limit: u32,
 ) -> rusqlite::Result<Vec<ScheduledRun>> {
     conn.prepare_cached(
-        "SELECT planned_at, task_id, left_out, status FROM scheduled_runs LEFT JOIN tasks USING (task_id)
+        "SELECT planned_at, task_id, left_out, status, returncode FROM scheduled_runs LEFT JOIN tasks USING (task_id)
          WHERE schedule = ?1 ORDER BY planned_at DESC LIMIT ?2",
     )?
     .query_map(params![name, limit], |row| {
@@ -179,6 +205,7 @@ pub(crate) fn runs(
             planned_at: time(row.get(0)?),
             task_id: row.get::<_, Option<[u8; 16]>>(1)?.map(id_from),
             status: status.as_deref().and_then(TaskStatus::parse),
+            returncode: row.get(4)?,
             left_out: left_out.as_deref().and_then(LeftOut::parse),
         })
     })?

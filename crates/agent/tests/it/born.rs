@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 use deskhand_agent::{Agent, AgentHandle, Door};
 use deskhand_protocol::{
-    Action, ErrorCode, EventKind, Source, Task, TaskId, TaskRequest, TaskStatus,
+    Action, ErrorCode, EventKind, Source, Task, TaskId, TaskRequest, TaskStatus, Timestamp,
     device_request::{DeviceRequest, DeviceResponse, TaskFilter},
     link::DeviceToRelay,
     schedule::{LeftOut, Missed, NewSchedule, ScheduleView, ScheduledRun, default_max_age_seconds},
@@ -86,6 +86,9 @@ async fn only_the_owner_opens_tasks_and_schedules() {
         DeviceRequest::AddSchedule {
             schedule: schedule("every(1 second)", echo("x")),
         },
+        DeviceRequest::ChangeSchedule {
+            schedule: schedule("every(1 second)", echo("x")),
+        },
         DeviceRequest::RunSchedule { name: "s".into() },
         DeviceRequest::RemoveSchedule { name: "s".into() },
     ] {
@@ -154,7 +157,11 @@ async fn a_schedule_makes_a_task_of_each_instant_and_says_when_the_next_is() {
         .map(|run| run.planned_at.as_second())
         .collect();
     assert!(planned.len() >= 2 && planned.windows(2).all(|pair| pair[0] < pair[1]));
-    assert_eq!(runs.last().unwrap().status, Some(TaskStatus::Completed));
+    let oldest = runs.last().unwrap();
+    assert_eq!(
+        (oldest.status, oldest.returncode),
+        (Some(TaskStatus::Completed), Some(0))
+    );
     assert_eq!(view.last_run.unwrap().planned_at, runs[0].planned_at);
 
     // Disabled it makes no more, and removed it is not there.
@@ -174,6 +181,66 @@ async fn a_schedule_makes_a_task_of_each_instant_and_says_when_the_next_is() {
         DeviceResponse::Schedules {
             schedules: Vec::new()
         }
+    );
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_changed_keeps_its_history_and_makes_up_for_nothing() {
+    let (device, relay) = (TestDevice::new(), TestRelay::start().await);
+    let agent = device.start(&relay).await;
+    let agent = &agent;
+    let change = |schedule| ask(agent, DeviceRequest::ChangeSchedule { schedule });
+    let refused = change(schedule("every(1 second)", echo("x"))).await;
+    assert!(
+        matches!(&refused, DeviceResponse::Problem { problem } if problem.code == ErrorCode::NotFound),
+        "{refused:?}"
+    );
+    let hourly = NewSchedule {
+        missed: Missed::All,
+        ..schedule("every(1 hour)", echo("before"))
+    };
+    let added = add(agent, hourly.clone()).await;
+    ask(agent, DeviceRequest::RunSchedule { name: "s".into() }).await;
+    let refused = change(NewSchedule {
+        when: "every(1 century)".into(),
+        ..hourly.clone()
+    });
+    assert!(matches!(refused.await, DeviceResponse::Problem { .. }));
+    assert_eq!(shown(agent).await.0.schedule, added.schedule);
+
+    // The seconds since it was added are no runs that were missed: they were not planned.
+    let is_later = || Timestamp::now().duration_since(added.created_at).as_secs() >= 2;
+    eventually("two seconds have passed", is_later).await;
+    let changed = NewSchedule {
+        request: echo("after"),
+        when: "every(1 second)".into(),
+        ..hourly
+    };
+    let changed_at = Timestamp::now();
+    assert!(matches!(
+        change(changed).await,
+        DeviceResponse::Schedule { .. }
+    ));
+    let (view, runs) = eventually_some("it runs by the new plan", || async move {
+        let (view, runs) = shown(agent).await;
+        (runs.len() >= 3).then_some((view, runs))
+    })
+    .await;
+    assert_eq!((view.created_at, view.n_left_out), (added.created_at, 0));
+    let by_plan = &runs[..runs.len() - 1];
+    assert!(
+        by_plan.iter().all(|run| run.planned_at > changed_at),
+        "{runs:?}"
+    );
+    let DeviceResponse::Tasks { tasks, .. } =
+        ask(agent, DeviceRequest::ListTasks(TaskFilter::default())).await
+    else {
+        panic!("no tasks");
+    };
+    let said: Vec<String> = tasks.iter().map(|task| task.action.to_string()).collect();
+    assert!(
+        said[0].contains("after") && said.last().unwrap().contains("before"),
+        "{said:?}"
     );
 }
 

@@ -58,6 +58,9 @@ pub(crate) struct SchedulesAddArgs {
     /// Start a run although an earlier one has not ended
     #[arg(long)]
     pub(crate) overlap: bool,
+    /// Change the schedule of that name instead; its history stays
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// Directory to run it in [default: the current one]
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<String>,

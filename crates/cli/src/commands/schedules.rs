@@ -20,6 +20,9 @@ pub(crate) async fn run(context: &Context, command: SchedulesCommand) -> anyhow:
     let request = match command {
         SchedulesCommand::List => DeviceRequest::ListSchedules,
         SchedulesCommand::Show { name } => DeviceRequest::GetSchedule { name },
+        SchedulesCommand::Add(args) if args.replace => DeviceRequest::ChangeSchedule {
+            schedule: new_schedule(*args)?,
+        },
         SchedulesCommand::Add(args) => DeviceRequest::AddSchedule {
             schedule: new_schedule(*args)?,
         },
@@ -116,9 +119,14 @@ fn next(view: &ScheduleView) -> Cell {
 }
 
 fn last(run: &ScheduledRun) -> Cell {
+    let failed = run.returncode.filter(|code| *code != 0);
+    let failed = failed.map(|code| format!("exit code {code}"));
     let (word, tone) = match (run.left_out, run.status) {
         (Some(left_out), _) => (left_out.as_str(), Tone::Warning),
-        (None, Some(TaskStatus::Completed)) => ("completed", Tone::Good),
+        (None, Some(TaskStatus::Completed)) => match &failed {
+            Some(exit) => (exit.as_str(), Tone::Bad),
+            None => ("completed", Tone::Good),
+        },
         (None, Some(status @ (TaskStatus::Failed | TaskStatus::Expired))) => {
             (status.as_str(), Tone::Bad)
         }

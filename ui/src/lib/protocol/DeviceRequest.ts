@@ -99,6 +99,10 @@ name: string, } | { "type": "add_schedule",
 /**
  * The schedule.
  */
+schedule: NewSchedule, } | { "type": "change_schedule", 
+/**
+ * The schedule as it is to be.
+ */
 schedule: NewSchedule, } | { "type": "run_schedule", 
 /**
  * Its name.

@@ -20,6 +20,10 @@ task_id: TaskId | null,
  */
 status: TaskStatus | null, 
 /**
+ * Its exit code, once it ran to its end.
+ */
+returncode: number | null, 
+/**
  * Why it was left out.
  */
 left_out: LeftOut | null, };

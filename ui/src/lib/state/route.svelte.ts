@@ -2,6 +2,7 @@
 
 export const VIEWS = [
   "tasks",
+  "schedules",
   "overview",
   "devices",
   "workspaces",

@@ -59,6 +59,16 @@ export function ago(at: string, now: number): string {
   return moment(at, now);
 }
 
+/** "in 5 min", and a day ahead the moment itself. */
+export function ahead(at: string, now: number): string {
+  const seconds = Math.round((Date.parse(at) - now) / 1_000);
+  if (seconds < 1) return "now";
+  if (seconds < 60) return `in ${seconds} s`;
+  if (seconds < 3_600) return `in ${Math.round(seconds / 60)} min`;
+  if (seconds < 86_400) return `in ${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`;
+  return moment(at, now);
+}
+
 /** How long a task has run, or ran; nothing before it started. */
 export function ran(started: string | null, ended: string | null, now: number): number | null {
   if (started === null) return null;
