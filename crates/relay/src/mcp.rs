@@ -11,6 +11,7 @@
 
 mod server;
 mod sessions;
+mod tasks;
 
 use std::{sync::Arc, time::Duration};
 

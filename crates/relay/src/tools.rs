@@ -331,6 +331,17 @@ async fn list_tasks(
     Ok(answer::tasks(tasks, next_cursor))
 }
 
+/// A task that has ended, as a call that waited for it is answered.
+pub(crate) fn ended(state: &State, record: &Record) -> Answer {
+    let output = record.result.as_ref().map(|result| &result.output);
+    answer::task(&device_name(state, record), record, output, DEFAULT_CHARS)
+}
+
+/// How a task stands after a time, in one line of at most 200 characters.
+pub(crate) fn stands(record: &Record, waited: Duration) -> String {
+    answer::standing(Some(record), waited)
+}
+
 /// How a task that is waited for stands, in one line of at most 200 characters.
 pub(crate) async fn standing(state: &State, task_id: TaskId, waited: Duration) -> String {
     let record = state.broker.get(task_id).await.ok().flatten().map(Arc::new);
