@@ -18,6 +18,7 @@ mod codegen;
 mod desktop;
 mod git;
 mod git_suite;
+mod mcp;
 mod mirror;
 mod run;
 #[cfg(unix)]
@@ -55,6 +56,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Checks the door for MCP clients with the official client, Inspector and the conformance tool.
+    McpConformance,
     /// Sends what its own description allows, and what it does not, to a running relay.
     Schemathesis {
         /// Arguments of `schemathesis run`.
@@ -112,6 +115,10 @@ fn main() -> Result<ExitCode> {
         }
         Chore::Advisories => {
             run::run(tools::cargo_deny()?.args(["check", "advisories"]))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Chore::McpConformance => {
+            mcp::conformance()?;
             Ok(ExitCode::SUCCESS)
         }
         Chore::Schemathesis { args } => {

@@ -17,6 +17,7 @@ mod keys;
 mod known_tasks;
 mod mcp;
 mod metrics;
+mod prompt;
 mod sessions;
 mod submit;
 mod subscriber;
