@@ -350,7 +350,11 @@ impl DiffOptions {
                 .is_some_and(|v| crate::config::parse_bool(v) != Some(false));
         let marks_blanks = parsed.last("ws-error-highlight").is_some()
             || config.get("diff.wserrorhighlight").is_some();
-        if marks_moved || marks_blanks || self.forms.check || parsed.has("graph") {
+        // What was searched for stands out in the messages.
+        let searches = ["author", "committer", "grep", "grep-reflog"]
+            .iter()
+            .any(|name| parsed.last(name).is_some());
+        if searches || marks_moved || marks_blanks || self.forms.check || parsed.has("graph") {
             return Err(Stop::not_native("this kind of coloured output"));
         }
         Ok(())

@@ -360,9 +360,11 @@ impl Grep<'_> {
     fn index(&mut self, index: &Index, cached: bool, out: &mut Out) -> Res<bool> {
         let mut hit = false;
         let mut last: &[u8] = b"";
+        // In a sparse checkout a file that is there after all counts again.
+        let sparse = self.repo.config.bool("core.sparsecheckout")? == Some(true);
         for entry in &index.entries {
             let path = index.path(entry);
-            if entry.stage > 0 && path == last || !cached && entry.skip_worktree {
+            if entry.stage > 0 && path == last || !cached && entry.skip_worktree && !sparse {
                 continue;
             }
             last = if entry.stage > 0 { path } else { b"" };

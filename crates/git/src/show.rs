@@ -42,14 +42,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let spec = selection.walk.paths.clone();
     let mut revs = selection.named.clone();
     // What walks history makes a log of it.
-    let walks = revs.iter().any(|r| r.exclude || r.symmetric) || parsed.has("do-walk");
-    let counts = [
-        "max-count",
-        "skip",
-        "reverse",
-        "boundary",
-        "since-as-filter",
-    ];
+    let bounded = parsed.last("max-count").is_some();
+    if bounded && parsed.last("no-walk").is_some() {
+        return Err(Stop::not_native("a bounded walk of what was named"));
+    }
+    let walks = revs.iter().any(|r| r.exclude || r.symmetric) || parsed.has("do-walk") || bounded;
+    let counts = ["skip", "reverse", "boundary", "since-as-filter"];
     if !walks && revs.len() > 1 && counts.iter().any(|o| parsed.last(o).is_some()) {
         return Err(Stop::not_native("a show of some of several"));
     }
