@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod approvals;
+mod assistants;
 mod bad_input;
 mod bots;
 mod bursts;
@@ -21,6 +22,7 @@ mod mcp;
 mod offline;
 mod openapi;
 mod output;
+mod pauses;
 mod process_tree;
 mod run;
 mod soak;

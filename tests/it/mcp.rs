@@ -32,7 +32,9 @@ async fn both_eras_list_the_same_tools() {
     let mut lists = Vec::new();
     for client in both(&caller).await {
         let said = &client.opening;
-        assert_eq!(said["capabilities"], json!({"tools": {}}), "{said}");
+        let tasks = json!({"io.modelcontextprotocol/tasks": {}});
+        let offered = json!({"tools": {}, "extensions": tasks});
+        assert_eq!(said["capabilities"], offered, "{said}");
         assert!(said["instructions"].as_str().unwrap().contains("wait_task"));
         let listed = client.request("tools/list", json!({})).await;
         lists.push(listed["result"]["tools"].clone());
@@ -406,6 +408,11 @@ async fn the_gates_turn_strangers_away() {
         status(client.post(&list).header("origin", relay.url())).await,
         200
     );
+    let by_name = relay.url().replace("127.0.0.1", "localhost");
+    assert_eq!(
+        status(client.post(&list).header("origin", by_name)).await,
+        200
+    );
     // Names and pages that are not the relay's own.
     assert_eq!(
         status(client.post(&list).header("host", "evil.example")).await,
@@ -644,6 +651,80 @@ async fn a_task_that_waits_for_its_owner_says_so() {
     let ended = waiting.await.unwrap();
     assert_eq!(ended["status"], "completed", "{ended}");
     assert_eq!(device.effects().count("asked"), 1);
+}
+
+#[tokio::test]
+async fn a_long_call_becomes_a_handle_for_who_takes_handles() {
+    let (mut relay, device, caller) = relay_and_device().await;
+    let effects = device.effects();
+    let client = TestMcp::with_tasks(&caller).await;
+    // What ends soon is a result, and what is no command an error, as for everybody.
+    let soon = client
+        .found("shell_run", json!({"command": "echo soon"}))
+        .await;
+    assert_eq!(soon["stdout"], "soon\n");
+    let refused = client
+        .refused("shell_run", json!({"wait_seconds": 99}))
+        .await;
+    assert_eq!(refused["code"], "invalid_request");
+
+    let command = format!("{}; exit 3", append_after(&effects, "long", "5"));
+    let handle = client.call("shell_run", json!({"command": command})).await;
+    assert_eq!(
+        (&handle["resultType"], &handle["status"]),
+        (&json!("task"), &json!("working"))
+    );
+    let id = handle["taskId"].as_str().unwrap().to_owned();
+    assert!(handle["pollIntervalMs"].is_u64(), "{handle}");
+    let get =
+        async |client: &TestMcp, id: &str| client.request("tasks/get", json!({"taskId": id})).await;
+    let working = get(&client, &id).await["result"].clone();
+    assert_eq!(working["status"], "working", "{working}");
+    assert!(
+        working["statusMessage"]
+            .as_str()
+            .unwrap()
+            .starts_with("running")
+    );
+    // It is the task every other door knows.
+    assert_eq!(caller.ended(&id).await["status"], "completed");
+    let ended = get(&client, &id).await["result"].clone();
+    assert_eq!(ended["status"], "completed");
+    assert_eq!(
+        ended["result"]["structuredContent"]["returncode"], 3,
+        "{ended}"
+    );
+
+    // Nobody else's, and nobody's who does not take handles.
+    let other = TestMcp::with_tasks(&relay.caller("other", &[])).await;
+    let plain = TestMcp::modern(&caller).await;
+    let update = json!({"taskId": id, "inputResponses": {}});
+    for (method, params) in [
+        ("tasks/get", json!({"taskId": id})),
+        ("tasks/cancel", json!({"taskId": id})),
+        ("tasks/update", update.clone()),
+    ] {
+        let refused = other.request(method, params.clone()).await;
+        assert_eq!(refused["error"]["code"], -32602, "{method}: {refused}");
+        let refused = plain.request(method, params).await;
+        assert_eq!(refused["error"]["code"], -32021, "{method}: {refused}");
+    }
+    let taken = client.request("tasks/update", update).await;
+    assert_eq!(taken["result"]["resultType"], "complete", "{taken}");
+
+    // Cancelled, and known to a relay that was started anew.
+    let handle = client
+        .call("shell_run", json!({"command": "sleep 600"}))
+        .await;
+    let id = handle["taskId"].as_str().unwrap().to_owned();
+    let cancelled = client.request("tasks/cancel", json!({"taskId": id})).await;
+    assert_eq!(cancelled["result"]["resultType"], "complete", "{cancelled}");
+    caller.ended(&id).await;
+    relay.terminate().await;
+    relay.start_again().await;
+    let shown = get(&client, &id).await["result"].clone();
+    assert_eq!(shown["status"], "cancelled", "{shown}");
+    assert_eq!(effects.count("long"), 1);
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub struct TestMcp {
     key: String,
     session: Option<String>,
     ids: AtomicU64,
+    /// What it says it can do.
+    capabilities: Value,
     /// What the server said of itself when it was first asked.
     pub opening: Value,
 }
@@ -49,6 +51,14 @@ impl TestMcp {
         client
     }
 
+    /// The same, and takes handles of the Tasks extension.
+    pub async fn with_tasks(caller: &TestCaller) -> Self {
+        Self {
+            capabilities: json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}),
+            ..Self::modern(caller).await
+        }
+    }
+
     fn new(caller: &TestCaller) -> Self {
         Self {
             http: Client::builder().timeout(REQUEST_WITHIN).build().unwrap(),
@@ -56,6 +66,7 @@ impl TestMcp {
             key: caller.key().to_owned(),
             session: None,
             ids: AtomicU64::new(1),
+            capabilities: json!({}),
             opening: Value::Null,
         }
     }
@@ -78,7 +89,8 @@ impl TestMcp {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         if self.session.is_none() && method != "initialize" {
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = MODERN.into();
-            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+                self.capabilities.clone();
             params["_meta"]["io.modelcontextprotocol/clientInfo"] =
                 json!({"name": "test", "version": "1"});
         }

@@ -62,6 +62,7 @@ mod follow;
 mod graph;
 mod grep;
 mod grep_print;
+mod histogram;
 mod id;
 mod identity;
 mod ignore;

@@ -1,5 +1,6 @@
 //! The HTTP doors: one file per resource.
 
+mod actions;
 mod answer;
 mod approvals;
 mod auth;
@@ -54,6 +55,9 @@ pub(crate) fn router(state: State) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))
         .route("/llm-instructions", get(instructions::show))
+        .route("/openapi-actions.json", get(actions::document))
+        .route("/api/prompts/{assistant}", get(instructions::for_assistant))
+        .route("/api/tools/{tool}", post(actions::call))
         .route("/webhook", post(webhook::receive))
         .route("/api/tasks", get(tasks::list).post(tasks::submit))
         .route("/api/tasks/{task}", get(tasks::show))

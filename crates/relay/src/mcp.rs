@@ -11,6 +11,7 @@
 
 mod server;
 mod sessions;
+mod tasks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,7 +51,7 @@ pub(crate) fn router(state: &State) -> Router<State> {
     let manager = Arc::new(manager);
     let config = StreamableHttpServerConfig::default()
         .with_allowed_hosts(allowed_hosts(state))
-        .with_allowed_origins(own_origin(state))
+        .with_allowed_origins(own_origins(state))
         .enforce_origin_validation()
         .with_sse_keep_alive(Some(KEEP_ALIVE))
         .with_cancellation_token(state.stopping.child_token());
@@ -145,20 +146,25 @@ fn allowed_hosts(state: &State) -> Vec<String> {
 }
 
 /// The only pages that may call: the relay's own. Clients that are no pages send no `Origin`.
-fn own_origin(state: &State) -> Vec<String> {
+fn own_origins(state: &State) -> Vec<String> {
     let url = state.url();
     let Some(authority) = authority(&url) else {
         return Vec::new();
     };
-    let scheme = match url.starts_with("https:") {
-        true => "https",
-        false => "http",
+    let (scheme, usual_port) = match url.starts_with("https:") {
+        true => ("https", 443),
+        false => ("http", 80),
     };
-    let port = authority.port_u16().unwrap_or(match scheme {
-        "https" => 443,
-        _ => 80,
-    });
-    vec![format!("{scheme}://{}:{port}", authority.host())]
+    let port = authority.port_u16().unwrap_or(usual_port);
+    let hosts = match authority.host() {
+        // One page by two names.
+        host @ "127.0.0.1" => vec![host, "localhost"],
+        host => vec![host],
+    };
+    hosts
+        .iter()
+        .map(|host| format!("{scheme}://{host}:{port}"))
+        .collect()
 }
 
 fn authority(url: &str) -> Option<Authority> {

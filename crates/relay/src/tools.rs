@@ -31,6 +31,7 @@ use crate::{
     broker::Record,
     http::Caller,
     known_tasks::{self, ListQuery, visible},
+    prompt::Computer,
     submit::{self, Submission, Submitted, output_so_far, reached_devices},
 };
 
@@ -289,6 +290,24 @@ async fn workspaces(state: &State, caller: &Caller, device: &DeviceView) -> Vec<
         .collect()
 }
 
+/// The computers of a caller and what is open to it there, as instructions name them.
+pub(crate) async fn computers(state: &State, caller: &Caller) -> Result<Vec<Computer>, Problem> {
+    if !Tool::ListDevices.is_open_to(caller) {
+        caller.needs(Scope::DevicesRead)?;
+    }
+    let devices = reached_devices(state, &caller.key);
+    let named = devices.iter().map(async |device| {
+        let view = state.device_view(device);
+        let open = workspaces(state, caller, &view).await;
+        let paths = open.iter().filter_map(|one| one["path"].as_str());
+        Computer {
+            workspaces: paths.map(str::to_owned).collect(),
+            name: view.device_name,
+        }
+    });
+    Ok(join_all(named.take(MAX_DEVICES)).await)
+}
+
 async fn list_tasks(
     state: &State,
     caller: &Caller,
@@ -310,6 +329,17 @@ async fn list_tasks(
         .map(|record| answer::listed(&device_name(state, record), record))
         .collect();
     Ok(answer::tasks(tasks, next_cursor))
+}
+
+/// A task that has ended, as a call that waited for it is answered.
+pub(crate) fn ended(state: &State, record: &Record) -> Answer {
+    let output = record.result.as_ref().map(|result| &result.output);
+    answer::task(&device_name(state, record), record, output, DEFAULT_CHARS)
+}
+
+/// How a task stands after a time, in one line of at most 200 characters.
+pub(crate) fn stands(record: &Record, waited: Duration) -> String {
+    answer::standing(Some(record), waited)
 }
 
 /// How a task that is waited for stands, in one line of at most 200 characters.

@@ -12,13 +12,14 @@ use deskhand_protocol::{TaskId, relay_request::Scope};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult,
-        CancelledNotificationParam, ContentBlock, Extensions, GetPromptRequestMethod,
-        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsRequestMethod,
-        ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+        CancelledNotificationParam, ContentBlock, CreateTaskResult, Extensions,
+        GetPromptRequestMethod, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
+        GetTaskResult, Implementation, ListPromptsRequestMethod, ListPromptsResult,
+        ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
         ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
         ProgressNotificationParam, ProgressToken, RequestId, ServerCapabilities, ServerConfig,
-        Tool, ToolAnnotations,
+        Tool, ToolAnnotations, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext},
 };
@@ -28,6 +29,7 @@ use tokio::{
     time::{Instant, interval_at, timeout},
 };
 
+use super::tasks;
 use crate::{
     State,
     http::Caller,
@@ -165,9 +167,14 @@ impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let server =
             Implementation::new("deskhand", env!("CARGO_PKG_VERSION")).with_title("Deskhand");
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(server)
-            .with_instructions(texts::INSTRUCTIONS)
+        ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_tasks()
+                .build(),
+        )
+        .with_server_info(server)
+        .with_instructions(texts::INSTRUCTIONS)
     }
 
     async fn list_tools(
@@ -192,7 +199,7 @@ impl ServerHandler for Server {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller(&context.extensions)?;
@@ -200,7 +207,20 @@ impl ServerHandler for Server {
             let error = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(error, None));
         };
-        match self.call(caller, tool, request, &context).await {
+        let takes_handles = context
+            .client_capabilities()
+            .is_some_and(|client| client.supports_tasks());
+        let may_be_handle = takes_handles && tasks::may_become_one(tool);
+        if may_be_handle {
+            tasks::wait_less(request.arguments.get_or_insert_default());
+        }
+        let answer = self.call(caller, tool, request, &context).await;
+        if let (Some(answer), true) = (&answer, may_be_handle)
+            && let Some(task) = tasks::handle(&self.state, caller, answer).await
+        {
+            return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
+        }
+        match answer {
             Some(answer) => Ok(result(answer).into()),
             // Nobody reads it.
             None => Err(ErrorData::internal_error("the call was cancelled", None)),
@@ -230,6 +250,34 @@ impl ServerHandler for Server {
             }
         };
         self.end(caller, task).await;
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let caller = caller(&context.extensions)?;
+        let task = tasks::get(&self.state, caller, &request.task_id).await?;
+        Ok(GetTaskResult::new(task))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = caller(&context.extensions)?;
+        tasks::update(&self.state, caller, &request.task_id).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = caller(&context.extensions)?;
+        tasks::cancel(&self.state, caller, &request.task_id).await
     }
 
     async fn list_prompts(
@@ -294,7 +342,7 @@ fn described(tool: tools::Tool) -> Tool {
 }
 
 /// The JSON, and the same as text for clients that know no other.
-fn result(answer: Answer) -> CallToolResult {
+pub(super) fn result(answer: Answer) -> CallToolResult {
     let content = vec![ContentBlock::text(answer.text)];
     let mut result = match answer.failed {
         None => CallToolResult::success(content),
