@@ -43,6 +43,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         return Err(Stop::fatal("options '-A' and '-u' cannot be used together"));
     }
     let chmod = chmod(&parsed)?;
+    if chmod.is_some() && parsed.has("dry-run") {
+        return Err(Stop::not_native("trying a change of modes"));
+    }
     let everything = parsed.has("all") || parsed.has("update");
     if parsed.args.is_empty() && !everything {
         call.warn("Nothing specified, nothing added.\n");
@@ -113,6 +116,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
 pub(crate) fn refuse(repo: &Repo<'_>) -> Res<()> {
     repo.refuse_odd_writes()?;
     repo.refuse_hooks(&["post-index-change"])?;
+    if repo.config.bool("core.symlinks")? == Some(false) {
+        return Err(Stop::not_native("a work tree without symbolic links"));
+    }
     for key in [
         "core.bigfilethreshold",
         "add.ignoreerrors",

@@ -140,6 +140,9 @@ pub(crate) fn branch_name(repo: &Repo<'_>, name: &[u8]) -> Res<Bytes> {
 
 /// Checks a name for a branch; returns the full one.
 pub(crate) fn valid_branch(repo: &Repo<'_>, name: &[u8]) -> Res<Bytes> {
+    if name.starts_with(b"@{") {
+        return Err(Stop::not_native("a branch named by a revision"));
+    }
     if name.starts_with(b"-") || name == b"HEAD" || !is_valid_short_name(name) {
         let mut text = format!("fatal: '{}' is not a valid branch name\n", lossy(name));
         if repo.config.bool("advice.refsyntax")?.unwrap_or(true) {
@@ -253,6 +256,10 @@ impl Start {
         let shown = lossy(text);
         let explicit = track == Track::Explicit;
         let Some(id) = repo.resolve(text)? else {
+            let head = [b"refs/remotes/", text, b"/HEAD"].concat();
+            if repo.symref(&head)?.is_some() {
+                return Err(Stop::not_native("a remote whose HEAD leads nowhere"));
+            }
             if explicit {
                 return Err(missing_upstream(repo, text)?);
             }

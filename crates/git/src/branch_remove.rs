@@ -30,6 +30,10 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
     } else {
         (b"refs/heads/", "branch")
     };
+    let is_linked = repo.git_dir != repo.common_dir;
+    if is_linked && !parsed.has("remotes") {
+        return Err(Stop::not_native("deleting branches in a linked work tree"));
+    }
     let head = repo.head()?;
     let mut failed = false;
     let mut doomed: Vec<Doomed> = Vec::new();

@@ -51,10 +51,20 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, copy: bool) -> Res<()> {
                     lossy(&old)
                 )));
             }
+            if worktrees::list(repo)?.len() > 1 {
+                return Err(Stop::not_native(
+                    "renaming branches with several work trees",
+                ));
+            }
             let full = valid_new_branch(repo, &new, forced)?;
             let text = repo.config_text()?;
             repo.write_ref(b"HEAD", &[b"ref: ", full.as_slice(), b"\n"].concat())?;
             return move_settings(repo, &text, &old, &new, false);
+        }
+        if worktrees::list(repo)?.len() > 1 {
+            return Err(Stop::not_native(
+                "renaming branches with several work trees",
+            ));
         }
         return Err(Stop::fatal(format!("no branch named '{}'", lossy(&old))));
     };
@@ -66,6 +76,11 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, copy: bool) -> Res<()> {
     } else {
         valid_new_branch(repo, &new, forced)?
     };
+    if worktrees::list(repo)?.len() > 1 {
+        return Err(Stop::not_native(
+            "renaming branches with several work trees",
+        ));
+    }
     used_by(repo, &old_full)?;
     let who = Identity::of(repo, "COMMITTER")?;
     let overwritten = old != new && repo.ref_id(&new_full)?.is_some();

@@ -74,6 +74,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     repo.refuse_odd_writes()?;
     let index = repo.index()?;
     index.refuse_untracked_cache(&repo)?;
+    if index.entries.iter().any(|e| e.skip_worktree) {
+        return Err(Stop::not_native("files that are left out of the work tree"));
+    }
     let found = find(
         &repo,
         &index,

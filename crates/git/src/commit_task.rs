@@ -85,6 +85,11 @@ impl Task {
                 return Err(Stop::not_native("a commit with other headers"));
             }
         }
+        incompatible(&[
+            ("-i/--include", parsed.has("include")),
+            ("-o/--only", parsed.has("only")),
+            ("-a/--all", parsed.has("all")),
+        ])?;
         let mut edits = !(by("file") || by("message") || by("reuse-message") || by("fixup"));
         if let Some(given) = parsed.last("edit") {
             edits = !given.negated;

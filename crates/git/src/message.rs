@@ -92,7 +92,8 @@ pub(crate) fn signed_off(text: &[u8], who: &Identity) -> Res<Bytes> {
         return Err(Stop::not_native("signing off a message of this form"));
     }
     if n_trailers == 0 {
-        out.push(b'\n');
+        // An empty message keeps its place for a title.
+        out.extend_from_slice(if out.is_empty() { b"\n\n" } else { b"\n" });
     }
     out.extend_from_slice(&line);
     Ok(out)

@@ -230,7 +230,11 @@ impl Repo<'_> {
             return Ok(None);
         };
         if remote == b"." {
-            return Ok(Some(merge.to_vec()));
+            // A branch of this repository may be given by its short name.
+            return Ok(match self.dwim(merge)?.as_slice() {
+                [(full, _)] => Some(full.clone()),
+                _ => Some(merge.to_vec()),
+            });
         }
         let specs = [b"remote.", remote, b".fetch"].concat();
         for spec in self.config.get_all(&specs) {

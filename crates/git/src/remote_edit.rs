@@ -76,7 +76,7 @@ impl Edit {
                 .config
                 .entries
                 .iter()
-                .any(|e| e.key.starts_with(b"url."))
+                .any(|e| e.key.starts_with(b"url.") || e.key.ends_with(b".vcs"))
         {
             return Err(Stop::not_native("remotes with these settings"));
         }

@@ -118,6 +118,15 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         None
     };
     let quiet = parsed.has("quiet");
+    // What is said at the end has to be sayable before anything is changed.
+    let said = match target.commit {
+        Some(commit) if kind == Kind::Hard && !quiet => {
+            let at = format!("HEAD is now at {} ", repo.short(commit)?);
+            let title = branch_state::one_line(&repo, commit)?;
+            Some([at.as_bytes(), &title, b"\n"].concat())
+        }
+        _ => None,
+    };
     match kind {
         Kind::Soft => {}
         Kind::Mixed => {
@@ -130,12 +139,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     if let (Some(who), Some(commit)) = (who, target.commit) {
         move_head(&repo, &rev, commit, &who)?;
-        if kind == Kind::Hard && !quiet {
-            let title = branch_state::one_line(&repo, commit)?;
-            out.put(format!("HEAD is now at {} ", repo.short(commit)?));
-            out.put(title);
-            out.put("\n");
-        }
+        out.put(said.unwrap_or_default());
     }
     if paths.is_empty() {
         branch_state::forget(&repo, false);
@@ -250,6 +254,9 @@ fn mixed(
     out: &mut Out,
 ) -> Res<()> {
     let mut edit = IndexEdit::begin(repo)?;
+    if edit.iter().any(|(_, item)| item.skip_worktree) {
+        return Err(Stop::not_native("files that are left out of the work tree"));
+    }
     let tree_or_nothing = (tree != Id::EMPTY_TREE).then_some(tree);
     let pairs = tree_index::changes(repo, tree_or_nothing, &edit.base, spec)?;
     // Announced files are different from every tree.

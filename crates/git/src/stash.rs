@@ -190,10 +190,19 @@ fn print(
     let log = reflog::read(repo, name)?;
     let mut shown = Vec::new();
     let (skip, count) = bounds(parsed);
-    for (i, line) in log.iter().rev().enumerate().skip(skip).take(count) {
+    let mut met = 0;
+    for (i, line) in log.iter().rev().enumerate() {
+        if met >= skip.saturating_add(count) {
+            break;
+        }
+        // An entry that tells of an end has no commit, and does not count.
         let Some(commit) = repo.try_commit(line.new)? else {
             continue;
         };
+        met += 1;
+        if met <= skip {
+            continue;
+        }
         let selector = if settings.context.date_given {
             let who = Person::parse(&line.who);
             date::show(repo.call, who.time, who.zone, &settings.context.date)?

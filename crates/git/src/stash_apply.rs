@@ -14,7 +14,7 @@ use crate::options::{Known, Numbers, Parsed, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::pathspec::Pathspec;
 use crate::repo::Repo;
-use crate::stash_push::{refuse, usage_is_gits};
+use crate::stash_push::{refuse, refuse_locked, usage_is_gits};
 use crate::{merge_trees, reflog, status, tree_diff};
 
 const OPTIONS: &[Spec] = &[
@@ -161,6 +161,7 @@ impl Stash {
     /// Applies it; `false` when local changes are in the way, which is said.
     fn apply(&self, repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<bool> {
         merge_trees::refuse(repo)?;
+        refuse_locked(repo)?;
         let base = repo.commit(self.commit.parents[0])?.tree;
         let staged = repo.commit(self.commit.parents[1])?.tree;
         let mut edit = IndexEdit::begin(repo)?;

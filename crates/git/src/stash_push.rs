@@ -77,6 +77,15 @@ pub(crate) fn refuse(repo: &Repo<'_>, index: &Index) -> Res<()> {
     Ok(())
 }
 
+/// Ends with the words that stash commands have for an index somebody else has locked.
+pub(crate) fn refuse_locked(repo: &Repo<'_>) -> Res<()> {
+    let lock = [repo.index_path().as_slice(), b".lock"].concat();
+    if bytes::to_path(&lock).exists() {
+        return Err(Stop::error(1, "could not write index"));
+    }
+    Ok(())
+}
+
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], is_save: bool, out: &mut Out) -> Res<()> {
     let parsed = arguments(args, is_save)?;
@@ -89,6 +98,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], is_save: bool, out: &mut Out)
     };
     let index = repo.index()?;
     refuse(&repo, &index)?;
+    refuse_locked(&repo)?;
     let head = repo.head()?;
     let quiet = parsed.has("quiet");
     let with_untracked = parsed.has("include-untracked");

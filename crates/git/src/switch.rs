@@ -541,6 +541,9 @@ fn go(
     out: &mut Out,
 ) -> Res<()> {
     branch_state::refuse_sequences(repo)?;
+    if head.id.is_some() && !bytes::to_path(&repo.index_path()).exists() {
+        return Err(Stop::not_native("a work tree that was never checked out"));
+    }
     let named = place.is_some();
     let mut place = match (place, head.id) {
         (Some(place), _) => place,

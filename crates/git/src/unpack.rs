@@ -92,6 +92,10 @@ pub(crate) fn two_way(
         }
     }
     for (path, (mode, id)) in adding {
+        let full = bytes::to_path(&bytes::join(&way.top, &path));
+        if crate::object::mode::is_commit(mode) && fs::symlink_metadata(full).is_ok() {
+            return Err(Stop::not_native("a submodule where something is already"));
+        }
         way.verify_absent(&path, Reject::UntrackedOverwritten)?;
         way.steps.set.push((path, mode, id));
     }

@@ -74,7 +74,7 @@ fn writes_leave_what_git_leaves() {
                     let _ = std::fs::remove_dir_all(dir.join(".git/hooks"));
                     copy(&dir, &template);
                     let before = snapshot(&git, &dir, &env);
-                    let due = |case: usize| all || (case + i).is_multiple_of(12);
+                    let due = |case: usize| all || (case + i).is_multiple_of(20);
                     for (_, (tier, argv)) in table.iter().filter(|(case, _)| due(*case)) {
                         let found = compare(&git, &dir, (&template, &before), argv, &env);
                         let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,11 +13,15 @@ use std::{
 use anyhow::Context as _;
 use deskhand_git::{Environment, Exec, Input, Nature, OutputLimits, Request};
 
-use crate::{args::GitExecArgs, context::Context, exit};
+use crate::{args::GitExecArgs, exit, out::Out};
 
-pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<u8> {
-    let mut env: Environment = context
-        .environment
+/// Needs nothing of an installation: git works without a home directory, and so does this.
+pub(crate) fn run(
+    environment: &deskhand_host::Environment,
+    out: Out,
+    args: GitExecArgs,
+) -> anyhow::Result<u8> {
+    let mut env: Environment = environment
         .iter()
         .filter(|(name, _)| Environment::is_relevant(name))
         .collect();
@@ -37,13 +41,7 @@ pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<
         within: None,
         limits: OutputLimits::default(),
     };
-    let (answer, request) = tokio::task::spawn_blocking(move || {
-        let answer = deskhand_git::exec(&request, &AtomicBool::new(false));
-        (answer, request)
-    })
-    .await
-    .context("run the git engine")?;
-    match answer {
+    match deskhand_git::exec(&request, &AtomicBool::new(false)) {
         Exec::Answer(answer) => {
             let mut stdout = std::io::stdout().lock();
             stdout.write_all(&answer.stdout)?;
@@ -51,7 +49,7 @@ pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<
             // That nobody listens to standard error changes nothing.
             let _ = std::io::stderr().lock().write_all(&answer.stderr);
             if answer.omitted > 0 {
-                context.out.talk(format!(
+                out.talk(format!(
                     "deskhand: {} bytes were left out in the middle",
                     answer.omitted
                 ));
@@ -59,9 +57,7 @@ pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<
             Ok(answer.returncode.to_le_bytes()[0])
         }
         Exec::NotNative(not_native) if args.native_only => {
-            context
-                .out
-                .talk(format!("deskhand: not native: {}", not_native.reason));
+            out.talk(format!("deskhand: not native: {}", not_native.reason));
             Ok(exit::NOT_NATIVE)
         }
         Exec::NotNative(_) => become_git(real_git(&request)),

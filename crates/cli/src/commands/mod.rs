@@ -10,7 +10,7 @@ mod doctor;
 mod down;
 mod enrol;
 mod follow;
-mod git_exec;
+pub(crate) mod git_exec;
 mod keys;
 mod output;
 mod parts;
@@ -57,7 +57,7 @@ pub(crate) async fn run(context: Context, command: Command) -> anyhow::Result<u8
         Command::Prompt(args) => prompt::run(&context, args).await,
         Command::Relay(command) => parts::relay(&context, command).await,
         Command::Agent(command) => parts::agent(&context, command).await,
-        Command::GitExec(args) => git_exec::run(&context, args).await,
+        Command::GitExec(args) => git_exec::run(&context.environment, context.out, args),
         Command::Doctor => doctor::run(&context).await,
         Command::Config(command) => config::run(&context, &command),
         Command::Completions(args) => completions::run(&args),
