@@ -8,7 +8,9 @@ use std::{
 };
 
 fn main() {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/dist");
+    // Read when this runs: a folder of built things may have been copied from another checkout.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
+    let dist = Path::new(&here).join("../../ui/dist");
     println!("cargo:rerun-if-changed={}", dist.display());
     let mut paths = Vec::new();
     // The desktop application leaves a page there when the viewer is not built; it has no assets.

@@ -96,3 +96,21 @@ impl Figures {
         }
     }
 }
+
+/// Prints percentiles and returns the 99th, in milliseconds.
+pub(crate) fn print_percentiles(what: &str, mut taken: Vec<Duration>) -> f64 {
+    taken.sort_unstable();
+    let at = |share: f64| {
+        let index = (taken.len() as f64 * share) as usize;
+        taken[index.min(taken.len() - 1)].as_secs_f64() * 1_000.0
+    };
+    println!(
+        "{what:<34} n {:>6}  p50 {:>7.2} ms  p95 {:>7.2} ms  p99 {:>7.2} ms  max {:>7.2} ms",
+        taken.len(),
+        at(0.5),
+        at(0.95),
+        at(0.99),
+        at(1.0)
+    );
+    at(0.99)
+}

@@ -14,6 +14,7 @@
     reason = "a benchmark prints its figures and fails loudly"
 )]
 
+mod approvals;
 mod audit;
 mod figures;
 mod floor;
@@ -66,6 +67,12 @@ enum BenchCommand {
         #[arg(long, default_value_t = 100_000)]
         entries: u32,
     },
+    /// How long a question takes to reach a watcher, and its answer to take effect
+    Approvals {
+        /// How many questions
+        #[arg(long, default_value_t = 100)]
+        questions: u32,
+    },
     /// How long a long audit trail takes to be verified
     Audit {
         /// How many rows
@@ -87,6 +94,7 @@ async fn main() {
         Some(BenchCommand::Startup) => startup::measure(args.rounds).await,
         Some(BenchCommand::Idle { devices }) => idle::measure(devices).await,
         Some(BenchCommand::Timeline { tasks, entries }) => timeline::measure(tasks, entries).await,
+        Some(BenchCommand::Approvals { questions }) => approvals::measure(questions).await,
         Some(BenchCommand::Audit { rows }) => audit::measure(rows).await,
         Some(BenchCommand::Floor) => floor::serve().await,
     }

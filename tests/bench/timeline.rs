@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::{Up, up};
+use crate::{Up, figures::print_percentiles, up};
 
 /// One delivery: which task, and how long after its end.
 type Delivery = (u32, Duration);
@@ -23,7 +23,7 @@ pub(crate) async fn measure(n_tasks: u32, n_entries: u32) {
         .to_owned();
     for n_watchers in [100, 1_000] {
         let (_, last) = deliveries(&up, &device, n_watchers, n_tasks).await;
-        print(&format!("end of task to last of {n_watchers}"), last);
+        print_percentiles(&format!("end of task to last of {n_watchers}"), last);
     }
     // In turns, so that both see the same machine.
     let (mut reading, mut stalled) = (Vec::new(), Vec::new());
@@ -36,8 +36,8 @@ pub(crate) async fn measure(n_tasks: u32, n_entries: u32) {
         stalled.extend(deliveries(&up, &device, 99, n_tasks).await.0);
         drop(asleep);
     }
-    let without = print("each of 99, all read", reading);
-    let with = print("each of 99, one more stalled", stalled);
+    let without = print_percentiles("each of 99, all read", reading);
+    let with = print_percentiles("each of 99, one more stalled", stalled);
     println!("one stalled: p99 {:.2} times", with / without);
     pages(&up, &device, n_entries).await;
 }
@@ -142,24 +142,6 @@ async fn pages(up: &Up, device: &str, n_entries: u32) {
     let n_beside: u32 = n_beside.into_iter().sum();
     println!("beside {} echoes per second:", n_beside / 15);
     for (query, taken) in taken {
-        print(&format!("page of 100{query}"), taken);
+        print_percentiles(&format!("page of 100{query}"), taken);
     }
-}
-
-/// Prints percentiles and returns the 99th, in milliseconds.
-fn print(what: &str, mut taken: Vec<Duration>) -> f64 {
-    taken.sort_unstable();
-    let at = |share: f64| {
-        let index = (taken.len() as f64 * share) as usize;
-        taken[index.min(taken.len() - 1)].as_secs_f64() * 1_000.0
-    };
-    println!(
-        "{what:<34} n {:>6}  p50 {:>7.2} ms  p95 {:>7.2} ms  p99 {:>7.2} ms  max {:>7.2} ms",
-        taken.len(),
-        at(0.5),
-        at(0.95),
-        at(0.99),
-        at(1.0)
-    );
-    at(0.99)
 }

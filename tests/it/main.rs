@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod approvals;
+mod assistants;
 mod bad_input;
 mod bots;
 mod bursts;
@@ -17,6 +18,7 @@ mod github;
 mod handed_over;
 mod keys;
 mod link;
+mod mcp;
 mod offline;
 mod openapi;
 mod output;

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use deskhand_tests::{TestWatcher, relay_and_device, soak, watcher::kinds};
+use deskhand_tests::{TestRepo, TestWatcher, relay_and_device, soak, watcher::kinds};
 use serde_json::json;
 
 /// Run long or hostile runs over the real programs
@@ -97,9 +97,11 @@ async fn quiet() {
 }
 
 async fn serve() {
-    let (relay, _device, caller) = relay_and_device().await;
+    let (relay, device, caller) = relay_and_device().await;
     caller.echo("one", "x").await;
-    println!("{}", json!({"url": relay.url(), "key": caller.key()}));
+    let repo = TestRepo::dirty(&device.workspace().join("repo"));
+    let said = json!({"url": relay.url(), "key": caller.key(), "repository": repo.dir()});
+    println!("{said}");
     let mut line = String::new();
     // Ends with who started it.
     tokio::task::spawn_blocking(move || std::io::stdin().read_line(&mut line))

@@ -13,6 +13,7 @@
 mod caller;
 mod device;
 pub mod effects;
+pub mod mcp;
 pub mod program;
 mod relay;
 mod repo;
@@ -22,6 +23,7 @@ pub mod watcher;
 pub use caller::{Answer, TestCaller, task};
 pub use device::TestDevice;
 pub use effects::Effects;
+pub use mcp::TestMcp;
 pub use program::{Program, program};
 pub use relay::TestRelay;
 pub use repo::TestRepo;

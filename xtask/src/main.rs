@@ -18,6 +18,7 @@ mod codegen;
 mod desktop;
 mod git;
 mod git_suite;
+mod mcp;
 mod mirror;
 mod run;
 #[cfg(unix)]
@@ -55,6 +56,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Checks the door for MCP clients with the official client, Inspector and the conformance tool.
+    McpConformance,
     /// Sends what its own description allows, and what it does not, to a running relay.
     Schemathesis {
         /// Arguments of `schemathesis run`.
@@ -83,6 +86,8 @@ enum Chore {
         #[arg(requires = "suite")]
         scripts: Vec<String>,
     },
+    /// Builds the packages for Debian and Fedora, into `target/release/bundle`.
+    Package,
     /// Builds the viewer, `ui/dist`, which the programs embed.
     Viewer,
     /// Tests the viewer in Chromium against a real relay and agent; files of `tests/e2e`, or all.
@@ -112,6 +117,10 @@ fn main() -> Result<ExitCode> {
             run::run(tools::cargo_deny()?.args(["check", "advisories"]))?;
             Ok(ExitCode::SUCCESS)
         }
+        Chore::McpConformance => {
+            mcp::conformance()?;
+            Ok(ExitCode::SUCCESS)
+        }
         Chore::Schemathesis { args } => {
             schemathesis::run_checks(&args)?;
             Ok(ExitCode::SUCCESS)
@@ -138,6 +147,7 @@ fn main() -> Result<ExitCode> {
         } => git_suite::suite(&dir, &scripts),
         Chore::GitConformance { all, .. } => git::conformance(all),
         Chore::Bench { args } if args.first().is_some_and(|a| a == "git") => git::bench(),
+        Chore::Package => desktop::package(),
         Chore::Viewer => {
             ui::build()?;
             Ok(ExitCode::SUCCESS)

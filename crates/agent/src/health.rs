@@ -241,6 +241,7 @@ async fn try_git(device: &Device, dir: &Path) -> Result<(), String> {
         command: Command::Argv(vec!["git".into(), "version".into()]),
         working_dir: None,
         timeout: TimeoutSeconds::default(),
+        read_only: true,
     };
     let place = Place::of_our_own(dir);
     let environment = device.git_environment.clone();

@@ -295,6 +295,7 @@ async fn explained(device: &Arc<Device>, tested: TestedCommand) -> Result<Explan
             command,
             working_dir,
             timeout: Default::default(),
+            read_only: false,
         }),
         false => Action::Shell(ShellAction {
             command,

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use deskhand_protocol::{
     Cursor, Problem, Secret, Source, TaskRequest, TaskStatus, Timestamp,
+    assistant::{Assistant, PromptView},
     device_request::{DeviceRequest, DeviceResponse},
     event::Stream,
     relay_request::{DeviceView, EnrolRequest, EnrolResponse, PairingCode, RenameDeviceRequest},
@@ -215,6 +216,13 @@ impl Client {
     /// Asks how the relay is; needs no key.
     pub async fn health(&self) -> Result<Health, Error> {
         self.call(Method::GET, &["health"]).answer().await
+    }
+
+    /// Returns instructions for an assistant, with the names of the key's devices.
+    pub async fn prompt(&self, assistant: Assistant) -> Result<PromptView, Error> {
+        self.call(Method::GET, &["api", "prompts", assistant.as_str()])
+            .answer()
+            .await
     }
 
     /// Lists the devices the key reaches.

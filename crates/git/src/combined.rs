@@ -167,6 +167,9 @@ pub(crate) fn print_patch(
     {
         return Err(Stop::not_native("this form of a combined diff"));
     }
+    if options.color {
+        return Err(Stop::not_native("a combined diff with colours"));
+    }
     let result = contents.get(&file.result)?;
     let mut parents = Vec::new();
     let mut binary = file.result.exists() && userdiff::is_binary(contents, &file.result, &result)?;
@@ -177,6 +180,9 @@ pub(crate) fn print_patch(
     }
     let mode_differs = file.parents.iter().any(|p| p.mode != file.result.mode);
     if binary && !options.text {
+        if options.binary {
+            return Err(Stop::not_native("binary files shown whole"));
+        }
         header(contents, file, mode_differs, options, dense, false, out)?;
         out.put("Binary files differ\n");
         return Ok(true);
@@ -233,7 +239,7 @@ fn combine(
             continue;
         }
         let olds = xdiff::lines(parent);
-        let changes = xdiff::changes(parent, result, options.compare)?;
+        let changes = xdiff::changes_without_context(parent, result, options.compare)?;
         let mut fresh: BTreeMap<usize, Vec<Bytes>> = BTreeMap::new();
         for change in &changes {
             for line in &mut lines[change.new..change.new + change.n_new] {
@@ -515,7 +521,11 @@ fn header(
         }
     }
     if labels {
-        let (a, b) = options.prefixes(b"a/", b"b/");
+        let (a, b) = if file.is_conflict {
+            options.prefixes(b"i/", b"w/")
+        } else {
+            options.prefixes(b"a/", b"b/")
+        };
         let label = |sign: &str, prefix: &[u8], absent: bool| -> Bytes {
             let name = if absent {
                 b"/dev/null".to_vec()

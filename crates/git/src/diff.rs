@@ -29,6 +29,10 @@ fn specs() -> Vec<Spec> {
         flag("no-index", None),
         flag("cc", None),
         flag("c", Some(b'c')),
+        flag("base", Some(b'1')),
+        flag("ours", Some(b'2')),
+        flag("theirs", Some(b'3')),
+        flag("unmerged", Some(b'0')),
     ]);
     specs
 }
@@ -70,7 +74,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         return Err(Stop::not_native("option `--no-index`"));
     }
     let Some(repo) = Repo::find(call)? else {
-        return Err(Stop::not_native("a comparison outside a repository"));
+        if !call.globals.config.is_empty() {
+            return Err(Stop::not_native(
+                "settings of a comparison outside a repository",
+            ));
+        }
+        return Err(outside(&parsed));
     };
     let mut options = DiffOptions::new(&repo, &parsed)?;
     if !options.forms.any() && !options.forms.none {
@@ -142,6 +151,14 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         && !matches!(sides, Sides::IndexAndWorkTree | Sides::Trees(..))
     {
         return Err(Stop::not_native("this form of a combined diff"));
+    }
+    let stages = ["base", "ours", "theirs", "unmerged"];
+    if let Some(stage) = stages.iter().find(|s| parsed.has(s)) {
+        // Where there are no conflicts, all of them are the same.
+        let is_conflict = |e: &crate::index::Entry| e.stage > 0;
+        if !matches!(sides, Sides::IndexAndWorkTree) || index.entries.iter().any(is_conflict) {
+            return Err(Stop::NotNative(format!("option `--{stage}`")));
+        }
     }
     let (mut pairs, letters) = match &sides {
         Sides::IndexAndWorkTree => {
@@ -248,6 +265,24 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     drop(attributes);
     refresh::write(&repo, &index, &refreshed);
     Ok(())
+}
+
+/// Ends a comparison outside of any repository, unless two files are compared.
+fn outside(parsed: &Parsed) -> Stop {
+    if parsed.args.len() == 2 {
+        return Stop::not_native("a comparison outside a repository");
+    }
+    let in_repositories = ["cached", "staged", "merge-base", "c", "cc"];
+    let complaint = match parsed.options.iter().find(|g| in_repositories.contains(&g.name)) {
+        Some(given) => format!("error: unknown option `{}'\n", given.name),
+        None => "warning: Not a git repository. Use --no-index to compare two paths outside a working tree\n"
+            .to_string(),
+    };
+    let usage = include_str!("usage/diff-no-index.txt");
+    Stop::Fail {
+        code: 129,
+        text: [complaint.as_bytes(), usage.as_bytes()].concat(),
+    }
 }
 
 /// Says whether there is any difference that counts.
@@ -487,18 +522,9 @@ pub(crate) fn print_local_changes(repo: &Repo<'_>, tree: Id, out: &mut Out) -> R
 }
 
 /// Returns a path as it is in the work tree.
-fn work_tree_side(repo: &Repo<'_>, path: &[u8]) -> Res<Side> {
+pub(crate) fn work_tree_side(repo: &Repo<'_>, path: &[u8]) -> Res<Side> {
     let full = bytes::join(repo.need_work_tree()?, path);
-    // What lies behind a symbolic link is not in the work tree.
-    let behind_link = path
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| **c == b'/')
-        .any(|(i, _)| {
-            let dir = bytes::join(repo.work_tree.as_deref().unwrap_or_default(), &path[..i]);
-            std::fs::symlink_metadata(bytes::to_path(&dir)).is_ok_and(|m| m.is_symlink())
-        });
-    if behind_link {
+    if work_tree::is_behind_link(repo, path)? {
         return Ok(Side::absent(path));
     }
     let mode = match std::fs::symlink_metadata(bytes::to_path(&full)) {

@@ -1,6 +1,8 @@
 //! The options `diff`, `log` and `show` share: what is compared how, and in which forms it is printed.
 
 use crate::bytes::{self, Bytes, lossy, parse_int};
+use crate::color;
+use crate::config::Config;
 use crate::dirstat::Dirstat;
 use crate::options::{Given, Parsed, Spec, flag, maybe, value};
 use crate::outcome::{Res, Stop};
@@ -10,7 +12,7 @@ use crate::rename::RenameOptions;
 use crate::repo::Repo;
 use crate::status::parse_score;
 use crate::word_diff::{WordDiff, WordMode};
-use crate::xdiff::Compare;
+use crate::xdiff::{self, Change, Compare};
 
 /// The table of shared options.
 pub(crate) const OPTIONS: &[Spec] = &[
@@ -55,7 +57,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
     flag("textconv", None).or_no(),
     maybe("ignore-submodules", None),
     flag("no-patch", Some(b's')),
-    value("unified", Some(b'U')),
+    maybe("unified", Some(b'U')),
     flag("raw", None),
     maybe("stat", None),
     value("stat-width", None),
@@ -97,6 +99,7 @@ pub(crate) const OPTIONS: &[Spec] = &[
     maybe("color", None).or_no(),
     maybe("submodule", None),
     flag("binary", None),
+    maybe("break-rewrites", Some(b'B')),
     value("rename-limit", Some(b'l')),
 ];
 
@@ -180,6 +183,13 @@ pub(crate) struct DiffOptions {
     pub(crate) ignore_blank_lines: bool,
     pub(crate) ignore_lines: Vec<regex::bytes::Regex>,
     pub(crate) words: Option<WordDiff>,
+    /// Submodules are shown in a way that is not followed here.
+    pub(crate) no_submodules: bool,
+    /// `--binary`: binary files are shown whole.
+    pub(crate) binary: bool,
+    /// `-B`: what was written anew counts as deleted and created.
+    pub(crate) break_rewrites: bool,
+    pub(crate) color: bool,
 }
 
 /// `--diff-filter`.
@@ -202,15 +212,32 @@ pub(crate) struct StatWidths {
 impl DiffOptions {
     /// Reads configuration and command line.
     pub(crate) fn new(repo: &Repo<'_>, parsed: &Parsed) -> Res<DiffOptions> {
-        let config = &repo.config;
         refuse_settings(repo)?;
+        DiffOptions::read(repo, parsed, true)
+    }
+
+    /// Reads the command line as `diff-tree` and its like do, which take no notice of most settings.
+    pub(crate) fn plumbing(repo: &Repo<'_>, parsed: &Parsed) -> Res<DiffOptions> {
+        if repo.config.get("diff.renamelimit").is_some() {
+            return Err(Stop::not_native("the setting `diff.renameLimit`"));
+        }
+        let mut options = DiffOptions::read(repo, parsed, false)?;
+        options.whole_ids = parsed.last("abbrev").is_none_or(|g| g.negated);
+        Ok(options)
+    }
+
+    fn read(repo: &Repo<'_>, parsed: &Parsed, settings: bool) -> Res<DiffOptions> {
+        let none = Config::default();
+        let config = &repo.config;
+        // What only the commands for people look at.
+        let shown = if settings { config } else { &none };
         let columns = repo
             .call
             .var("COLUMNS")
             .and_then(|v| parse_int(&v))
             .filter(|n| *n > 0);
         let size = |key: &str| -> Res<Option<usize>> {
-            Ok(config.int(key)?.and_then(|n| usize::try_from(n).ok()))
+            Ok(shown.int(key)?.and_then(|n| usize::try_from(n).ok()))
         };
         let mut options = DiffOptions {
             forms: Forms::default(),
@@ -228,11 +255,14 @@ impl DiffOptions {
             abbrev: None,
             filter: None,
             prefixes: None,
-            mnemonic: config.bool("diff.mnemonicprefix")?.unwrap_or(false),
+            mnemonic: shown.bool("diff.mnemonicprefix")?.unwrap_or(false),
             exit_code: false,
             quiet: false,
             stat: StatWidths {
-                width: columns.and_then(|n| usize::try_from(n).ok()).unwrap_or(80),
+                width: columns
+                    .filter(|_| settings)
+                    .and_then(|n| usize::try_from(n).ok())
+                    .unwrap_or(80),
                 name: size("diff.statnamewidth")?,
                 graph: size("diff.statgraphwidth")?,
                 count: None,
@@ -255,6 +285,10 @@ impl DiffOptions {
             ignore_blank_lines: false,
             ignore_lines: Vec::new(),
             words: None,
+            no_submodules: false,
+            binary: false,
+            break_rewrites: false,
+            color: color::is_forced(shown, parsed.last("color"), &["color.diff", "color.ui"])?,
         };
         if let Some(text) = config.get("diff.dirstat") {
             // What git only warns about in the configuration is left to git.
@@ -263,22 +297,27 @@ impl DiffOptions {
                 .set(text)
                 .map_err(|_| Stop::not_native("a bad value of diff.dirstat"))?;
         }
-        if config.bool("diff.relative")? == Some(true) {
+        if shown.bool("diff.relative")? == Some(true) {
             options.relative = Some(repo.prefix.clone());
         }
-        if let Some(file) = config.get("diff.orderfile").filter(|f| !f.is_empty()) {
+        if let Some(file) = shown.get("diff.orderfile").filter(|f| !f.is_empty()) {
             options.order = order_file(repo, file)?;
         }
-        if let Some(algorithm) = config.get("diff.algorithm") {
+        if let Some(algorithm) = shown.get("diff.algorithm") {
             options.set_algorithm(algorithm)?;
         }
-        options.set_renames_by_config(repo)?;
-        if config.bool("diff.noprefix")?.unwrap_or(false) {
+        if settings {
+            options.set_renames_by_config(repo)?;
+        } else {
+            options.renames = None;
+        }
+        options.no_submodules = shown.get("diff.submodule").is_some_and(|v| v != b"short");
+        if shown.bool("diff.noprefix")?.unwrap_or(false) {
             options.prefixes = Some(Default::default());
         } else if options.mnemonic {
             // Where things come from is said instead.
-        } else if config.get("diff.srcprefix").is_some() || config.get("diff.dstprefix").is_some() {
-            let text = |key: &str, default: &[u8]| config.get(key).unwrap_or(default).to_vec();
+        } else if shown.get("diff.srcprefix").is_some() || shown.get("diff.dstprefix").is_some() {
+            let text = |key: &str, default: &[u8]| shown.get(key).unwrap_or(default).to_vec();
             options.prefixes = Some((text("diff.srcprefix", b"a/"), text("diff.dstprefix", b"b/")));
         }
         for given in &parsed.options {
@@ -286,6 +325,9 @@ impl DiffOptions {
             options.set_with_repository(repo, given)?;
         }
         options.finish()?;
+        if options.color {
+            options.refuse_colors(config, parsed)?;
+        }
         if options.with_copies_harder()
             && options
                 .renames
@@ -294,6 +336,24 @@ impl DiffOptions {
             return Err(Stop::not_native("a bound on copies from everywhere"));
         }
         Ok(options)
+    }
+
+    /// Hands over coloured output that is not followed here.
+    fn refuse_colors(&self, config: &Config, parsed: &Parsed) -> Res<()> {
+        color::refuse_own(config, &["color.diff.", "diff.color.", "color.decorate."])?;
+        let marks_moved = parsed
+            .options
+            .iter()
+            .any(|g| g.name.starts_with("color-moved") && !g.negated)
+            || config
+                .get("diff.colormoved")
+                .is_some_and(|v| crate::config::parse_bool(v) != Some(false));
+        let marks_blanks = parsed.last("ws-error-highlight").is_some()
+            || config.get("diff.wserrorhighlight").is_some();
+        if marks_moved || marks_blanks || self.forms.check || parsed.has("graph") {
+            return Err(Stop::not_native("this kind of coloured output"));
+        }
+        Ok(())
     }
 
     fn set_renames_by_config(&mut self, repo: &Repo<'_>) -> Res<()> {
@@ -428,8 +488,10 @@ impl DiffOptions {
             "ita-visible-in-index" => {
                 return Err(Stop::not_native("option `--ita-visible-in-index`"));
             }
-            "ext-diff" if !negated => return Err(Stop::not_native("option `--ext-diff`")),
-            "ignore-submodules" => return Err(Stop::not_native("option `--ignore-submodules`")),
+            "ignore-submodules" if value == Some(b"none") => {
+                return Err(Stop::not_native("option `--ignore-submodules=none`"));
+            }
+            "ignore-submodules" => self.no_submodules = true,
             "pickaxe-text" => self.pickaxe_mut().text = Some(value.unwrap_or_default().to_vec()),
             "pickaxe-lines" => self.pickaxe_mut().lines = Some(value.unwrap_or_default().to_vec()),
             "pickaxe-regex" => self.pickaxe_mut().is_regex = true,
@@ -440,7 +502,10 @@ impl DiffOptions {
                     None | Some(b"plain") => Some(WordMode::Plain),
                     Some(b"porcelain") => Some(WordMode::Porcelain),
                     Some(b"none") => None,
-                    Some(b"color") => return Err(Stop::not_native("coloured output")),
+                    Some(b"color") => {
+                        self.color = true;
+                        Some(WordMode::Color)
+                    }
                     Some(other) => {
                         return Err(Stop::error(
                             129,
@@ -461,10 +526,28 @@ impl DiffOptions {
                 });
                 words.regex = value.map(<[u8]>::to_vec);
             }
-            "color-words" => return Err(Stop::not_native("coloured output")),
+            "color-words" => {
+                self.color = true;
+                let words = self.words.get_or_insert(WordDiff {
+                    mode: WordMode::Color,
+                    regex: None,
+                });
+                words.mode = WordMode::Color;
+                if let Some(text) = value {
+                    words.regex = Some(text.to_vec());
+                }
+            }
             "unified" => {
                 forms.patch = true;
-                self.context = number()?;
+                if let Some(text) = value {
+                    if !text
+                        .first()
+                        .is_some_and(|c| c.is_ascii_digit() || *c == b'-')
+                    {
+                        return Err(Stop::error(129, "--unified expects a numerical value"));
+                    }
+                    self.context = number()?;
+                }
             }
             "no-patch" => {
                 *forms = Forms {
@@ -567,13 +650,17 @@ impl DiffOptions {
             "exit-code" => self.exit_code = !negated,
             "quiet" if negated => self.quiet = false,
             "quiet" => (self.quiet, self.exit_code) = (true, true),
-            "color" if !negated && !matches!(value, Some(b"never" | b"auto" | b"false")) => {
-                return Err(Stop::not_native("coloured output"));
+            "submodule" if matches!(value, None | Some(b"log" | b"diff")) => {
+                self.no_submodules = true;
             }
             "submodule" if !matches!(value, Some(b"short")) => {
                 return Err(Stop::not_native("option `--submodule`"));
             }
-            "binary" => return Err(Stop::not_native("option `--binary`")),
+            "binary" => (forms.patch, self.binary) = (true, true),
+            "break-rewrites" if value.is_some_and(|v| !v.is_empty()) => {
+                return Err(Stop::not_native("how much is a rewrite"));
+            }
+            "break-rewrites" => self.break_rewrites = true,
             _ => {}
         }
         Ok(())
@@ -674,6 +761,24 @@ impl DiffOptions {
         rest.strip_prefix(b"/").unwrap_or(rest)
     }
 
+    /// Returns what stands around the headers of files.
+    pub(crate) fn meta(&self) -> (&'static [u8], &'static [u8]) {
+        if self.color {
+            (color::diff::META, color::RESET)
+        } else {
+            (b"", b"")
+        }
+    }
+
+    /// Compares two texts as these options want it.
+    pub(crate) fn changes(&self, old: &[u8], new: &[u8]) -> Res<Vec<Change>> {
+        if self.context == 0 && !self.function_context {
+            xdiff::changes_without_context(old, new, self.compare)
+        } else {
+            xdiff::changes(old, new, self.compare)
+        }
+    }
+
     /// Says whether files may differ without there being a difference that counts.
     pub(crate) fn compares_loosely(&self) -> bool {
         self.compare.ignores_space() || self.ignore_blank_lines || !self.ignore_lines.is_empty()
@@ -760,10 +865,8 @@ impl Filter {
 fn refuse_settings(repo: &Repo<'_>) -> Res<()> {
     for (key, harmless) in [
         ("diff.external", &[] as &[&[u8]]),
-        ("diff.submodule", &[b"short"]),
+        ("diff.submodule", &[b"short", b"log", b"diff"]),
         ("diff.ignoresubmodules", &[]),
-        ("color.ui", &[b"auto", b"true", b"false", b"never"]),
-        ("color.diff", &[b"auto", b"true", b"false", b"never"]),
     ] {
         if let Some(value) = repo.config.get(key)
             && !harmless.contains(&value)

@@ -11,7 +11,7 @@ use crate::patch;
 use crate::quote;
 use crate::rename;
 use crate::stat::{self, Amount, FileStat};
-use crate::{dirstat, whitespace, wildmatch};
+use crate::{dirstat, userdiff, whitespace, wildmatch};
 
 /// Finds renames, drops what a filter hides and turns sides around.
 pub(crate) fn prepare(
@@ -39,11 +39,23 @@ pub(crate) fn prepare_with(
     options: &DiffOptions,
 ) -> Res<Vec<Pair>> {
     let mut pairs = pairs;
+    let is_submodule = |p: &Pair| mode::is_commit(p.old.mode) || mode::is_commit(p.new.mode);
+    if options.no_submodules && pairs.iter().any(is_submodule) {
+        return Err(Stop::not_native("this way to show submodules"));
+    }
     if let Some(base) = &options.relative {
         pairs.retain(|p| p.path().starts_with(base));
     }
+    if options.reverse && pairs.iter().any(|p| p.old.dirty || p.new.dirty) {
+        return Err(Stop::not_native("changed submodules turned around"));
+    }
     if options.reverse {
         pairs = pairs.into_iter().map(Pair::reverse).collect();
+    }
+    if options.break_rewrites {
+        for pair in &pairs {
+            refuse_rewrite(contents, pair)?;
+        }
     }
     if let (Some(renames), Found::Nothing | Found::Unchanged) = (options.renames, &found) {
         pairs = rename::detect(pairs, contents, renames)?;
@@ -97,6 +109,34 @@ pub(crate) fn prepare_with(
         }
     }
     Ok(pairs)
+}
+
+/// Hands over where `-B` might take a pair apart.
+fn refuse_rewrite(contents: &Contents<'_>, pair: &Pair) -> Res<()> {
+    /// git takes nothing apart that is smaller.
+    const MINIMUM: usize = 400;
+    if pair.status == b'U' || !pair.old.exists() || !pair.new.exists() {
+        return Ok(());
+    }
+    let rewritten = || Stop::not_native("a file that was written anew");
+    if mode::type_differs(pair.old.mode, pair.new.mode) {
+        return Err(rewritten());
+    }
+    let (old, new) = (contents.get(&pair.old)?, contents.get(&pair.new)?);
+    let largest = old.len().max(new.len());
+    if largest < MINIMUM || old.is_empty() {
+        return Ok(());
+    }
+    let (old_text, new_text) = (
+        !userdiff::is_binary(contents, &pair.old, &old)?,
+        !userdiff::is_binary(contents, &pair.new, &new)?,
+    );
+    let (copied, added) = rename::count_changes(&old, old_text, &new, new_text);
+    let removed = (old.len() as u64).saturating_sub(copied);
+    if removed * 2 > old.len() as u64 || (removed + added) * 2 >= largest as u64 {
+        return Err(rewritten());
+    }
+    Ok(())
 }
 
 /// Says whether a pattern of an order file means a path or a directory above it.
@@ -201,7 +241,7 @@ fn print_forms(
         }
         let files: Vec<FileStat> = stats.into_iter().map(|(_, file)| file).collect();
         if forms.stat {
-            stat::print_stat(&files, options.stat, out.prefix_width(), out);
+            stat::print_stat(&files, options.stat, options.color, out.prefix_width(), out);
         }
         if forms.shortstat && !files.is_empty() {
             stat::print_totals(&files, out);

@@ -8,11 +8,12 @@ use std::sync::atomic::AtomicBool;
 use crate::bytes::{self, Bytes, lossy};
 use crate::config::Config;
 use crate::outcome::{Cancel, Out, Res, Stop};
-use crate::request::{Answer, Environment, Exec, NotNative, Request};
+use crate::request::{Answer, Environment, Exec, Input, NotNative, Request};
 use crate::{
-    add, branch, cat_file, check_ignore, command_names, commit, config_show, describe, diff, log,
-    ls_files, ref_filter, remote, remove, rename_files, repo, reset, restore, rev_list, rev_parse,
-    shortlog, show, show_ref, stash, status, switch, tag, worktree_list,
+    add, blame, branch, cat_file, check_ignore, clean, command_names, commit, config_cmd,
+    config_show, describe, diff, diff_plumbing, grep, init_repository, log, ls_files, merge, pick,
+    ref_filter, remote, remove, rename_files, repo, reset, restore, rev_list, rev_parse, shortlog,
+    show, show_ref, stash, status, switch, tag, worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -108,10 +109,11 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         started_in,
         within: request.within.as_deref(),
         globals,
-        stdin: request.stdin.as_deref().unwrap_or_default(),
+        stdin: request.stdin.as_ref(),
         cancel,
         warnings: RefCell::default(),
         wrote: Cell::new(false),
+        only_reads: Cell::new(false),
         depth: 0,
     };
     let Some(name) = rest.first() else {
@@ -132,6 +134,16 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
             None => return Err(not_a_command(&call, name)),
         },
     };
+    let asks_for_help = match arguments {
+        [only] => only == b"-h",
+        [_, second] => second == b"-h" && VERBS_OF_VERBS.contains(&verb.name),
+        _ => false,
+    };
+    if asks_for_help {
+        return Err(Stop::not_native("a request for help"));
+    }
+    call.only_reads
+        .set(matches!((verb.plan)(arguments), Ok(Plan::Read)));
     let done = (verb.run)(&call, arguments, out);
     out.warn(call.warnings.borrow().as_slice());
     match done {
@@ -150,11 +162,13 @@ pub(crate) struct Call<'a> {
     pub(crate) started_in: Bytes,
     pub(crate) within: Option<&'a Path>,
     pub(crate) globals: Globals,
-    pub(crate) stdin: &'a [u8],
+    pub(crate) stdin: Option<&'a Input>,
     pub(crate) cancel: Cancel<'a>,
     pub(crate) warnings: RefCell<Bytes>,
     /// Set when something is about to be changed: from then on nothing is handed over.
     pub(crate) wrote: Cell<bool>,
+    /// The command changes nothing, so what it cannot write back may be read all the same.
+    pub(crate) only_reads: Cell<bool>,
     /// How many repositories this one is nested in.
     pub(crate) depth: usize,
 }
@@ -163,6 +177,17 @@ impl Call<'_> {
     /// Keeps a line for standard error.
     pub(crate) fn warn(&self, text: impl AsRef<[u8]>) {
         self.warnings.borrow_mut().extend_from_slice(text.as_ref());
+    }
+
+    /// Reads standard input. What reads it hands nothing over any more.
+    pub(crate) fn read_input(&self) -> Res<Bytes> {
+        self.wrote.set(true);
+        match self.stdin {
+            Some(input) => input
+                .read()
+                .map_err(|e| Stop::fatal(format!("could not read standard input: {e}"))),
+            None => Ok(Bytes::new()),
+        }
     }
 
     /// Returns a variable's bytes; an unset and an empty variable are different.
@@ -217,7 +242,6 @@ fn is_known_option(arg: &[u8]) -> bool {
         "--info-path",
         "--exec-path",
         "--namespace",
-        "--super-prefix",
         "--bare",
         "--config-env",
         "--shallow-file",
@@ -342,6 +366,14 @@ pub(crate) fn refusal_in_repository(call: &Call<'_>, refusal: Stop, work_tree: b
     }
 }
 
+/// Keeps git's refusal of a command line for where git comes to it: in a repository with a work tree.
+pub(crate) fn after_setup<T>(call: &Call<'_>, parsed: Res<T>) -> Res<T> {
+    match parsed {
+        Err(refusal @ Stop::Fail { .. }) => Err(refusal_in_repository(call, refusal, true)),
+        other => other,
+    }
+}
+
 /// Expands an alias that is a plain command line; `None` when there is none of that name.
 ///
 /// One that runs a shell, has global options, or leads to a command that changes something is handed over.
@@ -462,11 +494,24 @@ fn reads(_args: &[Bytes]) -> Res<Plan> {
     Ok(Plan::Read)
 }
 
+/// Verbs that are followed by another one, which has a usage of its own.
+const VERBS_OF_VERBS: &[&str] = &["config", "reflog", "remote", "stash", "worktree"];
+
 const VERBS: &[Verb] = &[
     Verb {
         name: "add",
         plan: add::plan,
         run: add::run,
+    },
+    Verb {
+        name: "annotate",
+        plan: blame::plan,
+        run: blame::run_annotate,
+    },
+    Verb {
+        name: "blame",
+        plan: blame::plan,
+        run: blame::run,
     },
     Verb {
         name: "branch",
@@ -489,14 +534,24 @@ const VERBS: &[Verb] = &[
         run: switch::run_checkout,
     },
     Verb {
+        name: "cherry-pick",
+        plan: pick::plan_pick,
+        run: pick::run_pick,
+    },
+    Verb {
+        name: "clean",
+        plan: clean::plan,
+        run: clean::run,
+    },
+    Verb {
         name: "commit",
         plan: commit::plan,
         run: commit::run,
     },
     Verb {
         name: "config",
-        plan: config_show::plan,
-        run: config_show::run,
+        plan: config_cmd::plan,
+        run: config_cmd::run,
     },
     Verb {
         name: "describe",
@@ -509,9 +564,34 @@ const VERBS: &[Verb] = &[
         run: diff::run,
     },
     Verb {
+        name: "diff-files",
+        plan: diff_plumbing::plan_files,
+        run: diff_plumbing::run_files,
+    },
+    Verb {
+        name: "diff-index",
+        plan: diff_plumbing::plan_index,
+        run: diff_plumbing::run_index,
+    },
+    Verb {
+        name: "diff-tree",
+        plan: diff_plumbing::plan_tree,
+        run: diff_plumbing::run_tree,
+    },
+    Verb {
         name: "for-each-ref",
         plan: ref_filter::plan,
         run: ref_filter::run,
+    },
+    Verb {
+        name: "grep",
+        plan: grep::plan,
+        run: grep::run,
+    },
+    Verb {
+        name: "init",
+        plan: init_repository::plan,
+        run: init_repository::run,
     },
     Verb {
         name: "log",
@@ -527,6 +607,11 @@ const VERBS: &[Verb] = &[
         name: "ls-tree",
         plan: cat_file::plan_ls_tree,
         run: cat_file::run_ls_tree,
+    },
+    Verb {
+        name: "merge",
+        plan: merge::plan,
+        run: merge::run,
     },
     Verb {
         name: "merge-base",
@@ -567,6 +652,11 @@ const VERBS: &[Verb] = &[
         name: "rev-parse",
         plan: rev_parse::plan,
         run: rev_parse::run,
+    },
+    Verb {
+        name: "revert",
+        plan: pick::plan_revert,
+        run: pick::run_revert,
     },
     Verb {
         name: "rm",

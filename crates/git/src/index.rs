@@ -9,6 +9,7 @@ use crate::bytes::{self, Bytes};
 use crate::id::Id;
 use crate::outcome::{Res, Stop};
 use crate::repo::Repo;
+use crate::split_index::Link;
 
 /// What the index remembers of a file's state on disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +53,9 @@ pub(crate) struct Index {
     pub(crate) resolve_undo: Bytes,
     /// Whether it remembers what is untracked, which git keeps up to date.
     has_untracked_cache: bool,
+    /// Read from two files: entries have no place in one file.
+    pub(crate) is_split: bool,
+    link: Option<Link>,
 }
 
 /// A directory whose tree object is known.
@@ -117,6 +121,24 @@ impl Index {
     /// Says whether an entry's file may have changed within the clock tick the index was written in.
     pub(crate) fn is_racy(&self, entry: &Entry) -> bool {
         self.written != (0, 0) && self.written <= entry.stat.mtime
+    }
+
+    /// Reads a file that says nothing of another one.
+    pub(crate) fn parse_alone(data: &[u8]) -> Res<Index> {
+        match Index::parse(data)? {
+            Index { link: Some(_), .. } => Err(Stop::not_native("an index of three files")),
+            index => Ok(index),
+        }
+    }
+
+    /// Adds an entry at the end, with a path of its own.
+    pub(crate) fn push(&mut self, entry: Entry, path: &[u8]) {
+        let start = self.paths.len() as u32;
+        self.paths.extend_from_slice(path);
+        self.entries.push(Entry {
+            path: (start, path.len() as u32),
+            ..entry
+        });
     }
 
     fn parse(data: &[u8]) -> Res<Index> {
@@ -223,7 +245,7 @@ impl Index {
                 b"TREE" => self.trees = parse_trees(body),
                 b"REUC" => self.resolve_undo = body.to_vec(),
                 b"UNTR" => self.has_untracked_cache = true,
-                b"link" => return Err(Stop::not_native("a split index")),
+                b"link" => self.link = Some(Link::parse(body)?),
                 b"sdir" => return Err(Stop::not_native("a sparse index")),
                 _ if name[0].is_ascii_uppercase() => {}
                 _ => return Err(Stop::not_native("an unknown index extension")),
@@ -316,7 +338,16 @@ impl Repo<'_> {
         };
         let mut index = Index::parse(&data)?;
         index.written = mtime(&fs::metadata(&path)?);
-        Ok(index)
+        let link = index.link.take();
+        let to_split = self.config.bool("core.splitindex")?;
+        if to_split.is_some_and(|wanted| wanted != link.is_some()) {
+            return Err(Stop::not_native("an index that is to be split or joined"));
+        }
+        match link {
+            None => Ok(index),
+            Some(_) if !self.call.only_reads.get() => Err(Stop::not_native("a split index")),
+            Some(link) => link.join(self, index),
+        }
     }
 }
 

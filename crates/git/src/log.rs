@@ -4,7 +4,7 @@ use deskhand_protocol::git::{GitReport, LogReport};
 
 use crate::attr::Attributes;
 use crate::bytes::Bytes;
-use crate::exec::{Call, Plan};
+use crate::exec::{self, Call, Plan};
 use crate::graph::Graph;
 use crate::index::Index;
 use crate::log_print::Printer;
@@ -15,16 +15,24 @@ use crate::pathspec::Pathspec;
 use crate::repo::Repo;
 use crate::rev_select;
 use crate::revwalk::{Walk, Walker};
+use crate::stash;
 
 /// Says what a log would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
+    log_settings::refuse_missing_value(args)?;
     log_settings::parse(args).map(|_| Plan::Read)
 }
 
 /// Carries out `git log`.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
+    if let Err(stop) = log_settings::refuse_missing_value(args) {
+        return Err(exec::refusal_in_repository(call, stop, false));
+    }
     let parsed = log_settings::parse(args)?;
     let repo = Repo::open(call)?;
+    if parsed.has("walk-reflogs") {
+        return stash::walk_log(&repo, parsed, out);
+    }
     let settings = Settings::new(&repo, &parsed, false)?;
     let mut selection = rev_select::select(&repo, &parsed)?;
     selection.or_head(&repo)?;

@@ -3,8 +3,10 @@
 use deskhand_protocol::git::{CommitReport, LogReport, MAX_REPORT_ENTRIES, Signature};
 
 use crate::bytes::{Bytes, lossy};
+use crate::color;
 use crate::combined;
 use crate::date;
+use crate::decorate;
 use crate::diff_print::{self, Found};
 use crate::follow;
 use crate::graph::Graph;
@@ -78,6 +80,7 @@ impl<'p> Printer<'p> {
         graph: Option<&mut Graph>,
         out: &mut Out,
     ) -> Res<bool> {
+        self.refuse(step)?;
         let mut entry = Entry {
             step,
             reflog,
@@ -95,6 +98,22 @@ impl<'p> Printer<'p> {
             self.note(step);
         }
         Ok(shown)
+    }
+
+    /// Hands over commits that cannot be shown as it was asked for.
+    fn refuse(&self, step: &Step) -> Res<()> {
+        let commit = &step.commit;
+        let has = |name: &[u8]| commit.extra.iter().any(|(key, _)| key == name);
+        if self.settings.show_signature
+            && (has(b"gpgsig") || has(b"gpgsig-sha256") || has(b"mergetag"))
+        {
+            return Err(Stop::not_native("a signature that is to be checked"));
+        }
+        let texts = [&commit.message, &commit.author, &commit.committer];
+        if self.settings.only_ascii && !texts.iter().all(|t| t.is_ascii()) {
+            return Err(Stop::not_native("output in another encoding"));
+        }
+        Ok(())
     }
 
     /// Prints the diffs of a commit, the message before the first that is not empty.
@@ -337,6 +356,9 @@ impl<'p> Printer<'p> {
         let context = &settings.context;
         let one_line = settings.pretty == Pretty::Oneline;
         let mut text = Bytes::new();
+        if settings.diff.color {
+            text.extend_from_slice(color::diff::COMMIT);
+        }
         if !one_line {
             text.extend_from_slice(b"commit ");
         }
@@ -357,6 +379,9 @@ impl<'p> Printer<'p> {
         if let Some(from) = entry.from {
             text.extend_from_slice(format!(" (from {})", self.shown_id(from)?).as_bytes());
         }
+        if settings.diff.color {
+            text.extend_from_slice(color::RESET);
+        }
         if settings.source
             && let Some(source) = &step.source
         {
@@ -364,10 +389,11 @@ impl<'p> Printer<'p> {
             text.extend_from_slice(source);
         }
         if let (Some(full), Some(decorations)) = (settings.decorate, &context.decorations) {
-            let list = decorations.list(step.id, full);
-            if !list.is_empty() {
-                text.extend_from_slice(&[b" (", list.as_slice(), b")"].concat());
-            }
+            let style = decorate::Style {
+                color: settings.diff.color,
+                ..decorate::Style::default()
+            };
+            text.extend_from_slice(&decorations.styled(step.id, full, &style));
         }
         text.push(if one_line { b' ' } else { b'\n' });
         out.put(text);
@@ -379,11 +405,11 @@ impl<'p> Printer<'p> {
             return Ok(false);
         };
         if one_line {
-            out.put([log.short.as_slice(), b": ", &log.message, b"\n"].concat());
+            out.put([log.named.as_slice(), b": ", &log.message, b"\n"].concat());
             return Ok(true);
         }
         let who = Person::parse(&log.who);
-        out.put([b"Reflog: ".as_slice(), &log.short, b" ("].concat());
+        out.put([b"Reflog: ".as_slice(), &log.named, b" ("].concat());
         out.put([who.name, b" <", who.email, b">)\n"].concat());
         out.put([b"Reflog message: ".as_slice(), &log.message, b"\n"].concat());
         Ok(false)
@@ -425,7 +451,14 @@ impl<'p> Printer<'p> {
                 let person = Person::parse(&step.commit.author);
                 let date = date::show(context.repo.call, person.time, person.zone, &date)?;
                 let title = pretty::title(&context.message(&step.commit)?, b" ");
-                text.extend_from_slice(self.shown_id(step.id)?.as_bytes());
+                let id = self.shown_id(step.id)?;
+                if settings.diff.color {
+                    text.extend_from_slice(
+                        &[color::diff::COMMIT, id.as_bytes(), color::RESET].concat(),
+                    );
+                } else {
+                    text.extend_from_slice(id.as_bytes());
+                }
                 text.extend_from_slice(
                     &[b" (", title.as_slice(), b", ", date.as_bytes(), b")"].concat(),
                 );

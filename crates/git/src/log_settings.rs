@@ -3,11 +3,11 @@
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::date;
 use crate::decorate::{self, Choice, Decorations};
-use crate::diff_options::{self, DiffOptions, Forms};
+use crate::diff_options::{self, DiffOptions};
 use crate::log_filter::{self, Filter};
 use crate::mailmap::Mailmap;
 use crate::notes::Notes;
-use crate::options::{Known, Numbers, Parsed, Spec, flag, maybe, parse_known, value};
+use crate::options::{Known, Numbers, Parsed, Spec, Takes, flag, maybe, parse_known, value};
 use crate::outcome::{Res, Stop};
 use crate::pretty::{Context, Pretty};
 use crate::repo::Repo;
@@ -30,7 +30,8 @@ const OPTIONS: &[Spec] = &[
     maybe("show-notes", None).or_no(),
     flag("standard-notes", None).or_no(),
     maybe("expand-tabs", None).or_no(),
-    flag("no-show-signature", None),
+    flag("show-signature", None).or_no(),
+    flag("walk-reflogs", Some(b'g')),
     flag("m", Some(b'm')),
     flag("c", Some(b'c')),
     flag("cc", None),
@@ -93,6 +94,40 @@ pub(crate) fn specs() -> Vec<Spec> {
     specs
 }
 
+/// Ends with git's error when the last argument is an option of the walk that lacks its value.
+///
+/// With other arguments before it git may find something else to complain about first.
+pub(crate) fn refuse_missing_value(args: &[Bytes]) -> Res<()> {
+    let Some(last) = args
+        .last()
+        .filter(|_| args.iter().all(|a| a.starts_with(b"-")))
+    else {
+        return Ok(());
+    };
+    if args.iter().any(|a| a == b"--") {
+        return Ok(());
+    }
+    let before = args.len().checked_sub(2).and_then(|i| args.get(i));
+    let specs = [rev_select::OPTIONS, log_filter::OPTIONS].concat();
+    let is_value = |arg: &[u8]| {
+        specs
+            .iter()
+            .any(|s| s.takes == Takes::Value && [b"--", s.name.as_bytes()].concat() == arg)
+    };
+    if before.is_some_and(|b| is_value(b) || b == b"-n") {
+        return Ok(());
+    }
+    match last.as_slice() {
+        b"-n" => Err(Stop::error(128, "-n requires an argument")),
+        b"--format" => Err(Stop::fatal("unrecognized argument: --format")),
+        option if option == b"--date" || is_value(option) => Err(Stop::fatal(format!(
+            "Option '{}' requires a value",
+            lossy(option)
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Takes the arguments of `log` or `show` apart.
 pub(crate) fn parse(args: &[Bytes]) -> Res<Parsed> {
     parse_known(args, &specs(), Numbers::MaxCount, &KNOWN)
@@ -139,6 +174,10 @@ pub(crate) struct Settings<'r> {
     pub(crate) cherry_mark: bool,
     pub(crate) source: bool,
     pub(crate) log_size: bool,
+    /// Signatures are checked, which takes a program: commits that have one are handed over.
+    pub(crate) show_signature: bool,
+    /// Output is wanted in an encoding that has ASCII in it: commits with more are handed over.
+    pub(crate) only_ascii: bool,
     /// Commits are shown even where no diff is.
     pub(crate) always_show_header: bool,
 }
@@ -147,20 +186,19 @@ impl<'r> Settings<'r> {
     /// Reads options and settings; `is_show` gives a diff by default.
     pub(crate) fn new(repo: &'r Repo<'r>, parsed: &Parsed, is_show: bool) -> Res<Settings<'r>> {
         let config = &repo.config;
-        for key in ["log.showsignature", "log.follow"] {
-            if config.bool(key)? == Some(true) {
-                return Err(Stop::NotNative(format!("the setting `{key}`")));
-            }
+        if config.bool("log.follow")? == Some(true) {
+            return Err(Stop::not_native("the setting `log.follow`"));
         }
         let mut diff = DiffOptions::new(repo, parsed)?;
         diff.start_is_strict = false;
         if std::mem::take(&mut diff.quiet) {
-            // Here it only means that no diff is shown.
+            // Here it only means that no diff is shown unless one is asked for.
             diff.exit_code = parsed.has("exit-code");
-            diff.forms = Forms {
-                none: true,
-                ..Forms::default()
-            };
+            let forms = diff.forms;
+            if forms.name_only || forms.name_status || forms.check {
+                return Err(Stop::not_native("a quiet list of names"));
+            }
+            diff.forms.none = !forms.any();
         }
         let (pretty, pretty_given, mut abbrev_commit) = format(repo, parsed)?;
         if pretty == Pretty::Reference {
@@ -194,17 +232,17 @@ impl<'r> Settings<'r> {
             diff.forms.patch = true;
         }
         let merges = merges(repo, parsed, is_show, &mut diff)?;
-        if let Some(given) = parsed.last("encoding")
-            && !given.text().eq_ignore_ascii_case(b"utf-8")
-            && !given.text().eq_ignore_ascii_case(b"utf8")
-        {
-            return Err(Stop::not_native("output in another encoding"));
-        }
-        if config
-            .get("i18n.logoutputencoding")
-            .or(config.get("i18n.commitencoding"))
-            .is_some_and(|v| !v.eq_ignore_ascii_case(b"utf-8") && !v.eq_ignore_ascii_case(b"utf8"))
-        {
+        let encoding = match parsed.last("encoding") {
+            Some(given) => Some(given.text()),
+            None => config
+                .get("i18n.logoutputencoding")
+                .or(config.get("i18n.commitencoding")),
+        };
+        let is = |names: &[&str]| {
+            encoding.is_some_and(|e| names.iter().any(|n| e.eq_ignore_ascii_case(n.as_bytes())))
+        };
+        let only_ascii = is(&["iso-8859-1", "iso8859-1", "latin1", "latin-1"]);
+        if encoding.is_some() && !only_ascii && !is(&["utf-8", "utf8"]) {
             return Err(Stop::not_native("output in another encoding"));
         }
         let graph = parsed.has("graph");
@@ -237,7 +275,7 @@ impl<'r> Settings<'r> {
             expand_tabs: expand_tabs(parsed)?,
             notes,
             full_names: decorate == Some(true),
-            color: false,
+            color: diff.color,
         };
         Ok(Settings {
             filter,
@@ -251,6 +289,11 @@ impl<'r> Settings<'r> {
             cherry_mark: parsed.has("cherry-mark") || parsed.has("cherry"),
             source: parsed.has("source"),
             log_size: parsed.has("log-size"),
+            show_signature: match parsed.last("show-signature") {
+                Some(given) => !given.negated,
+                None => config.bool("log.showsignature")? == Some(true),
+            },
+            only_ascii,
             context,
             pretty,
             diff,

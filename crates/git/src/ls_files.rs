@@ -28,6 +28,8 @@ const OPTIONS: &[Spec] = &[
     flag("tags", Some(b't')),
     flag("tags-valid", Some(b'v')),
     flag("tags-monitor", Some(b'f')),
+    flag("recurse-submodules", None).or_no(),
+    flag("resolve-undo", None).or_no(),
     value("exclude", Some(b'x')),
     value("exclude-from", Some(b'X')),
     value("exclude-per-directory", None),
@@ -74,6 +76,19 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     } else {
         spec.clone()
     };
+    let is_submodule = |e: &Entry| mode::is_commit(e.mode);
+    if has("recurse-submodules") && index.entries.iter().any(is_submodule) {
+        return Err(Stop::not_native("option `--recurse-submodules`"));
+    }
+    if has("recurse-submodules") && (any || has("error-unmatch") || has("ignored")) {
+        return Err(Stop::not_native("option `--recurse-submodules`"));
+    }
+    if has("resolve-undo") && (any || !index.resolve_undo.is_empty() || parsed.options.len() > 1) {
+        return Err(Stop::not_native("option `--resolve-undo`"));
+    }
+    if has("resolve-undo") {
+        return Ok(());
+    }
     let in_conflict = |e: &Entry| e.stage > 0 && spec.matches(index.path(e));
     if has("error-unmatch") && !stages && index.entries.iter().any(in_conflict) {
         return Err(Stop::not_native("conflicts that have to match"));
@@ -150,7 +165,6 @@ fn refuse(parsed: &Parsed, others: bool, cached: bool) -> Res<()> {
     }
     if has("directory")
         && (parsed.last("empty-directory").is_none_or(|g| !g.negated) || has("ignored"))
-        || has("tags-monitor")
         || has("ignored") && others && cached && has("cached")
         || parsed
             .last("exclude-per-directory")
@@ -340,7 +354,8 @@ impl Printer<'_> {
     }
 
     fn tag(&self, tag: u8, lower: bool, out: &mut Out) {
-        if self.parsed.has("tags") || self.parsed.has("tags-valid") {
+        let any = ["tags", "tags-valid", "tags-monitor"];
+        if any.iter().any(|o| self.parsed.has(o)) {
             let tag = if lower { tag.to_ascii_lowercase() } else { tag };
             out.put([tag, b' ']);
         }

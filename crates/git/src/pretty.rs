@@ -156,6 +156,8 @@ pub(crate) struct Subject<'c> {
 pub(crate) struct ReflogNames {
     pub(crate) full: Bytes,
     pub(crate) short: Bytes,
+    /// As headers name it: by what the log was asked for.
+    pub(crate) named: Bytes,
     pub(crate) message: Bytes,
     pub(crate) who: Bytes,
 }

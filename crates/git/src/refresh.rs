@@ -28,7 +28,7 @@ pub(crate) fn write(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, Stat)])
 
 /// The same for a command that writes the index anyway.
 pub(crate) fn write_always(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, Stat)]) {
-    if refreshed.is_empty() {
+    if refreshed.is_empty() || index.is_split {
         return;
     }
     let path = repo.index_path();

@@ -483,7 +483,10 @@ impl State<'_> {
             b"--is-bare-repository" => self.truth(repo.is_bare, out),
             b"--is-shallow-repository" => self.truth(!repo.shallow().is_empty(), out),
             // Only a split index has another file, and that is not opened here.
-            b"--shared-index-path" => drop(repo.index()?),
+            b"--shared-index-path" if repo.index()?.is_split => {
+                return Err(Stop::not_native("the path of a shared index"));
+            }
+            b"--shared-index-path" => {}
             b"--show-ref-format" => out.put("files\n"),
             _ => return self.option_with_value(arg, out).map(|()| false),
         }

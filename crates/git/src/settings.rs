@@ -90,7 +90,10 @@ const JUDGED: &[(&str, Kind)] = &[
     ("diff.wordregex", Kind::Text),
     ("format.pretty", Kind::Text),
     ("i18n.commitencoding", Kind::Word(&[b"utf-8", b"utf8"])),
-    ("i18n.logoutputencoding", Kind::Word(&[b"utf-8", b"utf8"])),
+    (
+        "i18n.logoutputencoding",
+        Kind::Word(&[b"utf-8", b"utf8", b"iso-8859-1", b"latin1"]),
+    ),
     ("log.date", Kind::Text),
     ("log.excludedecoration", Kind::Text),
     ("log.initialdecorationset", Kind::Text),

@@ -7,12 +7,14 @@ use git2::ObjectType;
 
 use crate::attr::Attributes;
 use crate::bytes::{Bytes, lossy};
+use crate::color;
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::log::{self, index_for_attributes};
 use crate::log_print::Printer;
 use crate::log_settings::{self, Settings};
 use crate::object::{Tag, mode, tree_entries};
+use crate::options::Parsed;
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
 use crate::pathspec::Pathspec;
@@ -34,6 +36,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let repo = Repo::open(call)?;
     let settings = Settings::new(&repo, &parsed, true)?;
     let selection = rev_select::select(&repo, &parsed)?;
+    if parsed.has("walk-reflogs") {
+        return Err(Stop::not_native("option `--walk-reflogs`"));
+    }
     let spec = selection.walk.paths.clone();
     let mut revs = selection.named.clone();
     // What walks history makes a log of it.
@@ -48,16 +53,15 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     if !walks && revs.len() > 1 && counts.iter().any(|o| parsed.last(o).is_some()) {
         return Err(Stop::not_native("a show of some of several"));
     }
-    let groups = ["all", "branches", "tags", "remotes", "glob"];
-    if !walks && groups.iter().any(|g| parsed.last(g).is_some()) {
-        return Err(Stop::not_native("a show of all references"));
+    if !walks {
+        groups(&repo, &parsed, &mut revs)?;
     }
     if !walks && settings.graph {
         return Err(Stop::fatal(
             "options '--no-walk' and '--graph' cannot be used together",
         ));
     }
-    if revs.is_empty() {
+    if revs.is_empty() && !selection.any {
         let head = repo.head()?;
         let Some(id) = head.id else {
             let branch = lossy(head.short_branch().unwrap_or(b"HEAD")).into_owned();
@@ -103,6 +107,48 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let (commits, report): (bool, LogReport) = (show.commits, show.printer.report);
     if commits {
         out.report = Some(GitReport::Show(report));
+    }
+    Ok(())
+}
+
+/// Adds the references of `--all`, `--branches`, `--tags` and `--remotes`.
+fn groups(repo: &Repo<'_>, parsed: &Parsed, revs: &mut Vec<RevArg>) -> Res<()> {
+    const GROUPS: [(&str, &[u8]); 4] = [
+        ("all", b"refs/"),
+        ("branches", b"refs/heads/"),
+        ("tags", b"refs/tags/"),
+        ("remotes", b"refs/remotes/"),
+    ];
+    let mixed = !revs.is_empty() || parsed.last("exclude").is_some() || parsed.has("not");
+    for given in &parsed.options {
+        if given.name == "glob" {
+            return Err(Stop::not_native("a show of all references"));
+        }
+        let Some((_, prefix)) = GROUPS.iter().find(|(name, _)| *name == given.name) else {
+            continue;
+        };
+        if mixed || given.value.is_some() {
+            return Err(Stop::not_native("a show of all references"));
+        }
+        for reference in repo.refs(prefix)? {
+            revs.push(RevArg {
+                text: reference.name.clone(),
+                id: reference.id,
+                ..RevArg::default()
+            });
+        }
+        if given.name == "all" {
+            if crate::worktrees::list(repo)?.len() > 1 {
+                return Err(Stop::not_native("a show of all references"));
+            }
+            if let Some(id) = repo.head()?.id {
+                revs.push(RevArg {
+                    text: b"HEAD".to_vec(),
+                    id,
+                    ..RevArg::default()
+                });
+            }
+        }
     }
     Ok(())
 }
@@ -168,9 +214,8 @@ impl Show<'_> {
             out.put("\n");
         }
         self.printer.follows_something();
-        out.put("tag ");
-        out.put(&tag.name);
-        out.put("\n");
+        let (set, reset) = self.colors();
+        out.put([set, b"tag ", &tag.name, reset, b"\n"].concat());
         if !tag.tagger.is_empty() {
             let person = object::Person::parse(&tag.tagger);
             let context = &self.settings.context;
@@ -211,13 +256,23 @@ impl Show<'_> {
         }
     }
 
+    /// Returns what stands around the first line of what is no commit.
+    fn colors(&self) -> (&'static [u8], &'static [u8]) {
+        if self.settings.diff.color {
+            (color::diff::COMMIT, color::RESET)
+        } else {
+            (b"", b"")
+        }
+    }
+
     fn tree(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
         self.commits = false;
         if self.printer.has_shown() {
             out.put("\n");
         }
         self.printer.follows_something();
-        out.put([b"tree ".as_slice(), &rev.text, b"\n\n"].concat());
+        let (set, reset) = self.colors();
+        out.put([set, b"tree ", &rev.text, reset, b"\n\n"].concat());
         let data = self.repo.tree_data(rev.id)?;
         for entry in tree_entries(&data) {
             out.put(quote_name(entry.name, self.repo.quote_path()?));

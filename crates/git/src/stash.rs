@@ -1,4 +1,5 @@
-//! `git stash list` and `git reflog`: reference logs as lists of commits.
+//! `git stash` as far as it lists, and `git reflog`: reference logs as lists of commits. Changing the stash is in
+//! `stash_push` and `stash_apply`.
 
 use deskhand_protocol::git::{GitReport, MAX_REPORT_ENTRIES, StashEntry, StashReport};
 
@@ -8,6 +9,7 @@ use crate::exec::{Call, Plan};
 use crate::log::index_for_attributes;
 use crate::log_print::Printer;
 use crate::log_settings::{self, Settings};
+use crate::object::Person;
 use crate::options::{Given, Parsed, Spec};
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::Contents;
@@ -16,14 +18,22 @@ use crate::pretty::ReflogNames;
 use crate::reflog;
 use crate::repo::Repo;
 use crate::revwalk::Step;
-use crate::{log_filter, rev_select, stash_show};
+use crate::stash_apply::{self, Verb};
+use crate::{date, log_filter, rev_select, stash_push, stash_show};
 
 /// Says what a stash command would do.
 pub(crate) fn plan_stash(args: &[Bytes]) -> Res<Plan> {
     match args.split_first() {
         Some((verb, rest)) if verb == b"list" => log_settings::parse(rest).map(|_| Plan::Read),
         Some((verb, rest)) if verb == b"show" => stash_show::arguments(rest).map(|_| Plan::Read),
-        _ => Err(Stop::not_native("changing the stash")),
+        Some((verb, rest)) if verb == b"push" => stash_push::plan(rest, false),
+        Some((verb, rest)) if verb == b"save" => stash_push::plan(rest, true),
+        Some((verb, rest)) => match Verb::named(verb) {
+            Some(verb) => stash_apply::plan(verb, rest),
+            None if verb.starts_with(b"-") && verb != b"-p" => stash_push::plan(args, false),
+            None => Err(Stop::not_native("changing the stash")),
+        },
+        None => stash_push::plan(args, false),
     }
 }
 
@@ -37,11 +47,22 @@ pub(crate) fn plan_reflog(args: &[Bytes]) -> Res<Plan> {
     }
 }
 
-/// Carries out `git stash list`.
+/// Carries out `git stash`.
 pub(crate) fn run_stash(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     plan_stash(args)?;
-    if args.first().map(Vec::as_slice) == Some(b"show") {
-        return stash_show::run(call, &args[1..], out);
+    match args.split_first() {
+        Some((verb, _)) if verb == b"list" => {}
+        Some((verb, rest)) if verb == b"show" => return stash_show::run(call, rest, out),
+        Some((verb, rest)) if verb == b"push" || verb == b"save" => {
+            return stash_push::run(call, rest, verb == b"save", out);
+        }
+        Some((verb, rest)) => {
+            return match Verb::named(verb) {
+                Some(verb) => stash_apply::run(call, verb, rest, out),
+                None => stash_push::run(call, args, false, out),
+            };
+        }
+        None => return stash_push::run(call, args, false, out),
     }
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
@@ -85,7 +106,21 @@ pub(crate) fn run_reflog(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<
     } else {
         args
     };
-    let parsed = log_settings::parse(args)?;
+    let mut parsed = log_settings::parse(args)?;
+    parsed.options.insert(
+        0,
+        Given {
+            name: "oneline",
+            value: None,
+            negated: false,
+        },
+    );
+    parsed.places.insert(0, 0);
+    walk_log(&repo, parsed, out)
+}
+
+/// Prints the reference log a command line names, that of HEAD when it names none.
+pub(crate) fn walk_log(repo: &Repo<'_>, mut parsed: Parsed, out: &mut Out) -> Res<()> {
     if parsed.has("all") {
         return Err(Stop::not_native("all reference logs"));
     }
@@ -103,21 +138,11 @@ pub(crate) fn run_reflog(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<
             "your current branch '{branch}' does not have any commits yet"
         )));
     }
-    if reflog::read(&repo, &name)?.is_empty() {
+    if reflog::read(repo, &name)?.is_empty() {
         return Ok(());
     }
-    let whole = parsed.last("abbrev-commit").is_some_and(|g| g.negated);
-    let with_format = with_default_format(
-        parsed,
-        if whole {
-            b"%H %gd: %gs"
-        } else {
-            b"%h %gd: %gs"
-        },
-    );
-    let mut options = with_format;
-    options.args.clear();
-    print(&repo, &options, &name, &short, out)?;
+    parsed.args.clear();
+    print(repo, &parsed, &name, &short, out)?;
     Ok(())
 }
 
@@ -148,15 +173,9 @@ fn print(
         let listed = |specs: &[Spec]| specs.iter().any(|s| s.name == name);
         listed(rev_select::OPTIONS) && !matches!(name, "max-count" | "skip" | "first-parent")
             || listed(log_filter::OPTIONS)
-            || matches!(
-                name,
-                "date" | "relative-date" | "graph" | "source" | "follow"
-            )
+            || matches!(name, "graph" | "source" | "follow")
     };
-    if parsed.options.iter().any(|g| selects(g.name))
-        || !parsed.args.is_empty()
-        || repo.config.get("log.date").is_some()
-    {
+    if parsed.options.iter().any(|g| selects(g.name)) || !parsed.args.is_empty() {
         return Err(Stop::not_native("this way to walk a reference log"));
     }
     if repo.config.get("format.pretty").is_some() {
@@ -164,15 +183,6 @@ fn print(
     }
     log_settings::refuse_unknown(parsed)?;
     let settings = Settings::new(repo, parsed, false)?;
-    if settings.pretty == crate::pretty::Pretty::Oneline && name != b"HEAD" {
-        return Err(Stop::not_native("one line for each entry of this log"));
-    }
-    if !matches!(
-        settings.pretty,
-        crate::pretty::Pretty::Template(..) | crate::pretty::Pretty::Oneline
-    ) {
-        return Err(Stop::not_native("this format of a reference log"));
-    }
     let index = index_for_attributes(repo, &settings)?;
     let attributes = Attributes::load(repo, index.as_ref())?;
     let contents = Contents::new(repo, &attributes, index.as_ref());
@@ -184,9 +194,17 @@ fn print(
         let Some(commit) = repo.try_commit(line.new)? else {
             continue;
         };
+        let selector = if settings.context.date_given {
+            let who = Person::parse(&line.who);
+            date::show(repo.call, who.time, who.zone, &settings.context.date)?
+        } else {
+            i.to_string()
+        };
+        let selector = format!("@{{{selector}}}").into_bytes();
         let names = ReflogNames {
-            full: [name, format!("@{{{i}}}").as_bytes()].concat(),
-            short: [short, format!("@{{{i}}}").as_bytes()].concat(),
+            full: [name, &selector].concat(),
+            short: [short, &selector].concat(),
+            named: [if name == b"refs/stash" { name } else { short }, &selector].concat(),
             message: line.message.clone(),
             who: line.who.clone(),
         };

@@ -49,6 +49,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         Err(Stop::Fail { .. }) => None,
         other => other?,
     };
+    if found.is_none() {
+        return Err(Stop::error(
+            1,
+            [name.as_slice(), b" is not a valid reference"].concat(),
+        ));
+    }
     let commit = match found {
         Some(id) => repo.try_commit(id)?,
         None => None,

@@ -24,6 +24,8 @@ pub(crate) struct Changes {
     pub(crate) submodules: Vec<(Bytes, SubmoduleState)>,
     /// Entries whose times were wrong though their contents are right: position and what the file shows now.
     pub(crate) refreshed: Vec<(usize, crate::index::Stat)>,
+    /// Of these, the ones that look changed by their times.
+    pub(crate) touched: Vec<usize>,
 }
 
 impl Changes {
@@ -72,7 +74,12 @@ pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Ch
         }
         match look.at(entry, path)? {
             State::Same => {}
-            State::Touched(stat) => found.refreshed.push((i, stat)),
+            State::Touched(stat) => {
+                if !look.rules.stat_matches_roughly(entry, &stat) {
+                    found.touched.push(i);
+                }
+                found.refreshed.push((i, stat));
+            }
             State::Differs(new) => {
                 let old = if entry.intent_to_add && new.exists() {
                     Side::absent(path)
@@ -99,6 +106,16 @@ pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Ch
         }
     }
     Ok(found)
+}
+
+/// Says whether a directory above a path is a symbolic link: what lies behind one is not in the work tree.
+pub(crate) fn is_behind_link(repo: &Repo<'_>, path: &[u8]) -> Res<bool> {
+    let top = repo.need_work_tree()?;
+    let mut slashes = path.iter().enumerate().filter(|(_, c)| **c == b'/');
+    Ok(slashes.any(|(at, _)| {
+        let dir = bytes::to_path(&bytes::join(top, &path[..at]));
+        fs::symlink_metadata(dir).is_ok_and(|m| m.is_symlink())
+    }))
 }
 
 /// Fewest entries for which a second thread is worth its start.
@@ -255,8 +272,21 @@ impl Rules {
         })
     }
 
+    /// Like [`Rules::stat_matches`], by whole seconds: all that git looks at.
+    fn stat_matches_roughly(self, entry: &Entry, now: &crate::index::Stat) -> bool {
+        let whole = |stat: &crate::index::Stat| crate::index::Stat {
+            ctime: (stat.ctime.0, 0),
+            mtime: (stat.mtime.0, 0),
+            ..*stat
+        };
+        self.stats_match(&whole(&entry.stat), &whole(now))
+    }
+
     fn stat_matches(self, entry: &Entry, now: &crate::index::Stat) -> bool {
-        let was = &entry.stat;
+        self.stats_match(&entry.stat, now)
+    }
+
+    fn stats_match(self, was: &crate::index::Stat, now: &crate::index::Stat) -> bool {
         was.mtime == now.mtime
             && was.size == now.size
             && (!self.trust_ctime || !self.check_stat || was.ctime == now.ctime)

@@ -55,9 +55,7 @@ pub(crate) fn changes(old: &[u8], new: &[u8], how: Compare) -> Res<Vec<Change>> 
         return changes(&without_cr(old), &without_cr(new), plain);
     }
     if how.histogram {
-        return Err(crate::outcome::Stop::not_native(
-            "this way of comparing lines",
-        ));
+        return crate::histogram::changes(&lines(old), &lines(new), how);
     }
     let mut options = DiffOptions::new();
     options
@@ -89,6 +87,29 @@ pub(crate) fn changes(old: &[u8], new: &[u8], how: Compare) -> Res<Vec<Change>> 
         });
     }
     Ok(changes)
+}
+
+/// Compares like [`changes`], as git does where nothing is shown around the changes: what both texts end with is left
+/// out first, so that no change slides into it.
+pub(crate) fn changes_without_context(old: &[u8], new: &[u8], how: Compare) -> Res<Vec<Change>> {
+    const BLOCK: usize = 1024;
+    let shorter = old.len().min(new.len());
+    let mut same = 0;
+    while same + BLOCK <= shorter {
+        let (a, b) = (old.len() - same, new.len() - same);
+        if old[a - BLOCK..a] != new[b - BLOCK..b] {
+            break;
+        }
+        same += BLOCK;
+    }
+    // The rest of the line the cut is in stays.
+    let tail = &old[old.len() - same..];
+    let kept = tail
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(same, |i| i + 1);
+    let cut = same - kept;
+    changes(&old[..old.len() - cut], &new[..new.len() - cut], how)
 }
 
 fn without_cr(text: &[u8]) -> Vec<u8> {

@@ -1,7 +1,8 @@
 //! What is logged, and where: standard error, and a file of bounded size.
 //!
 //! Other crates are heard from `info` on and never below, whatever the filter says: what libraries
-//! log of their wire at `trace` includes headers, and with them tokens.
+//! log of their wire at `trace` includes headers, and with them tokens. One that logs its messages at
+//! `info` is heard from `warn` on.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -115,7 +116,14 @@ fn filter(wanted: &str) -> Result<EnvFilter, LoggingError> {
 }
 
 fn may_be_heard(metadata: &tracing::Metadata<'_>) -> bool {
-    metadata.target().starts_with("deskhand") || *metadata.level() <= Level::INFO
+    let target = metadata.target();
+    let finest = match target {
+        _ if target.starts_with("deskhand") => return true,
+        // It tells at `info` of every message it reads.
+        _ if target.starts_with("rmcp") => Level::WARN,
+        _ => Level::INFO,
+    };
+    *metadata.level() <= finest
 }
 
 /// A file that begins anew when it is full, keeping the one before.

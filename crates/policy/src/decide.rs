@@ -245,8 +245,7 @@ fn judge(
         rules: rules.in_force(facts.now, workspace, dir).collect(),
     };
     let mut finding = case.at_level(workspace.level);
-    let asks_to_read = matches!(&action, Action::Shell(shell) if shell.read_only);
-    let is_read_only = limits.read_only || asks_to_read;
+    let is_read_only = limits.read_only || action.is_read_only();
     if is_read_only {
         let mut narrowed = case.at_level(Level::Observe);
         narrowed.by = match limits.read_only {

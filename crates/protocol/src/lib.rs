@@ -13,6 +13,7 @@
 //! UTF-8, snake_case and internally tagged by `type`; times are RFC 3339 in UTC; sizes are bytes.
 
 pub mod approval;
+pub mod assistant;
 pub mod audit;
 pub mod command;
 pub mod device_request;

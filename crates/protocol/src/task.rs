@@ -40,6 +40,10 @@ pub struct GitAction {
     /// How long it may run, in seconds.
     #[serde(default)]
     pub timeout: TimeoutSeconds,
+    /// Whether it is to be held to reading, whatever the workspace's level.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<bool>"))]
+    pub read_only: bool,
 }
 
 /// A program or a command line.
@@ -128,6 +132,15 @@ impl Action {
                 invalid("a git command begins with `git`".to_owned())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Tells whether the request itself holds the action to reading.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Action::Git(git) => git.read_only,
+            Action::Shell(shell) => shell.read_only,
+            Action::Echo(_) => true,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The HTTP doors: one file per resource.
 
+mod actions;
 mod answer;
 mod approvals;
 mod auth;
@@ -34,10 +35,10 @@ use axum::{
 use deskhand_protocol::{ErrorCode, Problem, limits::MAX_BODY_BYTES};
 use futures_util::StreamExt;
 
-pub(crate) use auth::bearer;
+pub(crate) use auth::{Caller, bearer};
 pub(crate) use error::problem;
 
-use crate::{State, device};
+use crate::{State, device, mcp};
 
 /// Bytes of a body that is too large that are read and thrown away, so that its sender hears the
 /// answer instead of a broken connection.
@@ -54,6 +55,9 @@ pub(crate) fn router(state: State) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))
         .route("/llm-instructions", get(instructions::show))
+        .route("/openapi-actions.json", get(actions::document))
+        .route("/api/prompts/{assistant}", get(instructions::for_assistant))
+        .route("/api/tools/{tool}", post(actions::call))
         .route("/webhook", post(webhook::receive))
         .route("/api/tasks", get(tasks::list).post(tasks::submit))
         .route("/api/tasks/{task}", get(tasks::show))
@@ -97,6 +101,7 @@ pub(crate) fn router(state: State) -> Router {
             post(device_requests::answer),
         )
         .route("/link", any(device::link))
+        .merge(mcp::router(&state))
         .fallback(viewer::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), rate::limit))
@@ -121,7 +126,7 @@ async fn method_not_allowed() -> Response {
 }
 
 /// Reads a body of at most 256 KiB.
-async fn read_body(request: Request) -> Result<Bytes, Problem> {
+pub(crate) async fn read_body(request: Request) -> Result<Bytes, Problem> {
     let mut body = Vec::new();
     let mut n_drained = 0;
     let mut stream = request.into_body().into_data_stream();

@@ -14,7 +14,10 @@ mod feed;
 mod follow;
 mod http;
 mod keys;
+mod known_tasks;
+mod mcp;
 mod metrics;
+mod prompt;
 mod sessions;
 mod submit;
 mod subscriber;
@@ -23,6 +26,7 @@ mod task_stream;
 mod tickets;
 mod timeline;
 mod token;
+mod tools;
 mod waiters;
 
 use std::{

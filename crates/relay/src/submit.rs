@@ -4,14 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use deskhand_protocol::{
-    ErrorCode, Problem, Source, Task, TaskId, TaskName, TaskRequest, Timestamp,
+    DeviceId, ErrorCode, Problem, Source, Task, TaskId, TaskName, TaskRequest, Timestamp,
     device_request::{DeviceRequest, DeviceResponse},
     limits::{ASK_DEVICE, RECONNECT_WINDOW},
     outcome::Excerpt,
     task::{Caller, Durability, OnOffline, Start},
 };
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     State,
@@ -34,6 +34,8 @@ pub(crate) struct Submission {
     pub(crate) request: TaskRequest,
     /// How long the caller waits for the result; none takes the receipt.
     pub(crate) wait: Option<Duration>,
+    /// Hears which task it became as soon as that is stored, before the wait.
+    pub(crate) begun: Option<oneshot::Sender<TaskId>>,
 }
 
 /// What a door gets.
@@ -98,6 +100,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         request_id,
         request,
         wait,
+        begun,
     } = submission;
     request.check()?;
     let device = choose_device(&state, &key, request.device.as_deref())?;
@@ -181,6 +184,10 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
             ));
         }
     }
+    if let Some(begun) = begun {
+        // A door that went away need not hear it.
+        let _ = begun.send(task.task_id);
+    }
     let (Some(wait), Some(waiter)) = (wait, waiter.as_mut()) else {
         let online = match state.registry.presence(&device.device_id) {
             Presence::Online(session) => {
@@ -216,7 +223,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
             .with_hint("send the same request again"),
         )),
         Waited::TooLong => {
-            let output = output_so_far(&state, &device, task.task_id).await;
+            let output = output_so_far(&state, &device.device_id, task.task_id).await;
             let record = state.broker.get(task.task_id).await?;
             let record = record.unwrap_or_else(|| fresh_record(task, &device));
             if record.status.is_terminal() {
@@ -273,13 +280,13 @@ async fn wait_for(
 }
 
 /// Asks the device what a task has printed; nothing when it does not answer within a second.
-async fn output_so_far(state: &State, device: &Device, task_id: TaskId) -> Option<Excerpt> {
+pub(crate) async fn output_so_far(
+    state: &State,
+    device: &DeviceId,
+    task_id: TaskId,
+) -> Option<Excerpt> {
     let request = DeviceRequest::Excerpt { task_id };
-    match state
-        .registry
-        .ask(&device.device_id, request, ASK_DEVICE)
-        .await
-    {
+    match state.registry.ask(device, request, ASK_DEVICE).await {
         Ok(DeviceResponse::Excerpt { output }) => Some(output),
         Ok(_) | Err(_) => None,
     }

@@ -1,7 +1,7 @@
-//! The profile that macOS's `/usr/bin/sandbox-exec` would get. Pure text; never tried on a Mac.
+//! The profile that macOS's `/usr/bin/sandbox-exec` gets. Pure text; never tried on a Mac.
 //!
 //! It denies by default. Paths are parameters (`-D`), never part of the text, so that no name can end a string and begin a
-//! rule. Nothing starts programs there yet.
+//! rule.
 
 use std::ffi::OsString;
 use std::path::Path;

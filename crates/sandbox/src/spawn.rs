@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -16,10 +17,18 @@ use crate::support::{Missing, Tier};
 #[cfg(target_os = "linux")]
 use crate::{profile::Network, proxy::AllowList};
 
+#[cfg(any(not(target_os = "linux"), test))]
+#[cfg_attr(
+    target_os = "linux",
+    expect(unreachable_pub, reason = "public where the helper is not")
+)]
+mod elsewhere;
 #[cfg(target_os = "linux")]
 mod launch;
 #[cfg(target_os = "linux")]
 mod records;
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{Child, Stopper};
 #[cfg(target_os = "linux")]
 pub(crate) use launch::{check_helper, helper_environment};
 
@@ -31,6 +40,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const PIPES_AFTER_END: Duration = Duration::from_millis(500);
 
 /// How long the helper may take to start the program. It needs milliseconds; a stuck file system needs an end.
+#[cfg(target_os = "linux")]
 const START_WITHIN: Duration = Duration::from_secs(20);
 
 /// Starts `command` as `profile` permits, through the helper at the absolute path `helper`.
@@ -48,17 +58,9 @@ pub async fn spawn(
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (helper, command);
-        let missing = vec![Missing {
-            layer: "helper".into(),
-            step: "not built for this system yet".into(),
-            errno: 0,
-        }];
-        Err(SpawnError::Unavailable {
-            tier: Tier::None,
-            require: profile.require,
-            missing,
-        })
+        // The system brings what there is of confinement.
+        let _ = helper;
+        elsewhere::start(elsewhere::confinement(profile), profile, command)
     }
 }
 
@@ -240,10 +242,7 @@ pub struct Exit {
 
 /// A program that was started. Dropping it ends the whole tree at once.
 #[derive(Debug)]
-#[cfg_attr(
-    not(target_os = "linux"),
-    expect(dead_code, reason = "nothing can be spawned there yet")
-)]
+#[cfg(target_os = "linux")]
 pub struct Child {
     pid: u32,
     tier: Tier,
@@ -251,33 +250,29 @@ pub struct Child {
     output_bytes_per_stream: u64,
     stdout: Pipe,
     stderr: Pipe,
-    #[cfg(unix)]
     control: Arc<tokio::net::UnixStream>,
-    #[cfg(target_os = "linux")]
     records: records::Records,
     control_closed: bool,
     exit: Option<Exit>,
     /// When the pipes are given up.
     pipes_until: Option<tokio::time::Instant>,
     output_limit_hit: bool,
-    #[cfg(unix)]
     helper: tokio::process::Child,
-    #[cfg(target_os = "linux")]
     proxy: Option<tokio::task::AbortHandle>,
 }
 
 /// The read end of one output pipe, and how much came through it.
 #[derive(Debug)]
+#[cfg(target_os = "linux")]
 struct Pipe {
-    #[cfg(unix)]
     receiver: Option<tokio::net::unix::pipe::Receiver>,
     n_bytes: u64,
 }
 
 /// Ends a program's tree, from wherever it is held. Cloning it is cheap; it does not keep the program alive.
 #[derive(Debug, Clone)]
+#[cfg(target_os = "linux")]
 pub struct Stopper {
-    #[cfg(unix)]
     control: Weak<tokio::net::UnixStream>,
 }
 
@@ -504,7 +499,6 @@ impl Stopper {
     }
 }
 
-#[cfg(target_os = "linux")]
 async fn until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,

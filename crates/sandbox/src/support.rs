@@ -111,7 +111,21 @@ fn try_probe(helper: &Path) -> Result<Support, String> {
         .map_err(|error| format!("read the helper's answer: {error}"))
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
 fn try_probe(_helper: &Path) -> Result<Support, String> {
-    Err("confinement on this system is not built yet".into())
+    let available = Path::new(crate::macos::SANDBOX_EXEC).is_file();
+    Ok(Support {
+        tier: if available { Tier::Full } else { Tier::None },
+        layers: vec![Layer {
+            name: crate::macos::SANDBOX_EXEC.into(),
+            available,
+            why_not: (!available).then(|| "not there".into()),
+            mend: None,
+        }],
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn try_probe(_helper: &Path) -> Result<Support, String> {
+    Err("there is no confinement for this system".into())
 }

@@ -280,3 +280,29 @@ async fn another_task_is_not_disturbed() {
     assert_eq!(beside.stdout, "alive\nalive\nalive\n");
     assert_eq!(bombed.unwrap().exit.limits_hit, [Limit::ProcessLimit]);
 }
+
+/// Where systemd lends a branch of control groups, the tree is counted by the kernel, files in memory with it, and ends at once.
+/// Nowhere else is that claimed.
+#[tokio::test]
+async fn a_control_group_counts_what_no_process_maps() {
+    let limits = Limits {
+        memory_bytes: 100 * MIB,
+        ..Limits::default()
+    };
+    let place = Place::new(Tier::Full);
+    let mut profile = place.profile();
+    profile.limits = limits;
+    let lent = deskhand_sandbox::probe(place.helper())
+        .layers
+        .iter()
+        .any(|layer| layer.name == "cgroup" && layer.available);
+    let script = "sleep 600 & head -c 300M /dev/zero > /dev/shm/file; echo survived";
+    let ran = place.sh(&profile, script).await;
+    assert_eq!(ran.applied.iter().any(|layer| layer == "cgroup"), lent);
+    if lent {
+        assert_eq!(ran.exit.limits_hit, [Limit::MemoryLimit], "{ran:?}");
+        assert_eq!(ran.exit.returncode, -9, "{ran:?}");
+    } else {
+        assert_eq!(ran.stdout, "survived\n", "{ran:?}");
+    }
+}

@@ -7,6 +7,7 @@ mod devices;
 mod git_exec;
 mod keys;
 mod parts;
+mod prompt;
 #[cfg(test)]
 mod reference;
 mod rules;
@@ -28,6 +29,7 @@ pub(crate) use devices::{DevicesArgs, DevicesCommand, EnrolArgs};
 pub(crate) use git_exec::GitExecArgs;
 pub(crate) use keys::{KeysCommand, KeysCreateArgs};
 pub(crate) use parts::{AgentCommand, AgentRunArgs, RelayCommand, RelayServeArgs};
+pub(crate) use prompt::PromptArgs;
 pub(crate) use rules::{RulesAddArgs, RulesCommand, RulesTestArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use schedules::{SchedulesAddArgs, SchedulesCommand};
@@ -106,6 +108,7 @@ pub(crate) enum Command {
     Schedules(SchedulesCommand),
     #[command(subcommand)]
     Keys(KeysCommand),
+    Prompt(PromptArgs),
     #[command(subcommand)]
     Relay(RelayCommand),
     #[command(subcommand)]

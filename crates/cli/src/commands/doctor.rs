@@ -312,15 +312,21 @@ async fn sandbox_at_rest(config: Config) -> Vec<Finding> {
 
 fn sandbox(tier: &str, require: &str, layers: &[LayerStatus]) -> Vec<Finding> {
     let mut findings = vec![tier_finding(tier, require)];
+    let available = layers.iter().filter(|layer| layer.available);
+    let names: Vec<&str> = available.map(|layer| layer.name.as_str()).collect();
+    if !names.is_empty() {
+        findings.push(ok("sandbox", format!("layers: {}", names.join(", "))));
+    }
     for layer in layers.iter().filter(|layer| !layer.available) {
         let why = layer.why_not.as_deref().unwrap_or("not available");
         findings.push(Finding {
             check: "sandbox",
-            // Without its helper nothing is started at all.
-            state: if layer.name == "helper" {
-                State::Broken
-            } else {
-                State::Warning
+            state: match (layer.name.as_str(), tier) {
+                // Without its helper nothing is started at all.
+                ("helper", _) => State::Broken,
+                // A fallback, or finer than what holds without it.
+                (_, "full") => State::Ok,
+                _ => State::Warning,
             },
             found: format!("without {}: {why}", layer.name),
             mend: layer.mend.clone(),
@@ -329,18 +335,20 @@ fn sandbox(tier: &str, require: &str, layers: &[LayerStatus]) -> Vec<Finding> {
     findings
 }
 
+/// What is missing for the tier says itself how it is mended; requiring less is the owner's last resort, not a mending.
 fn tier_finding(tier: &str, require: &str) -> Finding {
     let rank = |tier: &str| {
         ["none", "reduced", "full"]
             .iter()
             .position(|word| *word == tier)
     };
-    let setting =
-        |tier: &str| format!("set sandbox.require = \"{tier}\" in `deskhand config path`");
     let (found, _) = confinement(tier, require);
     let (state, mend) = match require {
-        "none" => (State::Warning, (tier != "none").then(|| setting(tier))),
-        _ if rank(tier) < rank(require) => (State::Broken, Some(setting(tier))),
+        "none" => {
+            let setting = format!("set sandbox.require = \"{tier}\" in `deskhand config path`");
+            (State::Warning, (tier != "none").then_some(setting))
+        }
+        _ if rank(tier) < rank(require) => (State::Broken, None),
         _ => (State::Ok, None),
     };
     Finding {
@@ -366,5 +374,45 @@ fn broken(check: &'static str, found: String, mend: Option<String>) -> Finding {
         state: State::Broken,
         found,
         mend,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(name: &str, available: bool) -> LayerStatus {
+        LayerStatus {
+            name: name.into(),
+            available,
+            why_not: (!available).then(|| "not there".into()),
+            mend: (!available).then(|| format!("install {name}")),
+        }
+    }
+
+    #[test]
+    fn a_missing_layer_is_mended_before_less_is_required() {
+        let layers = [layer("namespaces", false), layer("seccomp", true)];
+        let findings = sandbox("none", "full", &layers);
+        let states: Vec<(State, Option<&str>)> = findings
+            .iter()
+            .map(|finding| (finding.state, finding.mend.as_deref()))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                (State::Broken, None),
+                (State::Ok, None),
+                (State::Warning, Some("install namespaces")),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_full_does_without_is_no_warning() {
+        let layers = [layer("namespaces", true), layer("bubblewrap", false)];
+        let findings = sandbox("full", "full", &layers);
+        assert!(findings.iter().all(|finding| finding.state == State::Ok));
+        assert_eq!(findings[1].found, "layers: namespaces");
     }
 }

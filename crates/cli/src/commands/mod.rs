@@ -14,6 +14,7 @@ mod git_exec;
 mod keys;
 mod output;
 mod parts;
+mod prompt;
 mod rules;
 mod run;
 mod schedules;
@@ -53,6 +54,7 @@ pub(crate) async fn run(context: Context, command: Command) -> anyhow::Result<u8
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Schedules(command) => schedules::run(&context, command).await,
         Command::Keys(command) => keys::run(&context, command).await,
+        Command::Prompt(args) => prompt::run(&context, args).await,
         Command::Relay(command) => parts::relay(&context, command).await,
         Command::Agent(command) => parts::agent(&context, command).await,
         Command::GitExec(args) => git_exec::run(&context, args).await,

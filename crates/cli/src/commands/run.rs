@@ -75,9 +75,13 @@ fn request(args: &RunArgs, this_device: Option<&DeviceId>) -> anyhow::Result<Tas
         None => None,
     };
     let mut action = action(args.line.as_deref(), &args.argv, working_dir, args.timeout)?;
-    if let Action::Shell(shell) = &mut action {
-        shell.network.clone_from(&args.network);
-        (shell.git_writes, shell.read_only) = (args.git_writes, args.read_only);
+    match &mut action {
+        Action::Shell(shell) => {
+            shell.network.clone_from(&args.network);
+            (shell.git_writes, shell.read_only) = (args.git_writes, args.read_only);
+        }
+        Action::Git(git) => git.read_only = args.read_only,
+        Action::Echo(_) => {}
     }
     let mut request = TaskRequest::new(action);
     request.task_id = args.task_id.clone();
@@ -116,6 +120,7 @@ pub(super) fn action(
             command,
             working_dir,
             timeout,
+            read_only: false,
         }));
     }
     Ok(Action::Shell(ShellAction {

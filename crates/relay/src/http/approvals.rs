@@ -15,10 +15,8 @@ use deskhand_protocol::{
     relay_request::Scope,
 };
 
-use super::{
-    answer::view, auth::Caller, device_requests::approver, read_json, respond, tasks::visible,
-};
-use crate::State;
+use super::{answer::view, auth::Caller, device_requests::approver, read_json, respond};
+use crate::{State, known_tasks::visible};
 
 /// How long a device may take to take an answer.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);

@@ -81,6 +81,7 @@ pub(super) async fn submit(
             request_id: caller.request_id.clone(),
             request,
             wait: None,
+            begun: None,
         })
     };
     let submitted = match submission.await {

@@ -13,8 +13,8 @@ use axum::{
 use deskhand_protocol::{ErrorCode, Problem};
 use futures_util::{Stream, stream};
 
-use super::{auth::Caller, problem, tasks::visible};
-use crate::{State, broker::LoggedEvent, task_events::TaskEvents};
+use super::{auth::Caller, problem};
+use crate::{State, broker::LoggedEvent, known_tasks::visible, task_events::TaskEvents};
 
 /// How often a quiet stream shows that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -13,6 +13,7 @@ use axum::{
 use deskhand_protocol::{
     Event, TaskRequest,
     approval::ApprovalRequest,
+    assistant::{Assistant, PromptView},
     device_request::{DeviceRequest, DeviceResponse},
     limits::TIMELINE_ENTRIES,
     relay_request::{
@@ -35,6 +36,7 @@ use super::{
     error::Details,
     tasks::Page,
 };
+use crate::tools::Tool;
 
 /// `GET /openapi.json`.
 pub(super) async fn document() -> Response {
@@ -154,6 +156,8 @@ fn operation(
         let name = name.trim_end_matches('}');
         let what = match name {
             "task" => "By uid, or by the caller's own name for it.",
+            "tool" => "Which tool.",
+            "assistant" => "Which assistant.",
             _ => "By id or name.",
         };
         operation.parameters.push(json!({
@@ -231,6 +235,7 @@ fn describe() -> Value {
     let problem = schemas.of::<Details<'static>>();
     let operations = task_operations(&mut schemas, &problem)
         .into_iter()
+        .chain(assistant_operations(&mut schemas, &problem))
         .chain(device_operations(&mut schemas, &problem))
         .chain(promised_operations(&mut schemas, &problem))
         .chain(open_operations(&mut schemas, &problem));
@@ -706,6 +711,49 @@ impl Operation {
         }
         self
     }
+}
+
+fn assistant_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
+    let tools = Tool::ALL.map(Tool::name);
+    let assistants = Assistant::ALL.map(Assistant::as_str);
+    let object = || json!({"type": "object"});
+    let refused = json!({
+        "type": "object",
+        "properties": {"code": text(), "error": text(), "next": text()},
+        "required": ["code", "error"],
+    });
+    let mut call = operation(
+        "post",
+        "/api/tools/{tool}",
+        "callTool",
+        "Calls a tool as an assistant does; /openapi-actions.json describes each.",
+    )
+    .body(object())
+    .answers(200, "What came of it.", object())
+    .problems(&KEYED, problem);
+    for status in [400, 403, 404, 409, 413, 416, 422, 429, 500, 503] {
+        call = call.answers(status, "The call was not made.", refused.clone());
+    }
+    call.parameters[0]["schema"] = one_of(&tools);
+    let mut prompt = operation(
+        "get",
+        "/api/prompts/{assistant}",
+        "getPrompt",
+        "Writes instructions for an assistant, with the names of your computers and no secret.",
+    )
+    .answers(200, "The text.", schemas.of::<PromptView>())
+    .problems(&KEYED, problem);
+    prompt.parameters[0]["schema"] = one_of(&assistants);
+    let actions = operation(
+        "get",
+        "/openapi-actions.json",
+        "describeActions",
+        "Describes the tools as GPT Actions reads it.",
+    )
+    .open()
+    .answers(200, "OpenAPI 3.1.", object())
+    .problems(&[429], problem);
+    vec![call, prompt, actions]
 }
 
 fn open_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {

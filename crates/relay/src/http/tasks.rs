@@ -8,10 +8,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use deskhand_protocol::{
-    ErrorCode, Problem, Source, TaskId, TaskRequest, TaskStatus,
-    device_request::{DeviceRequest, DeviceResponse},
+    ErrorCode, Problem, TaskRequest,
     event::Stream,
     limits::{MAX_RANGE_BYTES, MAX_WAIT},
     relay_request::Scope,
@@ -29,16 +27,9 @@ use super::{
 };
 use crate::{
     State,
-    broker::{Cancelled, ListFilter, Record},
+    known_tasks::{self, visible},
     submit::{self, Refusal, Submission, Submitted},
-    waiters::Ended,
 };
-
-/// How long a device may take to read a range of output.
-const READ_WITHIN: Duration = Duration::from_secs(5);
-
-/// Tasks on one page.
-const PAGE: u32 = 100;
 
 /// `POST /api/tasks`: 202 with the task, or, with `Prefer: wait=N`, 200 with its result when it ended
 /// in time.
@@ -61,6 +52,7 @@ pub(super) async fn submit(
             request_id: caller.request_id.clone(),
             request,
             wait,
+            begun: None,
         })
     };
     let submission = match submission.await {
@@ -135,19 +127,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<deskhand_protocol::Task
     })
 }
 
-/// Which tasks to list, as the query says.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    status: Option<String>,
-    source: Option<String>,
-    action: Option<String>,
-    device: Option<String>,
-    q: Option<String>,
-    limit: Option<u32>,
-    cursor: Option<String>,
-}
-
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TaskPage)]
 pub(super) struct Page {
@@ -160,19 +139,12 @@ pub(super) struct Page {
 pub(super) async fn list(
     caller: Caller,
     Extract(state): Extract<State>,
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<known_tasks::ListQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let listed = async {
         let Query(query) = query
             .map_err(|rejection| Problem::new(ErrorCode::InvalidRequest, rejection.body_text()))?;
-        let filter = filter(&state, &caller, query)?;
-        let limit = filter.limit;
-        let records = state.broker.list(filter).await?;
-        let full = u32::try_from(records.len()).is_ok_and(|n| n == limit);
-        let next_cursor = records
-            .last()
-            .filter(|_| full)
-            .map(|last| last.task.task_id.to_string());
+        let (records, next_cursor) = known_tasks::list(&state, &caller, query).await?;
         let tasks = records
             .iter()
             .map(|record| view(&state, record))
@@ -181,46 +153,6 @@ pub(super) async fn list(
         Ok(Json(Page { tasks, next_cursor }))
     };
     respond(listed.await)
-}
-
-fn filter(state: &State, caller: &Caller, query: ListQuery) -> Result<ListFilter, Problem> {
-    let unknown = |what: &str, word: &str| {
-        Problem::new(
-            ErrorCode::InvalidRequest,
-            format!("{what}: unknown value `{word}`"),
-        )
-    };
-    let sees_all = caller.key.may(Scope::DevicesRead);
-    if !sees_all {
-        caller.needs(Scope::TasksRead)?;
-    }
-    let device = match &query.device {
-        Some(device) => Some(vec![
-            submit::choose_device(state, &caller.key, Some(device))?
-                .device_id
-                .clone(),
-        ]),
-        None => caller.key.view.devices.clone().filter(|_| sees_all),
-    };
-    Ok(ListFilter {
-        key: (!sees_all).then(|| caller.key.view.key_id.clone()),
-        devices: device,
-        status: query
-            .status
-            .map(|word| TaskStatus::parse(&word).ok_or_else(|| unknown("status", &word)))
-            .transpose()?,
-        source: query
-            .source
-            .map(|word| Source::parse(&word).ok_or_else(|| unknown("source", &word)))
-            .transpose()?,
-        action: query.action,
-        text: query.q.filter(|text| !text.is_empty()),
-        before: query
-            .cursor
-            .map(|cursor| cursor.parse().map_err(|_| unknown("cursor", &cursor)))
-            .transpose()?,
-        limit: query.limit.unwrap_or(PAGE).clamp(1, PAGE),
-    })
 }
 
 /// A list shows what happened; the output is one call away.
@@ -254,23 +186,7 @@ pub(super) async fn cancel(
     let cancelled = async {
         let record = visible(&state, &caller, &task).await?;
         caller.needs(Scope::TasksRun)?;
-        let task_id = record.task.task_id;
-        match state.broker.cancel(task_id).await.map_err(Problem::from)? {
-            Cancelled::Now(record) => {
-                state.metrics.task_ended(&record);
-                state
-                    .waiters
-                    .resolve(task_id, &Ended::Finished(std::sync::Arc::new(*record)));
-            }
-            Cancelled::Asked(device) => state.registry.cancel(&device, task_id),
-            Cancelled::Ended | Cancelled::Unknown => {}
-        }
-        let record = state
-            .broker
-            .get(task_id)
-            .await
-            .map_err(Problem::from)?
-            .unwrap_or(record);
+        let record = known_tasks::cancel(&state, record).await?;
         Ok(Json(view(&state, &record)))
     };
     respond(cancelled.await)
@@ -314,45 +230,23 @@ pub(super) async fn output(
         let Query(query) = query
             .map_err(|rejection| Problem::new(ErrorCode::InvalidRequest, rejection.body_text()))?;
         let record = visible(&state, &caller, &task).await?;
-        let request = DeviceRequest::Output {
-            task_id: record.task.task_id,
-            stream: query.stream.unwrap_or(Stream::Stdout),
-            offset: query.offset.unwrap_or(0),
-            limit: query
-                .limit
-                .unwrap_or(MAX_RANGE_BYTES)
-                .clamp(1, MAX_RANGE_BYTES),
-        };
-        let range = match state
-            .registry
-            .ask(&record.device, request, READ_WITHIN)
-            .await?
-        {
-            DeviceResponse::Output(range) => range,
-            DeviceResponse::Problem { problem } => return Err(problem),
-            _ => {
-                return Err(Problem::new(
-                    ErrorCode::Internal,
-                    "the device answered something else",
-                ));
-            }
-        };
-        let bytes = STANDARD.decode(&range.base64).map_err(|_| {
-            Problem::new(ErrorCode::Internal, "the device sent bytes we cannot read")
-        })?;
+        let stream = query.stream.unwrap_or(Stream::Stdout);
+        let limit = query.limit.unwrap_or(MAX_RANGE_BYTES);
+        let offset = query.offset.unwrap_or(0);
+        let range = known_tasks::read_output(&state, &record, stream, offset, limit).await?;
         Ok((
             [
                 (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
                 (
                     header::CONTENT_RANGE,
-                    content_range(range.offset, bytes.len(), range.total),
+                    content_range(range.offset, range.bytes.len(), range.total),
                 ),
                 (
                     header::HeaderName::from_static("x-complete"),
                     range.complete.to_string(),
                 ),
             ],
-            bytes,
+            range.bytes,
         ))
     };
     respond(read.await)
@@ -363,32 +257,6 @@ fn content_range(offset: u64, n_bytes: usize, total: u64) -> String {
     match n_bytes {
         0 => format!("bytes */{total}"),
         n => format!("bytes {offset}-{}/{total}", offset + n as u64 - 1),
-    }
-}
-
-/// Returns a task by its uid or the caller's own name for it; what a caller may not see is not there.
-pub(super) async fn visible(state: &State, caller: &Caller, task: &str) -> Result<Record, Problem> {
-    let not_found = || Problem::new(ErrorCode::NotFound, format!("there is no task `{task}`"));
-    let by_id = match task.parse::<TaskId>() {
-        Ok(task_id) => state.broker.get(task_id).await.map_err(Problem::from)?,
-        Err(_) => None,
-    };
-    let found = match (by_id, task.parse()) {
-        (Some(record), _) => Some(record),
-        (None, Ok(name)) => {
-            let key = caller.key.view.key_id.clone();
-            state.broker.find(key, name).await.map_err(Problem::from)?
-        }
-        (None, Err(_)) => None,
-    };
-    let record = found.ok_or_else(not_found)?;
-    let own = record.task.caller.key_id.as_ref() == Some(&caller.key.view.key_id);
-    let sees_own = own && (caller.key.may(Scope::TasksRead) || caller.key.may(Scope::TasksRun));
-    let sees_device = caller.key.may(Scope::DevicesRead) && caller.key.reaches(&record.device);
-    if sees_own || sees_device {
-        Ok(record)
-    } else {
-        Err(not_found())
     }
 }
 

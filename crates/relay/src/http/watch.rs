@@ -14,11 +14,12 @@ use axum::{
 use deskhand_protocol::{ErrorCode, Problem, limits::SOCKET_BUFFER_BYTES, relay_request::Scope};
 use serde::Deserialize;
 
-use super::{auth::Caller, error::problem, tasks::visible};
+use super::{auth::Caller, error::problem};
 use crate::{
     State,
     devices::Device,
     feed::WatcherPlace,
+    known_tasks::visible,
     subscriber::Subscriber,
     task_stream::{self, TaskStream},
 };

@@ -90,6 +90,7 @@ async fn submit_one(
         request_id: caller.request_id.clone(),
         request,
         wait,
+        begun: None,
     };
     Ok(submit::submit(state, submission).await)
 }
@@ -256,6 +257,7 @@ fn task_request(data: &Map<String, Value>) -> Result<TaskRequest, Problem> {
             command: command(params)?,
             working_dir: field(params, "working_dir", "data.params.working_dir")?,
             timeout: timeout(params)?,
+            read_only: field(params, "read_only", "data.params.read_only")?.unwrap_or_default(),
         }),
         "shell" => Action::Shell(ShellAction {
             command: command(params)?,

@@ -44,7 +44,7 @@ pub(super) fn start(
     )
     .step("bubblewrap/own")?;
     let supervisor = rustix::process::getpid();
-    match sys::fork(0).step("bubblewrap/fork")? {
+    match sys::fork(0, received.group.as_ref()).step("bubblewrap/fork")? {
         sys::Forked::Parent { child } => Ok(child),
         sys::Forked::Child => {
             let failure = become_bubblewrap(received, protected, report, &own, supervisor);
@@ -307,7 +307,7 @@ fn run(
         .chain([profile.private_tmp.clone()]);
     let workspace_if_writable = profile.writable.then(|| profile.workspace.clone());
     let writable: Vec<PathBuf> = temporary.chain(workspace_if_writable).collect();
-    let starting = program::start(&plan, || {
+    let starting = program::start(&plan, None, || {
         namespaces::confine(&plan, &writable, report, &without)?;
         Ok(cwd)
     })?;

@@ -3,6 +3,7 @@
 mod asked;
 mod bubblewrap;
 mod capabilities;
+mod cgroup;
 mod landlock;
 mod mounts;
 mod namespaces;
@@ -81,6 +82,8 @@ struct Received {
     workspace: OwnedFd,
     cwd: OwnedFd,
     stdin: Option<OwnedFd>,
+    /// The control group that the tree is started in, where there is one.
+    group: Option<OwnedFd>,
 }
 
 /// Takes the plan from the socket that is our standard input. Nothing there, or nothing of ours: nothing.
@@ -119,6 +122,7 @@ fn receive_plan() -> Option<(OwnedFd, Received)> {
         workspace,
         cwd,
         stdin: stdin_file,
+        group: None,
     };
     Some((control, received))
 }

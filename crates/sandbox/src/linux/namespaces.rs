@@ -45,7 +45,7 @@ pub(super) fn start(
         rustix::process::getegid().as_raw(),
     );
     let (listed, mut listing) = std::io::pipe().step("protected/pipe")?;
-    match sys::fork(flags).step("userns/clone")? {
+    match sys::fork(flags, received.group.as_ref()).step("userns/clone")? {
         sys::Forked::Parent { child } => {
             drop(listed);
             // Should it have failed, it says so itself.
@@ -90,7 +90,7 @@ fn first_process(
     without.check("mounts")?;
     // The other half of the work: what becomes the program makes its network while the view is built here.
     let (built, building) = std::io::pipe().step("mounts/pipe")?;
-    let starting = program::start(plan, || {
+    let starting = program::start(plan, None, || {
         make_network(&plan.profile, report, without)?;
         let writable = wait_for_view(built)?;
         let cwd = mounts::enter(plan, received.workspace.as_fd(), received.cwd.as_fd())?;

@@ -7,13 +7,16 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 
 use super::supervisor::{self, Way};
-use super::{Failure, Received, Step, Without, landlock, sys};
+use super::{Failure, Received, Step, Without, cgroup, landlock, sys};
 use crate::plan::Plan;
 use crate::profile::{Limits, Network, Profile};
 use crate::support::{Layer, Support, Tier};
 
 /// The argument with which this program does nothing and says so.
 pub(super) const DO_NOTHING: &str = "--do-nothing";
+
+/// Without it memory is limited by looking.
+const LEND_A_GROUP: &str = "run it as the systemd unit of the package, or in a unit with `Delegate=memory pids` and `DelegateSubgroup=agent` (systemd 254)";
 
 /// Returns what is to be had.
 pub(super) fn probe() -> Support {
@@ -34,6 +37,7 @@ pub(super) fn probe() -> Support {
         of_landlock(&without),
         of_landlock_scopes(),
         of_seccomp(&without),
+        layer("cgroup", cgroup::why_not(), Some(LEND_A_GROUP)),
     ];
     Support { tier, layers }
 }
@@ -77,6 +81,7 @@ fn attempt(way: Way, without: &Without) -> Result<(), Failure> {
         workspace: open()?,
         cwd: open()?,
         stdin: None,
+        group: None,
     };
     supervisor::attempt(way, &received, &OnceCell::new(), without)?;
     while !matches!(sys::reap(true), sys::Reaped::NoChildren) {}

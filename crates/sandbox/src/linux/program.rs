@@ -45,14 +45,16 @@ impl Starting {
     }
 }
 
-/// Forks a process that becomes the program after `confine`, which runs last in it and returns the working directory.
+/// Forks a process, into the control group `group`, that becomes the program after `confine`, which runs last in it and
+/// returns the working directory.
 pub(super) fn start(
     plan: &Plan,
+    group: Option<&OwnedFd>,
     confine: impl FnOnce() -> Result<OwnedFd, Failure>,
 ) -> Result<Starting, Failure> {
     let (failed, mut failing) = std::io::pipe().step("pipe")?;
     let parent = rustix::process::getpid();
-    match sys::fork(0).step("fork")? {
+    match sys::fork(0, group).step("fork")? {
         sys::Forked::Child => {
             let failure = match become_program(plan, parent, confine) {
                 Ok(never) => match never {},

@@ -36,7 +36,7 @@ pub(super) fn start(
 ) -> Result<i32, Failure> {
     let profile = &received.plan.profile;
     let abi = check(profile, without)?;
-    let starting = program::start(&received.plan, || {
+    let starting = program::start(&received.plan, received.group.as_ref(), || {
         capabilities::drop_all(without)?;
         if without.applies("landlock")? {
             govern(abi, profile)?;

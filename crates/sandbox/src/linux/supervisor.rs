@@ -6,12 +6,13 @@
 
 use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::DumpableBehavior;
 
+use super::cgroup::Cgroup;
 use super::report::{self, Report};
 use super::watch::Watch;
 use super::{
@@ -35,15 +36,21 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 /// Starts the program and stays until its tree is gone. Returns the helper's exit code.
 pub(super) fn run(control: OwnedFd, mut received: Received) -> i32 {
+    let before = SystemTime::now();
     let stdin = received.stdin.take();
     let found = OnceCell::new();
+    let group = Cgroup::new(&received.plan.profile.limits);
+    received.group = group.as_ref().and_then(Cgroup::open);
     let started = prepare(stdin)
         .map_err(failed)
         .and_then(|signals| Ok((signals, start(&received, &found)?)));
     match started {
         Ok((signals, running)) => {
             let inventory = found.into_inner().unwrap_or_default();
-            Supervisor::new(control, received, inventory, signals, running).supervise();
+            let watch = Watch::new(&received.plan.profile, before);
+            let supervisor =
+                Supervisor::new(control, received, inventory, signals, running, group, watch);
+            supervisor.supervise();
             0
         }
         Err(record) => {
@@ -200,7 +207,7 @@ pub(super) fn attempt(
         Way::Landlock => reduced::start(received, &theirs, without)?,
         Way::Nothing => {
             let cwd = || received.cwd.try_clone().step("working directory");
-            program::start(&received.plan, cwd)?.executed()?
+            program::start(&received.plan, received.group.as_ref(), cwd)?.executed()?
         }
     };
     drop(theirs);
@@ -259,6 +266,8 @@ struct Supervisor {
     signals: OwnedFd,
     inventory: Inventory,
     running: Running,
+    /// The control group of the tree, where one is to be had.
+    group: Option<Cgroup>,
     child_reaped: bool,
     /// What came through the control socket and is not a whole line yet.
     line: Vec<u8>,
@@ -279,13 +288,16 @@ impl Supervisor {
         inventory: Inventory,
         signals: OwnedFd,
         mut running: Running,
+        group: Option<Cgroup>,
+        watch: Watch,
     ) -> Self {
         let started_at = Instant::now();
-        let watch = Watch::new(&received.plan.profile);
         let layers = running
             .layers
             .iter()
-            .map(|layer| String::from(*layer))
+            .copied()
+            .chain(group.is_some().then_some("cgroup"))
+            .map(String::from)
             .collect();
         // Whoever runs as the same user could else read our memory or take our descriptors. Only now, because a process
         // that is like this cannot write the map of a user namespace.
@@ -310,6 +322,7 @@ impl Supervisor {
             signals,
             inventory,
             running,
+            group,
             child_reaped: false,
             line: Vec::new(),
             started_at,
@@ -369,6 +382,9 @@ impl Supervisor {
 
     /// Kills whatever is left. For a namespace the death of its first process is the death of all, before it is reaped.
     fn end_tree(&mut self) {
+        if let Some(group) = &self.group {
+            group.kill();
+        }
         if !self.child_reaped {
             match self.running.tier {
                 Tier::Full => tree::kill_child(self.running.child),
@@ -494,6 +510,14 @@ impl Supervisor {
         }
         if ended_by(libc::SIGXCPU) {
             self.hit(Limit::CpuLimit);
+        }
+        for limit in self
+            .group
+            .iter()
+            .flat_map(Cgroup::limits_hit)
+            .collect::<Vec<_>>()
+        {
+            self.hit(limit);
         }
         for limit in self
             .watch

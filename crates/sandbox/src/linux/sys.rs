@@ -14,26 +14,46 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::asked::Question;
 
+/// As in the kernel's `sched.h`; the C library's number does not hold it everywhere.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// What [`fork`] returns to each side.
 pub(super) enum Forked {
     Child,
     Parent { child: i32 },
 }
 
-/// Forks, with the child in the new namespaces of `flags` (`CLONE_NEW…`), or plainly when they are 0.
-pub(super) fn fork(flags: libc::c_int) -> io::Result<Forked> {
+/// Forks, with the child in the new namespaces of `flags` (`CLONE_NEW…`), or plainly when they are 0, and in the control
+/// group `group` (Linux 5.7).
+pub(super) fn fork(flags: libc::c_int, group: Option<&OwnedFd>) -> io::Result<Forked> {
+    if let Some(group) = group {
+        // SAFETY: a struct of numbers, for which zero means "nothing of this".
+        let mut wanted: libc::clone_args = unsafe { std::mem::zeroed() };
+        wanted.flags = (flags as libc::c_uint).into();
+        wanted.flags |= CLONE_INTO_CGROUP;
+        wanted.exit_signal = libc::SIGCHLD as u64;
+        wanted.cgroup = group.as_raw_fd() as u64;
+        // SAFETY: as below; the kernel reads the struct, which is of its layout and as long as is said.
+        let child = check(unsafe {
+            libc::syscall(libc::SYS_clone3, &wanted, size_of::<libc::clone_args>())
+        })?;
+        return Ok(forked(child));
+    }
     let flags = libc::c_ulong::from((flags | libc::SIGCHLD) as libc::c_uint);
     // SAFETY: without CLONE_VM and with a null stack this is fork: the child goes on with a copy of our memory. The helper
     // has one thread, so no lock is held by a thread that the child lacks.
     let child =
         check(unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) })?;
-    Ok(if child == 0 {
-        Forked::Child
-    } else {
-        Forked::Parent {
+    Ok(forked(child))
+}
+
+fn forked(child: libc::c_long) -> Forked {
+    match child {
+        0 => Forked::Child,
+        child => Forked::Parent {
             child: child as i32,
-        }
-    })
+        },
+    }
 }
 
 /// Puts this process, which has one thread, into a new network namespace.

@@ -35,7 +35,8 @@ pub(super) struct Watch {
     next_glance: Instant,
     /// Processes and threads on the machine when the tree was last looked at.
     n_on_machine: u64,
-    started_at: SystemTime,
+    /// Before the tree was: what changed later may be its work.
+    before: SystemTime,
     /// Free bytes on the workspace's file system at first.
     free_bytes_before: u64,
     /// The same, and bytes the tree had written, when files were last counted.
@@ -46,15 +47,15 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch a tree that was just started.
-    pub(super) fn new(profile: &Profile) -> Self {
+    /// Begins to watch a tree that was just started, later than `before`.
+    pub(super) fn new(profile: &Profile, before: SystemTime) -> Self {
         let free_bytes = free_bytes(&profile.workspace);
         Self {
             began_at: Instant::now(),
             next_look: Instant::now() + FIRST_LOOK,
             next_glance: Instant::now() + GLANCE,
             n_on_machine: n_on_machine(),
-            started_at: SystemTime::now(),
+            before,
             free_bytes_before: free_bytes,
             free_bytes,
             written_bytes: 0,
@@ -155,7 +156,7 @@ impl Watch {
             return Vec::new();
         }
         (self.free_bytes, self.written_bytes) = (free, written);
-        let (total, largest) = written_since(&profile.workspace, self.started_at);
+        let (total, largest) = written_since(&profile.workspace, self.before);
         let mut passed = Vec::new();
         if total >= limits.workspace_growth_bytes {
             passed.push(Limit::WorkspaceGrowthLimit);
@@ -213,9 +214,9 @@ fn free_bytes(path: &Path) -> u64 {
 
 /// Returns the bytes on disk of the files that changed since `then`, and the length of the longest of them.
 fn written_since(workspace: &Path, then: SystemTime) -> (u64, u64) {
-    let then = then
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() as i64);
+    let then = then.duration_since(UNIX_EPOCH).map_or((0, 0), |since| {
+        (since.as_secs() as i64, since.subsec_nanos().into())
+    });
     let (mut total, mut largest, mut n_files) = (0, 0, 0);
     let mut open = VecDeque::from([workspace.to_owned()]);
     while let Some(dir) = open.pop_front() {
@@ -226,7 +227,7 @@ fn written_since(workspace: &Path, then: SystemTime) -> (u64, u64) {
             };
             if there.is_dir() {
                 open.push_back(entry.path());
-            } else if there.ctime() >= then {
+            } else if (there.ctime(), there.ctime_nsec()) > then {
                 total += there.blocks() * 512;
                 largest = largest.max(there.size());
             }

@@ -16,4 +16,8 @@ working_dir?: string,
 /**
  * How long it may run, in seconds.
  */
-timeout: TimeoutSeconds, };
+timeout: TimeoutSeconds, 
+/**
+ * Whether it is to be held to reading, whatever the workspace's level.
+ */
+read_only?: boolean, };

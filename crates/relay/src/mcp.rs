@@ -1,0 +1,173 @@
+//! The door for MCP clients: streamable HTTP at `/key/mcp`, for the revisions that begin with
+//! `initialize` and for 2026-07-28, which has no sessions, on one path.
+//!
+//! A request goes through three gates before the protocol sees it: the key, which is checked on every
+//! request; the owner of the session it names, which has to be the same key; and the size of its body.
+//! The names the relay may be called by (`Host`) and the pages it may be called from (`Origin`) are
+//! checked behind them. This mount takes a caller key and advertises nothing else: a client that finds
+//! out about OAuth drops the key it was given.
+//!
+//! Nothing here knows what a task is: see [`crate::tools`]. Only this module knows `rmcp`.
+
+mod server;
+mod sessions;
+mod tasks;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State as Extract},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::Authority},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use deskhand_protocol::{ErrorCode, Problem};
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+};
+
+use self::{
+    server::Server,
+    sessions::{SESSION_HEADER, Sessions},
+};
+use crate::{
+    State,
+    http::{Caller, problem, read_body},
+};
+
+/// How often a quiet stream shows that it is alive; a client that went away is noticed by it.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// How long a session may be idle. Clients that are told that theirs is over do not all begin another
+/// by themselves, and one costs little.
+const IDLE: Duration = Duration::from_secs(4 * 3_600);
+
+/// Mounts the door.
+pub(crate) fn router(state: &State) -> Router<State> {
+    let mut manager = LocalSessionManager::default();
+    manager.session_config.keep_alive = Some(IDLE);
+    let manager = Arc::new(manager);
+    let config = StreamableHttpServerConfig::default()
+        .with_allowed_hosts(allowed_hosts(state))
+        .with_allowed_origins(own_origins(state))
+        .enforce_origin_validation()
+        .with_sse_keep_alive(Some(KEEP_ALIVE))
+        .with_cancellation_token(state.stopping.child_token());
+    let behind = state.clone();
+    let service = StreamableHttpService::new(
+        move || Ok(Server::new(behind.clone())),
+        manager.clone(),
+        config,
+    );
+    let gate = Gate {
+        state: state.clone(),
+        sessions: Sessions::new(manager),
+    };
+    Router::new()
+        .route_service("/key/mcp", service)
+        .layer(from_fn_with_state(gate, pass))
+}
+
+/// What the gates look at.
+#[derive(Clone)]
+struct Gate {
+    state: State,
+    sessions: Sessions,
+}
+
+async fn pass(Extract(gate): Extract<Gate>, request: Request, next: Next) -> Response {
+    let caller = match Caller::of(&gate.state, request.headers()) {
+        Ok(caller) => caller,
+        Err(refused) => return unauthorized(refused),
+    };
+    let named = request
+        .headers()
+        .get(SESSION_HEADER)
+        .map(|id| id.to_str().unwrap_or_default().to_owned());
+    if let Some(session) = &named
+        && !gate.sessions.is_of(session, &caller)
+    {
+        return no_such_session();
+    }
+    let (mut parts, body) = request.into_parts();
+    // What goes further needs no secret, and cannot log one.
+    strip(&mut parts.headers);
+    parts.extensions.insert(caller.clone());
+    let body = match parts.method {
+        Method::POST => match read_body(Request::new(body)).await {
+            Ok(body) => Body::from(body),
+            Err(refused) => return problem(refused),
+        },
+        _ => Body::empty(),
+    };
+    let response = next.run(Request::from_parts(parts, body)).await;
+    let opened = response.headers().get(SESSION_HEADER);
+    if let (None, Some(id)) = (named, opened.and_then(|id| id.to_str().ok())) {
+        gate.sessions.opened(id, &caller).await;
+    }
+    response
+}
+
+fn strip(headers: &mut HeaderMap) {
+    for name in ["authorization", "x-api-key", "cookie"] {
+        headers.remove(name);
+    }
+}
+
+/// A key is needed, and no other way in is spoken of.
+fn unauthorized(refused: Problem) -> Response {
+    let mut response = problem(refused);
+    let scheme = HeaderValue::from_static("Bearer realm=\"deskhand\"");
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, scheme);
+    response
+}
+
+/// What somebody else's session looks like: the same as none. The client begins a new one.
+fn no_such_session() -> Response {
+    let mut response = problem(Problem::new(
+        ErrorCode::NotFound,
+        "there is no such session; begin one with `initialize`",
+    ));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.into_response()
+}
+
+/// The names by which the relay may be called: the one its owner gave it, the one it listens at, and
+/// this computer's own.
+fn allowed_hosts(state: &State) -> Vec<String> {
+    let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut hosts = Vec::from(own);
+    hosts.extend(authority(&state.url()).map(|authority| authority.host().to_owned()));
+    hosts
+}
+
+/// The only pages that may call: the relay's own. Clients that are no pages send no `Origin`.
+fn own_origins(state: &State) -> Vec<String> {
+    let url = state.url();
+    let Some(authority) = authority(&url) else {
+        return Vec::new();
+    };
+    let (scheme, usual_port) = match url.starts_with("https:") {
+        true => ("https", 443),
+        false => ("http", 80),
+    };
+    let port = authority.port_u16().unwrap_or(usual_port);
+    let hosts = match authority.host() {
+        // One page by two names.
+        host @ "127.0.0.1" => vec![host, "localhost"],
+        host => vec![host],
+    };
+    hosts
+        .iter()
+        .map(|host| format!("{scheme}://{host}:{port}"))
+        .collect()
+}
+
+fn authority(url: &str) -> Option<Authority> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', '?']).next()?.parse().ok()
+}
