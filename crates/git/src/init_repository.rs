@@ -151,7 +151,7 @@ fn branch(call: &Call<'_>, config: &Config, parsed: &Parsed) -> Res<(Bytes, bool
 fn template(call: &Call<'_>, config: &Config, parsed: &Parsed) -> Res<Option<Bytes>> {
     let home = call.var("HOME").unwrap_or_default();
     let named = match parsed.last("template").map(Given::text) {
-        Some(dir) if dir.is_empty() => return Ok(None),
+        Some(b"") => return Ok(None),
         Some(dir) => Some(bytes::join(&call.cwd, dir)),
         None => match (call.var("GIT_TEMPLATE_DIR"), config.get("init.templatedir")) {
             (Some(dir), _) if dir.is_empty() => return Ok(None),
