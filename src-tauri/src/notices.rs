@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use deskhand_host::config::{NotifySuccess, QuietHours};
-use deskhand_protocol::{Outcome, TaskId, outcome::EndStatus};
+use deskhand_protocol::{
+    Outcome, TaskId, Timestamp,
+    outcome::EndStatus,
+    schedule::{LeftOut, ScheduledRun},
+};
 
 /// A task that ran longer than this counts as long.
 const LONG: Duration = Duration::from_secs(10);
@@ -32,6 +36,8 @@ pub(crate) enum About {
     Question { task_id: TaskId, digest: String },
     /// The list of tasks.
     Tasks,
+    /// What the device does by itself.
+    Schedules,
     /// How the device is.
     Device,
 }
@@ -128,6 +134,25 @@ pub(crate) fn of_question(task_id: TaskId, digest: &str, command: &str, reason: 
             digest: digest.to_owned(),
         },
     }
+}
+
+/// Returns what is said of runs of a schedule that were left out.
+pub(crate) fn of_left_out(schedule: &str, left_out: LeftOut) -> Notice {
+    let why = match left_out {
+        LeftOut::Missed => "this computer was off, asleep or paused",
+        LeftOut::Overlap => "an earlier run had not ended",
+    };
+    Notice {
+        summary: format!("{} did not run", clip(schedule)),
+        body: format!("Left out: {why}"),
+        about: About::Schedules,
+    }
+}
+
+/// Tells why one of the runs, newest first, was left out, if one was since a time.
+pub(crate) fn left_out_since(runs: &[ScheduledRun], since: Timestamp) -> Option<LeftOut> {
+    let is_late = |run: &&ScheduledRun| run.decided_at.is_some_and(|at| at >= since);
+    runs.iter().filter(is_late).find_map(|run| run.left_out)
 }
 
 /// Returns what is said of a device that has been offline for a while.
@@ -236,6 +261,31 @@ mod tests {
         assert_eq!(notices[0].body, "make");
         assert_eq!(notices[1].body, "make: ended with exit code 2");
         assert_eq!(notices[1].about, About::Task(id(12)));
+    }
+
+    #[test]
+    fn what_a_schedule_left_out_is_told_with_the_reason() {
+        let notice = of_left_out("nightly", LeftOut::Overlap);
+        assert_eq!(notice.summary, "nightly did not run");
+        assert_eq!(notice.body, "Left out: an earlier run had not ended");
+        assert_eq!(notice.about, About::Schedules);
+
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let run = |left_out, seconds| ScheduledRun {
+            planned_at: at(0),
+            task_id: None,
+            status: None,
+            returncode: None,
+            left_out,
+            decided_at: Some(at(seconds)),
+        };
+        let runs = [
+            run(None, 90),
+            run(Some(LeftOut::Missed), 60),
+            run(Some(LeftOut::Overlap), 10),
+        ];
+        assert_eq!(left_out_since(&runs, at(50)), Some(LeftOut::Missed));
+        assert_eq!(left_out_since(&runs, at(70)), None);
     }
 
     #[test]

@@ -16,9 +16,10 @@ use std::{
 use deskhand_agent::Heard;
 use deskhand_host::{Config, Local};
 use deskhand_protocol::{
-    ErrorCode, Event, EventKind, TaskId,
+    ErrorCode, Event, EventKind, Source, TaskId, Timestamp,
     approval::{Answer, ApprovalDoor, Approver},
     device_request::{DeviceRequest, DeviceResponse},
+    schedule::LeftOut,
 };
 use notify_rust::{Hint, Notification, Timeout};
 use tauri::AppHandle;
@@ -49,6 +50,12 @@ const MAX_WAITING: usize = 16;
 /// Ends that are gathered; more are counted with them and nothing else is kept.
 const MAX_GATHERED: usize = 1000;
 
+/// What was left out this long before anybody listened is told all the same.
+const NEWS: Duration = Duration::from_secs(60);
+
+/// Schedules of which it is remembered that their missing runs were told; a device has a hundred at most.
+const MAX_LEFT_OUT: usize = 1000;
+
 /// Tells the owner for as long as the application runs.
 pub(crate) async fn keep(
     app: AppHandle,
@@ -68,6 +75,7 @@ pub(crate) async fn keep(
         tell_at: None,
         told_at: None,
         answered: HashSet::new(),
+        left_out: HashSet::new(),
         offline: Offline::default(),
     };
     loop {
@@ -75,6 +83,7 @@ pub(crate) async fn keep(
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         };
+        teller.look_at_schedules().await;
         loop {
             let (tell_at, offline_at) = (teller.tell_at, teller.offline.tell_at);
             tokio::select! {
@@ -109,6 +118,8 @@ struct Teller {
     told_at: Option<Instant>,
     /// Tasks whose question was answered: that they were denied is no news to who denied them.
     answered: HashSet<TaskId>,
+    /// Schedules whose runs are left out, which is told once until one runs again.
+    left_out: HashSet<String>,
     offline: Offline,
 }
 
@@ -127,6 +138,14 @@ impl Teller {
             EventKind::ApprovalAnswered { .. } => {
                 self.answered.insert(event.task_id);
             }
+            EventKind::RunsLeftOut(runs) => self.tell_left_out(&runs.schedule, runs.left_out),
+            EventKind::TaskAccepted {
+                source: Source::Schedule,
+                caller,
+                ..
+            } => {
+                self.left_out.remove(caller);
+            }
             kind => {
                 if let Some(outcome) = kind.outcome() {
                     let denied = self.answered.remove(&event.task_id)
@@ -135,6 +154,34 @@ impl Teller {
                     self.gather(ending);
                 }
             }
+        }
+    }
+
+    /// What was missed while the device was off is found out as soon as the agent starts, which may be
+    /// before anybody here listens.
+    async fn look_at_schedules(&mut self) {
+        let local = self.bell.local.clone();
+        let listed = local.device(DeviceRequest::ListSchedules).await;
+        let DeviceResponse::Schedules { schedules } = listed else {
+            return;
+        };
+        let since = Timestamp::now() - NEWS;
+        for view in schedules.into_iter().filter(|view| view.n_left_out > 0) {
+            let name = view.schedule.name;
+            let asked = local.device(DeviceRequest::GetSchedule { name: name.clone() });
+            if let DeviceResponse::Schedule { runs, .. } = asked.await
+                && let Some(left_out) = notices::left_out_since(&runs, since)
+            {
+                self.tell_left_out(&name, left_out);
+            }
+        }
+    }
+
+    fn tell_left_out(&mut self, schedule: &str, left_out: LeftOut) {
+        let is_news =
+            self.left_out.len() < MAX_LEFT_OUT && self.left_out.insert(schedule.to_owned());
+        if is_news && !notices::is_quiet(self.config.desktop_quiet_hours.value) {
+            self.bell.ring(notices::of_left_out(schedule, left_out));
         }
     }
 
@@ -164,7 +211,12 @@ impl Teller {
             let task_id = ending.task_id;
             let asked = self.bell.local.device(DeviceRequest::GetTask { task_id });
             if let DeviceResponse::Task { task } = asked.await {
-                commands.insert(task_id, task.action.to_string());
+                let command = task.action.to_string();
+                let told = match task.source {
+                    Source::Schedule => format!("{}: {command}", task.caller),
+                    _ => command,
+                };
+                commands.insert(task_id, told);
             }
         }
         for notice in notices::of_endings(&endings, |id| commands.get(&id).cloned()) {
@@ -301,6 +353,7 @@ impl Bell {
                 window::show(&app, Some(task_id));
             }
             About::Tasks => window::show_at(&app, "tasks"),
+            About::Schedules => window::show_at(&app, "schedules"),
             About::Device => window::show_at(&app, "devices"),
         });
         if let Err(error) = opened {

@@ -113,9 +113,11 @@ export function startBrowser() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
 }
 
-/** Opens the viewer, signed in with a link, and fails the test on any error of the page. */
-export async function openViewer(browser, desk, { hash = "", ...options } = {}) {
+/** Opens the viewer, signed in with a link, and fails the test on any error of the page. One that is deaf
+ * shows what there is when it is opened, and hears of nothing that happens then. */
+export async function openViewer(browser, desk, { hash = "", isDeaf = false, ...options } = {}) {
   const { page, context, faults } = await newPage(browser, desk, options);
+  if (isDeaf) await deafen(page);
   await page.goto(desk.cli("viewer"));
   await page.locator("#main").waitFor();
   if (hash !== "") await page.evaluate((value) => (location.hash = value), hash);
@@ -140,6 +142,13 @@ export async function newPage(browser, desk, options) {
     if (isOurs || message.text().includes("Content Security Policy")) faults.push(message.text());
   });
   return { page, context, faults };
+}
+
+/** Keeps everything that the relay says of a timeline from the page. */
+function deafen(page) {
+  return page.routeWebSocket(/\/timeline$/, (socket) => {
+    socket.connectToServer().onMessage(() => {});
+  });
 }
 
 /** Shows the viewer as it was built last, without building the program again: for who works on it. */

@@ -34,6 +34,7 @@ export const t = {
     connected: (ms: number | null) => (ms === null ? "Connected" : `Connected · ${ms} ms`),
     reconnecting: (attempt: number) => `Reconnecting, attempt ${attempt}`,
     offline: "Offline",
+    paused: "Paused",
     deviceAway: (name: string) => `${name} is offline`,
   },
 
@@ -365,6 +366,8 @@ export const t = {
     since: "Up since",
     without: "without",
     mend: "mend it with",
+    pause: "Pause",
+    resume: "Resume",
     show: "Show its tasks",
     shown: "Shown",
     presence: {
@@ -475,6 +478,8 @@ export const t = {
     step3Tabs: "Which assistant",
     step4: "Try it",
     step4Text: "Sends a first task through the relay to this device, as an assistant would.",
+    step4TextHere: "Runs a first task on this computer, by your rules.",
+    arrivedHere: "It works: the task ran here and is in the list.",
     tryIt: "Try it",
     trying: "On its way…",
     arrived: "It works: the task went to the relay, ran here and is in the list.",

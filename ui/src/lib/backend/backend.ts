@@ -36,6 +36,8 @@ export interface Backend {
   /** Answers a question; `always_here` is local. */
   answer(question: QuestionView, answer: Answer): Promise<void>;
   pairingCode(): Promise<PairingCode>;
+  /** Has a device take no more tasks, or take them again. */
+  pause(device: string, paused: boolean): Promise<void>;
   removeDevice(device: string): Promise<void>;
   /** Follows what happens on a device until the returned function is called. */
   follow(device: string, listener: Listener): Following;
@@ -71,6 +73,8 @@ export type LiveEvent =
     }
   | { type: "asked"; uid: string }
   | { type: "answered"; uid: string }
+  /** Runs of a schedule were left out. */
+  | { type: "left_out"; schedule: string }
   | { type: "device" }
   /** Something was missed: what is shown has to be read again. */
   | { type: "gap" };

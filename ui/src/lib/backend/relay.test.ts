@@ -2,6 +2,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { BackendError } from "./backend";
 import { openBackend } from "./open";
 import { relayBackend } from "./relay";
+import { longestWaitMs } from "./timeline";
 
 const ORIGIN = "http://127.0.0.1:8765";
 
@@ -46,4 +47,11 @@ test("what changes the owner's rules is not asked from a browser", async () => {
 
 test("a page that no application holds talks to its relay", async () => {
   expect((await openBackend(window)).kind).toBe("browser");
+});
+
+test("who watches is back within five seconds of the relay's return, unless it was away for long", () => {
+  const waits = Array.from({ length: 30 }, (_, attempt) => longestWaitMs(attempt + 1, 60_000));
+  expect(waits.slice(0, 5)).toEqual([250, 500, 1_000, 2_000, 4_000]);
+  expect(Math.max(...waits)).toBeLessThan(5_000);
+  expect(longestWaitMs(30, 600_000)).toBe(15_000);
 });

@@ -38,6 +38,8 @@ export function relayBackend(origin: string): Backend {
     answer: ({ task_id, digest }, answer) =>
       call<void>("POST", `/api/tasks/${task_id}/approval`, { answer, digest }),
     pairingCode: () => call<PairingCode>("POST", "/api/pairing-codes"),
+    pause: (name, paused) =>
+      call<void>("POST", `/api/devices/${device(name)}/${paused ? "pause" : "resume"}`),
     removeDevice: (name) => call<void>("DELETE", `/api/devices/${device(name)}`),
     follow: (name, listener) =>
       followTimeline(origin, name, listener, async () => {

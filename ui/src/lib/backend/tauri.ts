@@ -4,13 +4,16 @@
 import type {
   DeviceRequest,
   DeviceResponse,
+  DeviceStatus,
   DeviceView,
   Event,
   PairingCode,
+  Presence,
   Problem,
   RelayRequest,
   RelayResponse,
   SessionView,
+  TaskView,
 } from "../protocol";
 import { type Backend, BackendError, type LiveEvent } from "./backend";
 
@@ -43,6 +46,9 @@ interface Bridge {
     listen<Payload>(name: string, hear: (event: { payload: Payload }) => void): Promise<() => void>;
   };
 }
+
+/** Stands for this computer where no relay gave it an id. */
+const NO_ID = "here";
 
 /** How often the link's state is asked for: it is not among the events. */
 const LOOK_MS = 5_000;
@@ -85,10 +91,10 @@ export function tauriBackend(): Backend {
     const [place, status] = await Promise.all([here(), device({ type: "status" })]);
     if (status.type !== "status") throw new BackendError("the agent answered something else");
     return {
-      device_id: place.device_id ?? "here",
+      device_id: place.device_id ?? NO_ID,
       device_name: status.device_name,
       os: "",
-      status: status.can_execute ? "online" : "cannot_execute",
+      status: presenceOf(status),
       reason: status.reason,
       enrolled_at: status.started_at,
       last_seen_at: null,
@@ -128,8 +134,14 @@ export function tauriBackend(): Backend {
     },
     request: (_, request) => device(request),
     relay,
-    submit: () =>
-      Promise.reject(new BackendError("This window cannot submit tasks; a caller, or a browser, can.")),
+    /** Opens the task here: with or without a relay, which hears of it when there is one. */
+    async submit(request): Promise<TaskView> {
+      const { device: wanted, ...rest } = request;
+      const here = wanted === undefined || wanted === NO_ID ? rest : request;
+      const answer = await device({ type: "open_task", request: here, source: "viewer" });
+      if (answer.type !== "task_opened") throw new BackendError("the agent answered something else");
+      return answer.task;
+    },
     async cancel(uid) {
       await device({ type: "cancel", task_id: uid, grace_seconds: 5 });
     },
@@ -142,11 +154,23 @@ export function tauriBackend(): Backend {
       if (answer.type !== "pairing_code") throw new BackendError("the relay made no code");
       return answer;
     },
+    async pause(wanted, paused) {
+      const own = await thisDevice();
+      if (wanted !== own.device_id) {
+        throw new BackendError("This window pauses its own computer; another one is paused there, or from a browser.");
+      }
+      await device({ type: paused ? "pause" : "resume" });
+    },
     removeDevice: () =>
       Promise.reject(new BackendError("Devices are removed with `deskhand devices remove`.")),
     follow(_, listener) {
+      let presence: Presence | null = null;
       const look = async () => {
         const status = await device({ type: "status" }).catch(() => null);
+        // A pause, too, is not among the events.
+        const now = status?.type === "status" ? presenceOf(status) : null;
+        if (presence !== null && now !== presence) listener.event({ type: "device" });
+        presence = now;
         if (status?.type !== "status") listener.connection({ state: "offline" });
         else if (status.link.type === "connected") {
           listener.connection({ state: "connected", latencyMs: status.link.latency_ms });
@@ -175,6 +199,11 @@ export function tauriBackend(): Backend {
   };
 }
 
+function presenceOf(status: DeviceStatus): Presence {
+  if (status.paused) return "paused";
+  return status.can_execute ? "online" : "cannot_execute";
+}
+
 function problem({ error, code, hint }: Problem): BackendError {
   return new BackendError(error, code, hint ?? null);
 }
@@ -191,6 +220,8 @@ export function liveEvent({ task_id: uid, at, kind }: Event): LiveEvent | null {
       return { type: "asked", uid };
     case "approval_answered":
       return { type: "answered", uid };
+    case "runs_left_out":
+      return { type: "left_out", schedule: kind.schedule };
     case "progress_made":
       return { type: "progress", uid, percent: kind.percent ?? null, message: kind.message ?? "", at };
     case "output_appended": {

@@ -11,7 +11,13 @@ const PING_EVERY_MS = 10_000;
 const SILENCE_MS = 25_000;
 
 const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 15_000;
+
+/** While the relay was there a moment ago: who watches is back within 5 s of its return. */
+const LONGEST_WAIT_MS = 4_000;
+
+/** A relay that has been away for this long is asked less often. */
+const AWAY_AFTER_MS = 300_000;
+const LONGEST_WAIT_AWAY_MS = 15_000;
 
 /** Attempts after which the reader is offered to try now. */
 const OFFLINE_AFTER = 4;
@@ -27,6 +33,7 @@ export function followTimeline(
   let pinger: ReturnType<typeof setInterval> | undefined;
   let cursor: string | null = null;
   let attempt = 0;
+  let lostAt = 0;
   let heardAt = 0;
   let pingedAt = 0;
   let stopped = false;
@@ -105,9 +112,10 @@ export function followTimeline(
     socket = null;
     clearInterval(pinger);
     if (stopped) return;
+    if (attempt === 0) lostAt = performance.now();
     attempt += 1;
     say(attempt > OFFLINE_AFTER ? { state: "offline" } : { state: "reconnecting", attempt });
-    const longest = Math.min(FIRST_WAIT_MS * 2 ** (attempt - 1), LONGEST_WAIT_MS);
+    const longest = longestWaitMs(attempt, performance.now() - lostAt);
     clearTimeout(timer);
     timer = setTimeout(connect, longest * (0.5 + Math.random() / 2));
   }
@@ -137,6 +145,12 @@ export function followTimeline(
   };
 }
 
+/** Returns how long to wait at most before an attempt, the first being 1, when the relay was lost so long ago. */
+export function longestWaitMs(attempt: number, awayMs: number): number {
+  const longest = awayMs < AWAY_AFTER_MS ? LONGEST_WAIT_MS : LONGEST_WAIT_AWAY_MS;
+  return Math.min(FIRST_WAIT_MS * 2 ** (attempt - 1), longest);
+}
+
 type Heard = TimelineMessage | TimelineEntry;
 
 /** Returns what an entry means for the viewer; nothing for what it does not show. */
@@ -148,6 +162,10 @@ export function liveEvent(entry: TimelineEntry): LiveEvent | null {
       return { type: "started", uid: entry.uid, at: entry.timestamp };
     case "task_interrupted":
       return { type: "queued", uid: entry.uid, at: entry.timestamp };
+    case "approval_requested":
+      return { type: "asked", uid: entry.uid };
+    case "approval_answered":
+      return { type: "answered", uid: entry.uid };
     case "progress": {
       const { uid, percent, message, timestamp } = entry;
       return { type: "progress", uid, percent: percent === 0 ? null : percent, message, at: timestamp };
@@ -171,6 +189,8 @@ export function liveEvent(entry: TimelineEntry): LiveEvent | null {
       const status = code === "cancelled" || code === "expired" ? code : "failed";
       return { type: "ended", uid, status, returncode: null, code, error, at: timestamp };
     }
+    case "runs_left_out":
+      return { type: "left_out", schedule: entry.schedule };
     case "device_online":
     case "device_offline":
       return { type: "device" };

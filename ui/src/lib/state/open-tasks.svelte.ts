@@ -56,7 +56,7 @@ export class OpenTasks {
     let hasEnded = false;
     for (const event of events) {
       if (event.type === "gap") hasUnknown = true;
-      if (event.type === "gap" || event.type === "device") continue;
+      if (!("uid" in event)) continue;
       const open = known.get(event.uid);
       if (event.type === "ended") {
         this.#ended.add(event.uid);

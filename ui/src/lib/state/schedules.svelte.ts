@@ -29,9 +29,8 @@ export class Schedules {
   ) {}
 
   hear(events: LiveEvent[]): void {
-    const matters = ({ type }: LiveEvent) =>
-      type === "queued" || type === "ended" || type === "gap" || type === "device";
-    if (events.some(matters)) this.read();
+    const news = ["queued", "ended", "left_out", "device", "gap"];
+    if (events.some(({ type }) => news.includes(type))) this.read();
   }
 
   /** Looks at the runs of one, or at none. */

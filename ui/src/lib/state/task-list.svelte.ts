@@ -50,6 +50,8 @@ export class TaskList {
   listing = $state.raw<Listing>({ kind: "loading" });
   /** Tasks up to the one the list stands still at. */
   total = $state(0);
+  /** Whether there was no task at all when everything was read. */
+  isEmpty = $state(false);
   fresh = $state.raw<TaskView[]>([]);
   hits = $state.raw<TaskHit[] | null>(null);
   hasMoreHits = $state(false);
@@ -110,6 +112,7 @@ export class TaskList {
     this.total = answer.n_total ?? answer.tasks.length;
     // A page that is not full, because its tasks are large, is read again when it is looked at.
     if (answer.tasks.length === Math.min(PAGE, this.total)) this.#pages.set(0, answer.tasks);
+    this.isEmpty = !this.isFiltered && this.total === 0;
     this.listing = { kind: "ready" };
     this.version += 1;
   }

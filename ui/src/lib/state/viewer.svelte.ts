@@ -133,5 +133,5 @@ export class Viewer {
 
 /** Tells whether a device answers requests. */
 export function isThere(device: DeviceView): boolean {
-  return device.status === "online" || device.status === "cannot_execute";
+  return ["online", "cannot_execute", "paused"].includes(device.status);
 }

@@ -1,0 +1,93 @@
+// What only the computer's own window does, against a real agent.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { connected, eventually, openViewer, startBrowser, startDesk } from "./desk.mjs";
+import { makeRepository } from "./scene.mjs";
+import { openWindow } from "./window.mjs";
+
+let browser;
+let desk;
+before(async () => {
+  browser = await startBrowser();
+  desk = await startDesk();
+  makeRepository(desk);
+});
+after(async () => {
+  await browser.close();
+  await desk.stop();
+});
+
+const detail = (page) => page.getByRole("article", { name: "Task" });
+const command = (page) => page.getByRole("textbox", { name: "Command" });
+
+describe("the window", () => {
+  test("runs its first task, and what is typed into it", async () => {
+    const { page, faults } = await openWindow(browser, desk);
+    await connected(page);
+    await page.getByRole("button", { name: "Try it" }).click();
+    await page.getByText("It works").waitFor();
+    await detail(page).getByText("notes.txt", { exact: true }).waitFor();
+
+    // The way to the first task stays until the page is opened again.
+    await page.reload();
+    await connected(page);
+    await command(page).fill("printf 'one\\ntwo\\n' | wc -l");
+    await command(page).press("Enter");
+    await detail(page).getByText("done", { exact: true }).waitFor();
+    await page.getByRole("region", { name: "Lines of output" }).getByText("2").waitFor();
+    const { tasks } = await desk.ask({ type: "list_tasks", limit: 10, skip: 0, count: false });
+    assert.deepEqual(tasks.map(({ source, caller }) => `${source} of ${caller}`), ["viewer of owner", "viewer of owner"]);
+    // The relay hears of it.
+    await eventually("the relay has it", async () => {
+      const task = await desk.call("GET", `/api/tasks/${tasks[0].uid}`);
+      return task.status === "completed" && task.source === "viewer";
+    });
+
+    const before = page.url();
+    await page.getByRole("button", { name: "Run again" }).click();
+    await eventually("the same is asked again", () => page.url() !== before);
+    await detail(page).getByText("done", { exact: true }).waitFor();
+    await command(page).press("ArrowUp");
+    assert.equal(await command(page).inputValue(), "printf 'one\\ntwo\\n' | wc -l");
+    assert.deepEqual(faults, []);
+    await page.context().close();
+  });
+
+  test("says why a command was refused", async () => {
+    const { page } = await openWindow(browser, desk);
+    await connected(page);
+    desk.cli("devices", "pause");
+    await command(page).fill("true");
+    await command(page).press("Enter");
+    await page.getByRole("alert").getByText("this computer is paused").waitFor();
+    desk.cli("devices", "resume");
+    await command(page).press("Enter");
+    await detail(page).getByText("done", { exact: true }).waitFor();
+    await page.context().close();
+  });
+
+  test("pauses its computer and resumes it, as a browser does", async () => {
+    const { page } = await openWindow(browser, desk, { hash: "#/devices" });
+    const far = await openViewer(browser, desk, { hash: "#/devices" });
+    await connected(page);
+    const paused = (shown) => shown.getByRole("status").filter({ hasText: "Paused" });
+    await page.getByRole("button", { name: "Pause" }).click();
+    await paused(page).waitFor();
+    await paused(far.page).waitFor();
+    assert.equal(JSON.parse(desk.cli("--json", "status")).device.paused, true);
+    await far.page.getByRole("button", { name: "Resume" }).click();
+    await connected(far.page);
+    await connected(page);
+    assert.equal(JSON.parse(desk.cli("--json", "status")).device.paused, false);
+    // A paused device is there: its tasks are seen.
+    await far.page.getByRole("button", { name: "Pause" }).click();
+    await paused(far.page).waitFor();
+    await far.page.evaluate(() => (location.hash = "#/tasks"));
+    await far.page.getByRole("listbox", { name: "All tasks" }).getByRole("option").first().waitFor();
+    desk.cli("devices", "resume");
+    await connected(far.page);
+    await page.context().close();
+    await far.context.close();
+  });
+});
