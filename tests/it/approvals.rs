@@ -1,12 +1,16 @@
 //! What asks: seen and answered through every door, once; held over a restart; not asked when nobody is
 //! there; and what is written down of it.
 
-use std::{process::Output, time::Duration};
+use std::{process::Output, sync::Arc, time::Duration};
 
 use deskhand_tests::{TestCaller, TestDevice, eventually, relay_and_device, task};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+};
 
 /// Opens the device's workspace at another level.
 fn at_level(device: &TestDevice, level: &str) {
@@ -131,41 +135,89 @@ async fn answers_that_race_through_every_door_run_it_once_or_not_at_all() {
         .shell_async("race", device.effects().append("race"))
         .await;
     question(&device).await;
-    let from_afar = join_all((0..10).map(|n| {
-        let caller = caller.clone();
-        async move {
-            answer(&caller, "race", if n % 2 == 0 { "once" } else { "no" })
-                .await
-                .0
-        }
-    }));
     let uid = caller.task("race").await["uid"]
         .as_str()
         .unwrap()
         .to_owned();
-    let at_the_desk = async {
-        let mut accepted = 0;
-        for n in 0..10 {
-            let said = if n % 2 == 0 { "no" } else { "once" };
-            accepted += u32::from(
-                device
-                    .cli(&["approvals", "answer", &uid, said])
-                    .status
-                    .success(),
-            );
+    let device = Arc::new(device);
+    let said = |n: usize| if n.is_multiple_of(2) { "once" } else { "no" };
+    let cookie = signed_in(&caller).await;
+    let by_key = join_all((0..5).map(|n| by_key(&caller, "race", said(n))));
+    let in_a_browser = join_all((5..10).map(|n| in_a_browser(&caller, &cookie, &uid, said(n))));
+    let in_a_notification = join_all((10..15).map(|n| in_a_notification(&device, &uid, said(n))));
+    let at_the_desk = tokio::task::spawn_blocking({
+        let (device, uid) = (device.clone(), uid.clone());
+        move || {
+            let answered = (15..20).map(|n| device.cli(&["approvals", "answer", &uid, said(n)]));
+            answered
+                .filter(|answered| answered.status.success())
+                .count()
         }
-        accepted
-    };
-    let (from_afar, at_the_desk) = tokio::join!(from_afar, at_the_desk);
-    let accepted = from_afar.iter().filter(|status| **status == 200).count() as u32 + at_the_desk;
-    assert_eq!(accepted, 1, "{from_afar:?} {at_the_desk}");
+    });
+    let (by_key, in_a_browser, in_a_notification, at_the_desk) =
+        tokio::join!(by_key, in_a_browser, in_a_notification, at_the_desk);
+    let from_afar = [by_key, in_a_browser].concat();
     assert!(
         from_afar.iter().all(|status| [200, 409].contains(status)),
         "{from_afar:?}"
     );
+    let accepted = from_afar.iter().filter(|status| **status == 200).count()
+        + in_a_notification.iter().filter(|taken| **taken).count()
+        + at_the_desk.unwrap();
+    assert_eq!(accepted, 1, "{from_afar:?} {in_a_notification:?}");
     let ended = caller.ended("race").await;
     let ran = ended["status"] == "completed";
     assert_eq!(device.effects().names().len(), usize::from(ran), "{ended}");
+}
+
+/// Answers as an assistant's or a phone's program does, and returns the status.
+async fn by_key(caller: &TestCaller, task: &str, said: &str) -> u16 {
+    let path = format!("/api/tasks/{task}/approval");
+    let body = json!({"answer": said});
+    let answer = caller.call(Method::POST, &path, Some(&body), &[]).await;
+    answer.status
+}
+
+/// Signs in as the viewer's page does, and returns the cookie.
+async fn signed_in(caller: &TestCaller) -> String {
+    let answer = reqwest::Client::new()
+        .post(format!("{}/api/session", caller.url()))
+        .header("Origin", caller.url())
+        .json(&json!({"key": caller.key()}))
+        .send()
+        .await
+        .unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+/// Answers as the viewer's page does, and returns the status.
+async fn in_a_browser(caller: &TestCaller, cookie: &str, uid: &str, said: &str) -> u16 {
+    let body = json!({"type": "answer_approval", "task_id": uid, "answer": said,
+                      "by": {"name": "", "door": "viewer"}});
+    let answer = reqwest::Client::new()
+        .post(format!("{}/api/device-requests/desk", caller.url()))
+        .header("Origin", caller.url())
+        .header("Cookie", cookie)
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    answer.status().as_u16()
+}
+
+/// Answers as the desktop application does for a notification, and says whether it was taken.
+async fn in_a_notification(device: &TestDevice, uid: &str, said: &str) -> bool {
+    let socket = UnixStream::connect(device.home().join("control.sock")).await;
+    let mut socket = BufReader::new(socket.unwrap());
+    let request = json!({"device": {"type": "answer_approval", "task_id": uid, "answer": said,
+                                    "by": {"name": "owner", "door": "notification"}}});
+    let line = format!("{request}\n");
+    socket.write_all(line.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_line(&mut answer).await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    answer["device"]["type"] != "problem"
 }
 
 #[tokio::test]

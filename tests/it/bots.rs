@@ -117,6 +117,12 @@ async fn only_an_administrator_pauses() {
             "{path}"
         );
     }
+    for request in ["pause", "resume"] {
+        let body = json!({"type": request});
+        let path = "/api/device-requests/desk";
+        let answer = sees.call(Method::POST, path, Some(&body), &[]).await;
+        assert_eq!(answer.status, 403, "{request}");
+    }
     assert_eq!(
         sees.get("/api/devices/desk").await.body["status"],
         "offline"

@@ -177,6 +177,58 @@ async fn schedules_are_added_shown_and_run_and_the_relay_sees_their_tasks() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_left_out_is_an_entry_of_the_timeline() {
+    let (_relay, device, caller) = relay_and_device().await;
+    let dir = device.workspace();
+    let line = "while [ ! -e go ]; do sleep 0.05; done; exit 3";
+    let mut added = vec![
+        "schedules",
+        "add",
+        "slow",
+        "every(1 second)",
+        "--line",
+        line,
+    ];
+    added.extend(["--cwd", dir.to_str().unwrap()]);
+    device.cli_json(&added);
+    let path = "/api/devices/desk/timeline?source=schedule&limit=100";
+    let left_out = eventually("a run is left out", || async {
+        let page = caller.get(path).await.body;
+        let entries = page["entries"].as_array().unwrap();
+        entries
+            .iter()
+            .find(|entry| entry["type"] == "runs_left_out")
+            .cloned()
+    })
+    .await;
+    assert_eq!(
+        (
+            &left_out["schedule"],
+            &left_out["left_out"],
+            &left_out["n_runs"]
+        ),
+        (&json!("slow"), &json!("overlap"), &json!(1))
+    );
+    assert!(left_out["planned_at"].is_string() && left_out["cursor"].is_string());
+
+    // A run that fails is an entry as well.
+    device.cli_json(&["schedules", "disable", "slow"]);
+    fs::write(dir.join("go"), "").unwrap();
+    let path = "/api/devices/desk/timeline?source=schedule&success=false";
+    let failed = eventually("the run has failed", || async {
+        let page = caller.get(path).await.body;
+        page["entries"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(
+        (&failed["type"], &failed["returncode"]),
+        (&json!("task_completed"), &json!(3))
+    );
+    let runs = device.cli_json(&["schedules", "show", "slow"])["runs"].clone();
+    assert_eq!(runs.as_array().unwrap().last().unwrap()["returncode"], 3);
+}
+
+#[tokio::test]
 async fn a_file_runs_while_the_relay_is_away_and_is_reported_when_it_is_back() {
     let (mut relay, device, caller) = relay_and_device().await;
     relay.kill();

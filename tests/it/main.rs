@@ -22,6 +22,7 @@ mod mcp;
 mod offline;
 mod openapi;
 mod output;
+mod pauses;
 mod process_tree;
 mod run;
 mod soak;

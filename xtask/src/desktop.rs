@@ -1,4 +1,4 @@
-//! Builds the desktop application with its pages, and tries it on a real desktop.
+//! Builds the desktop application with its pages, tries it on a real desktop, and packages it.
 
 use std::process::ExitCode;
 
@@ -42,5 +42,25 @@ pub(crate) fn test(args: &[String]) -> Result<ExitCode> {
         "desktop",
     ];
     run(tools::nextest()?.args(tests).args(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the .deb and the .rpm: the desktop application, the command and the helper, all for release.
+///
+/// The packages lie in `release/bundle` of the target folder, which must be `target`: tauri.conf.json names it.
+pub(crate) fn package() -> Result<ExitCode> {
+    ui::build()?;
+    run(&mut cargo([
+        "build",
+        "--release",
+        "-p",
+        "deskhand-cli",
+        "-p",
+        "deskhand-sandbox",
+        "--bins",
+    ]))?;
+    // The pages are there already.
+    let config = r#"{"build": {"beforeBuildCommand": null}}"#;
+    ui::tauri(&["build", "--ci", "--config", config])?;
     Ok(ExitCode::SUCCESS)
 }

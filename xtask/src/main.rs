@@ -86,6 +86,8 @@ enum Chore {
         #[arg(requires = "suite")]
         scripts: Vec<String>,
     },
+    /// Builds the packages for Debian and Fedora, into `target/release/bundle`.
+    Package,
     /// Builds the viewer, `ui/dist`, which the programs embed.
     Viewer,
     /// Tests the viewer in Chromium against a real relay and agent; files of `tests/e2e`, or all.
@@ -145,6 +147,7 @@ fn main() -> Result<ExitCode> {
         } => git_suite::suite(&dir, &scripts),
         Chore::GitConformance { all, .. } => git::conformance(all),
         Chore::Bench { args } if args.first().is_some_and(|a| a == "git") => git::bench(),
+        Chore::Package => desktop::package(),
         Chore::Viewer => {
             ui::build()?;
             Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -20,6 +21,13 @@ pub(crate) fn check() -> Result<()> {
 /// Builds `ui/dist`, which the programs embed.
 pub(crate) fn build() -> Result<()> {
     Project::open("ui")?.build()
+}
+
+/// Runs the command of Tauri, from the root, where its configuration is.
+pub(crate) fn tauri(arguments: &[&str]) -> Result<()> {
+    let ui = Project::open("ui")?;
+    let program = ui.dir.join("node_modules/.bin/tauri");
+    run(ui.with_node(command(program))?.args(arguments))
 }
 
 /// Builds the viewer and the programs, and runs `tests/e2e` in Chromium: all of it, or the named files.
@@ -74,22 +82,24 @@ impl Project {
     }
 
     fn npm(&self, args: &[&str]) -> Result<()> {
-        let mut npm = match &self.node_dir {
+        let npm = match &self.node_dir {
             None => command(NPM_PROGRAM),
-            Some(dir) => {
-                let rest = std::env::var_os("PATH").unwrap_or_default();
-                let dirs = [dir.to_owned()]
-                    .into_iter()
-                    .chain(std::env::split_paths(&rest));
-                let mut npm = command(dir.join(NPM_PROGRAM));
-                npm.env(
-                    "PATH",
-                    std::env::join_paths(dirs).context("put Node on the path")?,
-                );
-                npm
-            }
+            Some(dir) => command(dir.join(NPM_PROGRAM)),
         };
-        run(npm.current_dir(&self.dir).args(args))
+        run(self.with_node(npm)?.current_dir(&self.dir).args(args))
+    }
+
+    /// Has a program find the Node that we brought, where the machine's is too old.
+    fn with_node(&self, mut program: Command) -> Result<Command> {
+        if let Some(dir) = &self.node_dir {
+            let rest = std::env::var_os("PATH").unwrap_or_default();
+            let dirs = [dir.to_owned()]
+                .into_iter()
+                .chain(std::env::split_paths(&rest));
+            let path = std::env::join_paths(dirs).context("put Node on the path")?;
+            program.env("PATH", path);
+        }
+        Ok(program)
     }
 }
 

@@ -21,10 +21,12 @@ use deskhand_protocol::{
     limits::{CHUNK_BYTES, PREVIEW_BYTES},
     outcome::{EndStatus, Engine},
     policy::CallerLimits,
+    schedule::LeftOutRuns,
 };
 use deskhand_sqlite::{Database, Error, Sync};
 use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use crate::{
     approvals as answers,
@@ -401,6 +403,13 @@ impl<'a> Draft<'a> {
             stdout: self.mask.beginning(&output.stdout, PREVIEW_BYTES),
             stderr: self.mask.beginning(&output.stderr, PREVIEW_BYTES),
         }
+    }
+
+    /// Runs of a schedule are left out.
+    pub(crate) fn left_out(&mut self, runs: LeftOutRuns) -> rusqlite::Result<()> {
+        // Every event has the id of a task; this one is nobody's.
+        let nobody = TaskId::from_uuid(Uuid::now_v7());
+        self.event(nobody, EventKind::RunsLeftOut(runs))
     }
 
     fn event(&mut self, task_id: TaskId, kind: EventKind) -> rusqlite::Result<()> {

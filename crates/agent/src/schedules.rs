@@ -15,7 +15,7 @@ use std::sync::Arc;
 use deskhand_protocol::{
     ErrorCode, Problem, Source, Task, TaskName, Timestamp,
     device_request::DeviceResponse,
-    schedule::{LeftOut, Missed, NewSchedule, ScheduleView},
+    schedule::{LeftOut, LeftOutRuns, Missed, NewSchedule, ScheduleView},
 };
 use deskhand_sqlite::{Error, Sync};
 use jiff::SignedDuration;
@@ -232,8 +232,7 @@ async fn start_due(
             return Ok((Vec::new(), false));
         }
         if let Some(last) = due.last_missed {
-            schedules::enter(draft.conn(), name, last, Err(LeftOut::Missed))?;
-            schedules::settle(draft.conn(), name, last, due.n_missed)?;
+            leave_out(draft, name, LeftOut::Missed, last, due.n_missed)?;
         }
         let mut tickets = Vec::new();
         for planned_at in due.run {
@@ -242,14 +241,12 @@ async fn start_due(
             if !is_free && schedule.missed == Missed::All {
                 return Ok((tickets, true));
             }
-            let mut n_left_out = 0;
             if is_free {
                 tickets.extend(start(draft, schedule, planned_at)?);
+                schedules::settle(draft.conn(), name, planned_at, 0)?;
             } else {
-                n_left_out = 1;
-                schedules::enter(draft.conn(), name, planned_at, Err(LeftOut::Overlap))?;
+                leave_out(draft, name, LeftOut::Overlap, planned_at, 1)?;
             }
-            schedules::settle(draft.conn(), name, planned_at, n_left_out)?;
         }
         Ok((tickets, false))
     });
@@ -260,6 +257,28 @@ async fn start_due(
     Ok(waits)
 }
 
+/// Enters that runs are left out, the last of them at `planned_at`, and says so.
+fn leave_out(
+    draft: &mut Draft<'_>,
+    name: &str,
+    left_out: LeftOut,
+    planned_at: Timestamp,
+    n_runs: u64,
+) -> rusqlite::Result<()> {
+    let now = Timestamp::now();
+    schedules::settle(draft.conn(), name, planned_at, n_runs)?;
+    // An instant that was run before is no news.
+    if schedules::enter(draft.conn(), name, planned_at, Err(left_out), now)? {
+        draft.left_out(LeftOutRuns {
+            schedule: name.to_owned(),
+            left_out,
+            n_runs,
+            planned_at,
+        })?;
+    }
+    Ok(())
+}
+
 /// Enters a run and its task; nothing when the instant has been run before.
 fn start(
     draft: &mut Draft<'_>,
@@ -267,7 +286,14 @@ fn start(
     planned_at: Timestamp,
 ) -> rusqlite::Result<Option<Ticket>> {
     let task = task(schedule, planned_at);
-    if !schedules::enter(draft.conn(), &schedule.name, planned_at, Ok(task.task_id))? {
+    let run = Ok(task.task_id);
+    if !schedules::enter(
+        draft.conn(),
+        &schedule.name,
+        planned_at,
+        run,
+        task.created_at,
+    )? {
         return Ok(None);
     }
     let entered = draft.accepted(&task, &Default::default())?;
@@ -442,7 +468,7 @@ pub(crate) async fn run(
     requests::not_paused(device)?;
     let claimed = born::open(device, dispatcher, task, move |conn| {
         Ok(schedules::n_unfinished(conn, &name)? < limit
-            && schedules::enter(conn, &name, now, Ok(task_id))?)
+            && schedules::enter(conn, &name, now, Ok(task_id), now)?)
     });
     match claimed.await.map_err(requests::unreadable)? {
         true => requests::opened(device, task_id).await,

@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &[
     search::MIGRATION,
     schedules::MIGRATION,
     inbox::MIGRATION,
+    schedules::DECIDED,
 ];
 
 /// Opens the store, or makes it. Blocks.

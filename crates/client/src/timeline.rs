@@ -1,8 +1,9 @@
 //! A device's timeline as a stream that comes back by itself.
 //!
-//! It dials for ever: full jitter, 250 ms doubling to 30 s, quickly after a polite close, and goes on
-//! from the cursor of the last entry it gave out. It waits on the relay and on its own clock; it
-//! gives up only when the relay says that it never will be let in.
+//! It dials for ever: full jitter, 250 ms doubling to 4 s, and to 30 s when the relay has been away for five
+//! minutes, quickly after a polite close. It goes on from the cursor of the last entry it gave out. It
+//! waits on the relay and on its own clock; it gives up only when the relay says that it never will be
+//! let in.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -30,8 +31,15 @@ use crate::{Client, Error, http};
 /// The upper bound of the first wait between two tries.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
-/// The longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait between two tries while the relay was there a moment ago: who watches is back within
+/// 5 s of its return.
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
+
+/// A relay that has been away for this long is asked less often.
+const AWAY_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// The longest wait between two tries then.
+const LONGEST_WAIT_AWAY: Duration = Duration::from_secs(30);
 
 /// A connection that held this long was a good one: the next wait is short again.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
@@ -86,6 +94,8 @@ pub struct Timeline {
     latency: Option<Duration>,
     /// Tries since the last good connection.
     n_tries: u32,
+    /// When the last connection was lost.
+    lost_at: Instant,
     retry_at: Instant,
     /// What was heard and not given out, and where the stream is once it was.
     heard: VecDeque<(Option<Cursor>, Heard)>,
@@ -111,6 +121,7 @@ impl Timeline {
             pinged_at: None,
             latency: None,
             n_tries: 0,
+            lost_at: now,
             retry_at: now,
             heard: VecDeque::new(),
         }
@@ -283,13 +294,21 @@ impl Timeline {
 
     /// Notes the end of a connection, or of a try, and says when the next one is.
     fn lost(&mut self, reason: String, polite: bool) -> Heard {
-        let was_good = self.socket.take().is_some() && self.connected_at.elapsed() >= GOOD_AFTER;
+        let was_connected = self.socket.take().is_some();
+        let was_good = was_connected && self.connected_at.elapsed() >= GOOD_AFTER;
+        if was_connected {
+            self.lost_at = Instant::now();
+        }
         if was_good || polite {
             self.n_tries = 0;
         }
+        let longest = match self.lost_at.elapsed() < AWAY_AFTER {
+            true => LONGEST_WAIT,
+            false => LONGEST_WAIT_AWAY,
+        };
         let longest = FIRST_WAIT
             .saturating_mul(1 << self.n_tries.min(16))
-            .min(LONGEST_WAIT);
+            .min(longest);
         self.n_tries += 1;
         // Full jitter: watchers that lost one relay do not come back in one moment.
         let retry_in = longest.mul_f64(rand::rng().random());
@@ -365,6 +384,32 @@ mod tests {
         );
         assert_eq!(timeline.next().await.unwrap(), Heard::Connected);
         assert_eq!(timeline.cursor().unwrap().to_string(), "a:2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_watches_is_back_within_five_seconds_of_the_relay() {
+        let mut timeline = timeline();
+        let (mut longest, mut longest_away) = (Duration::ZERO, Duration::ZERO);
+        // Nobody is at that address: each try ends at once, so that the waits are all there is.
+        while timeline.lost_at.elapsed() < 3 * AWAY_AFTER {
+            let is_away = timeline.lost_at.elapsed() >= AWAY_AFTER;
+            let Heard::Disconnected { retry_in, .. } = timeline.lost("away".to_owned(), false)
+            else {
+                panic!("it does not go on");
+            };
+            match is_away {
+                true => longest_away = longest_away.max(retry_in),
+                false => longest = longest.max(retry_in),
+            }
+            tokio::time::advance(retry_in.max(Duration::from_millis(1))).await;
+        }
+        // What is left of the 5 s is for dialling and catching up.
+        assert!(longest <= Duration::from_secs(4), "{longest:?}");
+        assert!(longest_away <= Duration::from_secs(30), "{longest_away:?}");
+        assert!(
+            longest_away > longest,
+            "a relay that stays away is asked less often"
+        );
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::atomic::AtomicBool;
 
-use deskhand_git::{Environment, Exec, OutputLimits, Request};
+use deskhand_git::{Environment, Exec, Input, OutputLimits, Request};
 
 fn main() -> std::io::Result<()> {
     let env: Environment = std::env::vars_os()
@@ -17,7 +17,7 @@ fn main() -> std::io::Result<()> {
         argv,
         cwd: std::env::current_dir()?,
         env,
-        stdin: None,
+        stdin: Some(Input::Process),
         within: None,
         limits: OutputLimits::default(),
     };

@@ -23,7 +23,7 @@ use crate::rename::{self, RenameOptions};
 use crate::repo::Repo;
 use crate::rev_select;
 use crate::xdiff::{self, Compare};
-use crate::{date, tree_diff, tree_index, userdiff};
+use crate::{date, tree_diff, tree_index, userdiff, work_tree};
 
 const OPTIONS: &[Spec] = &[
     flag("blank", Some(b'b')),
@@ -306,6 +306,9 @@ impl Board<'_> {
             return Err(Stop::fatal(
                 [b"no such path '".as_slice(), path, b"' in HEAD"].concat(),
             ));
+        }
+        if work_tree::is_behind_link(self.repo, path)? {
+            return Err(Stop::not_native("a file behind a symbolic link"));
         }
         let full = bytes::to_path(&bytes::join(self.repo.need_work_tree()?, path));
         let mode = match std::fs::symlink_metadata(&full) {

@@ -5,6 +5,7 @@ use git2::ObjectType;
 
 use crate::branch_edit;
 use crate::bytes::{Bytes, lossy};
+use crate::color;
 use crate::exec::{self, Call, Plan};
 use crate::id::Id;
 use crate::known;
@@ -90,25 +91,26 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         return Ok(());
     }
-    for key in ["color.ui", "color.branch", "column.ui", "column.branch"] {
-        if repo.config.get(key).is_some_and(|v| {
-            !matches!(v, b"auto" | b"false" | b"never" | b"true")
-                || (!key.starts_with("color") && v != b"never" && v != b"auto")
-        }) {
+    for key in ["column.ui", "column.branch"] {
+        let columns = repo.config.get(key);
+        if columns.is_some_and(|v| v != b"never" && v != b"auto") {
             return Err(Stop::NotNative(format!("the setting `{key}`")));
         }
     }
     if parsed
-        .last("color")
-        .is_some_and(|g| g.value.as_deref().is_none_or(|v| v == b"always") && !g.negated)
-        || parsed
-            .last("column")
-            .is_some_and(|g| !g.negated && !matches!(g.value.as_deref(), Some(b"never" | b"auto")))
+        .last("column")
+        .is_some_and(|g| !g.negated && !matches!(g.value.as_deref(), Some(b"never" | b"auto")))
     {
-        return Err(Stop::not_native("colours and columns"));
+        return Err(Stop::not_native("columns"));
     }
     list(&repo, &parsed, out)
 }
+
+/// The colours of the current branch, of those of other work trees, of remote ones, and of what is followed.
+const CURRENT: &[u8] = b"\x1b[32m";
+const ELSEWHERE: &[u8] = b"\x1b[36m";
+const REMOTE: &[u8] = b"\x1b[31m";
+const FOLLOWED: &[u8] = b"\x1b[34m";
 
 /// One line of the list.
 struct Line {
@@ -209,6 +211,14 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         let place = |line: &Line| refs.iter().position(|r| r.name == line.reference.name);
         lines[detached..].sort_by_key(place);
     }
+    let color = color::is_forced(
+        &repo.config,
+        parsed.last("color"),
+        &["color.branch", "color.ui"],
+    )?;
+    if color && parsed.last("format").is_some() {
+        return Err(Stop::not_native("a format with colours"));
+    }
     if let Some(format) = parsed.last("format") {
         for line in &lines {
             let shown = (line.reference.name == b"HEAD").then_some(line.shown.as_slice());
@@ -252,6 +262,11 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         },
         None => repo.default_abbrev()?,
     };
+    if color {
+        color::refuse_own(&repo.config, &["color.branch."])?;
+    }
+    let paint = |set: &'static [u8]| if color { set } else { b"" };
+    let reset = paint(color::RESET);
     for line in &lines {
         repo.cancel().check()?;
         out.put(if line.is_head {
@@ -261,10 +276,23 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         } else {
             "  "
         });
+        out.put(paint(if line.is_head {
+            CURRENT
+        } else if line.elsewhere.is_some() {
+            ELSEWHERE
+        } else if line.remote {
+            REMOTE
+        } else {
+            b""
+        }));
         out.put(&line.shown);
+        if verbose == 0 {
+            out.put(reset);
+        }
         let mut tracking = None;
         if verbose > 0 && (!line.remote || line.reference.symref.is_none()) {
             out.put(" ".repeat(width - crate::stat::width_of(&line.shown)));
+            out.put(reset);
             out.put(format!(" {} ", repo.abbreviate(line.reference.id, abbrev)?));
             if !line.remote {
                 tracking = Tracking::of(repo, &line.reference.name, line.reference.id, true)?;
@@ -272,10 +300,10 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             if verbose > 1
                 && let Some(path) = &line.elsewhere
             {
-                out.put([b"(".as_slice(), path, b") "].concat());
+                out.put([b"(", paint(ELSEWHERE), path, reset, b") "].concat());
             }
             if let Some(tracking) = &tracking {
-                out.put(tracking_note(tracking, verbose > 1));
+                out.put(tracking_note(tracking, verbose > 1, color));
             }
             out.put(title_of(repo, line.reference.id)?);
         }
@@ -285,6 +313,7 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         {
             if verbose > 0 {
                 out.put(" ".repeat(width - crate::stat::width_of(&line.shown)));
+                out.put(reset);
             }
             let target = target
                 .strip_prefix(b"refs/remotes/")
@@ -334,7 +363,12 @@ fn entry(repo: &Repo<'_>, line: &Line, tracking: Option<&Tracking>) -> Res<Branc
 }
 
 /// Returns `[ahead 1, behind 2] `, with the upstream's name before it when asked for.
-fn tracking_note(tracking: &Tracking, name: bool) -> Bytes {
+fn tracking_note(tracking: &Tracking, name: bool, color: bool) -> Bytes {
+    let upstream = if color {
+        [FOLLOWED, &tracking.upstream, color::RESET].concat()
+    } else {
+        tracking.upstream.clone()
+    };
     let counts = match tracking.counts {
         None => "gone".to_string(),
         Some(Counts::Exact(0, 0) | Counts::Different) => String::new(),
@@ -345,8 +379,8 @@ fn tracking_note(tracking: &Tracking, name: bool) -> Bytes {
     let inner: Bytes = match (name, counts.is_empty()) {
         (false, true) => return Bytes::new(),
         (false, false) => counts.into_bytes(),
-        (true, true) => tracking.upstream.clone(),
-        (true, false) => [&tracking.upstream, b": ".as_slice(), counts.as_bytes()].concat(),
+        (true, true) => upstream,
+        (true, false) => [&upstream, b": ".as_slice(), counts.as_bytes()].concat(),
     };
     [b"[".as_slice(), &inner, b"] "].concat()
 }

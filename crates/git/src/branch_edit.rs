@@ -435,7 +435,8 @@ fn write_upstream(
     let key = |what: &str| [b"branch.", name, b".", what.as_bytes()].concat();
     repo.edit_config(|text| {
         let mut text = config_edit::set(text, &key("remote"), Some(remote))?;
-        text = config_edit::set(&text, &key("merge"), Some(branch))?;
+        text = config_edit::set(&text, &key("merge"), None)?;
+        text = config_edit::add(&text, &key("merge"), branch)?;
         if rebasing {
             text = config_edit::set(&text, &key("rebase"), Some(b"true"))?;
         }

@@ -156,14 +156,11 @@ fn may_go(repo: &Repo<'_>, full: &[u8], short: &[u8], id: Id, head: Option<Id>) 
 
 fn forget_settings(repo: &Repo<'_>, short: &[u8]) -> Res<()> {
     let section = [b"branch.", short].concat();
-    let text = repo.config_text()?;
-    if matches!(
-        config_edit::rename_section(&text, &section, None),
-        Ok(Some(_))
-    ) {
-        repo.edit_config(|text| {
-            Ok(config_edit::rename_section(text, &section, None)?.unwrap_or_else(|| text.to_vec()))
-        })?;
+    if config_edit::rename_section(&repo.config_text()?, &section, None).is_none() {
+        return Ok(());
     }
-    Ok(())
+    repo.edit_config(|text| {
+        let new = config_edit::rename_section(text, &section, None);
+        Ok(new.unwrap_or_else(|| text.to_vec()))
+    })
 }

@@ -116,8 +116,8 @@ fn move_settings(repo: &Repo<'_>, text: &[u8], old: &[u8], new: &[u8], copy: boo
             config_edit::rename_section(text, &from, Some(&to))
         }
     };
-    if matches!(change(text), Ok(Some(_))) {
-        repo.edit_config(|text| Ok(change(text)?.unwrap_or_else(|| text.to_vec())))?;
+    if change(text).is_some() {
+        repo.edit_config(|text| Ok(change(text).unwrap_or_else(|| text.to_vec())))?;
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! Colours as git's settings name them, turned into terminal sequences.
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, lossy};
+use crate::config::{Config, parse_bool};
+use crate::options::Given;
+use crate::outcome::{Out, Res, Stop};
 
 const NAMES: [&str; 8] = [
     "black", "red", "green", "yellow", "blue", "magenta", "cyan", "white",
@@ -14,6 +17,69 @@ const ATTRIBUTES: [(&str, u8); 7] = [
     ("reverse", 7),
     ("strike", 9),
 ];
+
+/// The colours of diffs and of the commits above them; a repository with its own is handed over.
+pub(crate) mod diff {
+    /// Headers of files.
+    pub(crate) const META: &[u8] = b"\x1b[1m";
+    /// Places of hunks.
+    pub(crate) const PLACE: &[u8] = b"\x1b[36m";
+    pub(crate) const OLD: &[u8] = b"\x1b[31m";
+    pub(crate) const NEW: &[u8] = b"\x1b[32m";
+    pub(crate) const COMMIT: &[u8] = b"\x1b[33m";
+    /// Blanks where none should be.
+    pub(crate) const BLANKS: &[u8] = b"\x1b[41m";
+}
+
+/// Prints a line in a colour, which ends before the line does; `sign` stands before it in the same colour.
+pub(crate) fn put_line(color: &[u8], sign: Option<u8>, line: &[u8], out: &mut Out) {
+    let bare = line.strip_suffix(b"\n").unwrap_or(line);
+    let body = bare.strip_suffix(b"\r").unwrap_or(bare);
+    if !body.is_empty() || sign.is_some() {
+        out.put(color);
+        if let Some(sign) = sign {
+            out.put([sign]);
+        }
+        out.put(body);
+        out.put(RESET);
+    }
+    out.put(&bare[body.len()..]);
+    out.put(&line[bare.len()..]);
+}
+
+/// Says whether colours are wanted where there is no terminal: by an option, else by the first setting that is there.
+pub(crate) fn is_forced(config: &Config, given: Option<&Given>, keys: &[&str]) -> Res<bool> {
+    let is_always = |value: &[u8]| value.eq_ignore_ascii_case(b"always");
+    if let Some(given) = given {
+        let value = given.value.as_deref();
+        return match value {
+            _ if given.negated => Ok(false),
+            None => Ok(true),
+            Some(value) if is_always(value) => Ok(true),
+            Some(b"never" | b"auto") => Ok(false),
+            Some(value) if parse_bool(value).is_some() => Ok(false),
+            Some(_) => Err(Stop::not_native("the value of `--color`")),
+        };
+    }
+    let setting = keys.iter().find_map(|key| config.get(key));
+    Ok(setting.is_some_and(is_always))
+}
+
+/// Hands over where the configuration has colours of its own for one of some groups.
+pub(crate) fn refuse_own(config: &Config, groups: &[&str]) -> Res<()> {
+    let own = config.entries.iter().find(|entry| {
+        groups
+            .iter()
+            .any(|group| entry.key.starts_with(group.as_bytes()))
+    });
+    match own {
+        Some(entry) => Err(Stop::NotNative(format!(
+            "the setting `{}`",
+            lossy(&entry.key)
+        ))),
+        None => Ok(()),
+    }
+}
 
 /// What ends every colour.
 pub(crate) const RESET: &[u8] = b"\x1b[m";

@@ -167,6 +167,9 @@ pub(crate) fn print_patch(
     {
         return Err(Stop::not_native("this form of a combined diff"));
     }
+    if options.color {
+        return Err(Stop::not_native("a combined diff with colours"));
+    }
     let result = contents.get(&file.result)?;
     let mut parents = Vec::new();
     let mut binary = file.result.exists() && userdiff::is_binary(contents, &file.result, &result)?;
@@ -518,7 +521,11 @@ fn header(
         }
     }
     if labels {
-        let (a, b) = options.prefixes(b"a/", b"b/");
+        let (a, b) = if file.is_conflict {
+            options.prefixes(b"i/", b"w/")
+        } else {
+            options.prefixes(b"a/", b"b/")
+        };
         let label = |sign: &str, prefix: &[u8], absent: bool| -> Bytes {
             let name = if absent {
                 b"/dev/null".to_vec()

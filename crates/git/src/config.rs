@@ -3,6 +3,7 @@
 //! libgit2 reads configuration too, but only from files, and without `includeIf "hasconfig:…"`.
 
 use std::fs;
+use std::rc::Rc;
 
 use crate::bytes::{self, Bytes, lossy};
 use crate::exec::Call;
@@ -44,6 +45,8 @@ pub(crate) struct Entry {
     /// `None` for a name without `=`, which means true.
     pub(crate) value: Option<Bytes>,
     pub(crate) scope: Scope,
+    /// The file it stands in; `None` for one given on the command line.
+    pub(crate) file: Option<Rc<Bytes>>,
 }
 
 /// All entries in the order of increasing precedence.
@@ -122,12 +125,6 @@ impl Config {
     }
 
     fn read_command_line(&mut self, call: &Call<'_>) -> Res<()> {
-        if call
-            .var("GIT_CONFIG_PARAMETERS")
-            .is_some_and(|v| !v.is_empty())
-        {
-            return Err(Stop::not_native("GIT_CONFIG_PARAMETERS in the environment"));
-        }
         let mut given: Vec<(Bytes, Option<Bytes>)> = Vec::new();
         if let Some(count) = call.var("GIT_CONFIG_COUNT").filter(|v| !v.is_empty()) {
             let count = bytes::parse_int(&count).filter(|n| (0..1000).contains(n));
@@ -140,6 +137,10 @@ impl Config {
                 given.push((key, Some(value)));
             }
         }
+        if let Some(text) = call.var("GIT_CONFIG_PARAMETERS") {
+            let found = parse_parameters(&text);
+            given.extend(found.ok_or_else(|| Stop::not_native("an odd GIT_CONFIG_PARAMETERS"))?);
+        }
         given.extend(call.globals.config.iter().cloned());
         for (key, value) in given {
             let key = canonical_key(&key)
@@ -151,6 +152,7 @@ impl Config {
                 key,
                 value,
                 scope: Scope::Command,
+                file: None,
             });
         }
         Ok(())
@@ -174,6 +176,7 @@ impl Config {
             }
             Err(_) => return Ok(()),
         };
+        let file = Rc::new(path.to_vec());
         let mut parsed = Vec::new();
         parse(&text, &mut parsed).map_err(|line| {
             Stop::NotNative(format!(
@@ -187,7 +190,12 @@ impl Config {
             } else {
                 include_path(&key, value.as_deref(), path, at)?
             };
-            self.entries.push(Entry { key, value, scope });
+            self.entries.push(Entry {
+                key,
+                value,
+                scope,
+                file: Some(Rc::clone(&file)),
+            });
             if let Some(file) = included {
                 if depth == MAX_INCLUDE_DEPTH {
                     return Err(Stop::not_native(
@@ -198,6 +206,30 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Reads one file alone, without what it includes; `None` when it cannot be read.
+    pub(crate) fn of_file(path: &[u8], scope: Scope) -> Res<Option<Config>> {
+        let Ok(text) = fs::read(bytes::to_path(path)) else {
+            return Ok(None);
+        };
+        let mut parsed = Vec::new();
+        parse(&text, &mut parsed).map_err(|line| {
+            Stop::NotNative(format!(
+                "bad line {line} in the configuration file {}",
+                lossy(path)
+            ))
+        })?;
+        let file = Some(Rc::new(path.to_vec()));
+        let entries = parsed.into_iter().map(|(key, value)| Entry {
+            key,
+            value,
+            scope,
+            file: file.clone(),
+        });
+        Ok(Some(Config {
+            entries: entries.collect(),
+        }))
     }
 
     /// Returns the last value of a key (in its canonical form); a key without `=` counts as `true`.
@@ -299,6 +331,57 @@ impl Config {
             }
         }
         names
+    }
+}
+
+/// Reads `GIT_CONFIG_PARAMETERS`: quoted words `'key=value'`, or `'key'='value'`, between blanks.
+fn parse_parameters(text: &[u8]) -> Option<Vec<(Bytes, Option<Bytes>)>> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (word, after) = quoted_word(rest)?;
+        match after.first() {
+            None | Some(b' ' | b'\t' | b'\n') => {
+                rest = after;
+                found.push(match bytes::split_once(&word, b'=') {
+                    Some((key, value)) => (key.trim_ascii().to_vec(), Some(value.to_vec())),
+                    None => (word.trim_ascii().to_vec(), None),
+                });
+            }
+            Some(b'=') if after.get(1) == Some(&b'\'') => {
+                let (value, after) = quoted_word(&after[1..])?;
+                rest = after;
+                found.push((word, Some(value)));
+            }
+            Some(b'=') => {
+                rest = &after[1..];
+                found.push((word, None));
+            }
+            Some(_) => return None,
+        }
+        if rest.first().is_some_and(|c| !c.is_ascii_whitespace()) {
+            return None;
+        }
+        rest = rest.trim_ascii_start();
+    }
+    Some(found)
+}
+
+/// Reads a word in single quotes, where `'\''` stands for a quote; returns what follows.
+fn quoted_word(text: &[u8]) -> Option<(Bytes, &[u8])> {
+    let mut rest = text.strip_prefix(b"'")?;
+    let mut word = Bytes::new();
+    loop {
+        let end = rest.iter().position(|c| *c == b'\'')?;
+        word.extend_from_slice(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest {
+            [b'\\', c @ (b'\'' | b'!'), b'\'', after @ ..] => {
+                word.push(*c);
+                rest = after;
+            }
+            _ => return Some((word, rest)),
+        }
     }
 }
 
@@ -491,7 +574,7 @@ pub(crate) fn section_at(text: &[u8], at: usize) -> Option<(Bytes, usize)> {
     Some((name, reader.at))
 }
 
-/// Reads a variable; returns its name in lower case, its value, and where it ends: before the line break.
+/// Reads a variable; returns its name in lower case, its value, and where it ends: behind the line break.
 pub(crate) fn variable_at(text: &[u8], at: usize) -> Option<(Bytes, Option<Bytes>, usize)> {
     let mut reader = Reader {
         bytes: text,
@@ -500,11 +583,7 @@ pub(crate) fn variable_at(text: &[u8], at: usize) -> Option<(Bytes, Option<Bytes
     };
     let mut name = Bytes::new();
     let value = parse_variable(&mut reader, &mut name)?;
-    let mut end = reader.at;
-    if end > at && text.get(end - 1) == Some(&b'\n') {
-        end -= 1;
-    }
-    Some((name, value, end))
+    Some((name, value, reader.at))
 }
 
 struct Reader<'a> {
@@ -644,5 +723,31 @@ fn parse_value(text: &mut Reader<'_>) -> Option<Bytes> {
             c => value.push(c),
         }
         trimmed = value.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_both_forms_are_read() {
+        let read = |text: &str| parse_parameters(text.as_bytes());
+        let pair = |k: &str, v: Option<&str>| (k.into(), v.map(|v| v.as_bytes().to_vec()));
+        assert_eq!(
+            read("'a.b=c' 'd.e'='f g'  'h.i'= 'j.k'"),
+            Some(vec![
+                pair("a.b", Some("c")),
+                pair("d.e", Some("f g")),
+                pair("h.i", None),
+                pair("j.k", None),
+            ])
+        );
+        assert_eq!(
+            read(r"'a.b'='it'\''s'"),
+            Some(vec![pair("a.b", Some("it's"))])
+        );
+        assert_eq!(read("a.b=c"), None);
+        assert_eq!(read("'a.b'x"), None);
     }
 }

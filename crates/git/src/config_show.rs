@@ -1,188 +1,232 @@
-//! `git config` as far as it reads, and `git symbolic-ref` likewise.
+//! What `git config` shows, and `git symbolic-ref` likewise.
 
-use crate::bytes::{self, Bytes, lossy};
-use crate::config::{Config, Entry, Scope, canonical_key, parse_bool, parse_number};
+use crate::bytes::{Bytes, lossy};
+use crate::config::{Config, Entry, Scope};
+use crate::config_cmd::{Action, Meant, Wish, shown};
+use crate::config_value;
 use crate::exec::{Call, Plan};
-use crate::options::{Given, Numbers, Parsed, Spec, flag, parse, value};
+use crate::options::{Numbers, Spec, flag, parse};
 use crate::outcome::{Out, Res, Stop};
+use crate::quote;
+use crate::regexes::{self, Dialect};
 use crate::repo;
 
-const OPTIONS: &[Spec] = &[
-    flag("get", None),
-    flag("get-all", None),
-    flag("list", Some(b'l')),
-    flag("local", None),
-    flag("global", None),
-    flag("system", None),
-    flag("null", Some(b'z')),
-    flag("name-only", None),
-    flag("show-origin", None),
-    flag("show-scope", None),
-    flag("bool", None),
-    flag("int", None),
-    value("type", None),
-    value("default", None),
-];
-
-/// Says what a config command would do.
-pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
-    // After the first argument, options are arguments.
-    if parsed.places.iter().any(|at| *at > 0)
-        && !matches!(
-            parsed.args.first().map(Vec::as_slice),
-            Some(b"get" | b"list")
-        )
-    {
-        return Err(Stop::not_native("options after arguments"));
-    }
-    if parsed.has("system") {
-        return Err(Stop::not_native("the configuration of the system"));
-    }
-    let reads = parsed.has("list") && parsed.args.is_empty()
-        || (parsed.has("get") || parsed.has("get-all")) && parsed.args.len() == 1
-        || matches!(parsed.args.as_slice(), [one] if one.contains(&b'.'))
-        || matches!(parsed.args.as_slice(), [verb, _] if verb == b"get")
-        || matches!(parsed.args.as_slice(), [verb] if verb == b"list");
-    if reads {
-        Ok(Plan::Read)
-    } else {
-        Err(Stop::not_native("changing the configuration"))
-    }
-}
-
-/// Carries it out.
-pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    plan(args)?;
-    let parsed = parse(args, OPTIONS, Numbers::No)?;
-    if parsed.has("show-origin") {
-        return Err(Stop::not_native("option `--show-origin`"));
-    }
-    let located = repo::locate(call)?;
-    let config = match &located {
-        Some((git_dir, common_dir)) => Config::load(call, Some(git_dir), Some(common_dir))?,
-        None => Config::load(call, None, None)?,
+/// Shows what was asked for.
+pub(crate) fn run(call: &Call<'_>, wish: &Wish, meant: &Meant, out: &mut Out) -> Res<()> {
+    let Some(config) = read(call, wish, meant)? else {
+        let place = meant.place.as_ref();
+        return match wish.action {
+            Action::List => Err(Stop::fatal(format!(
+                "unable to read config file '{}': No such file or directory",
+                lossy(&place.map(|p| p.shown.clone()).unwrap_or_default())
+            ))),
+            _ => values(call, wish, meant, &Config::default(), out),
+        };
     };
-    if call.var("GIT_CONFIG").is_some() {
-        return Err(Stop::not_native("GIT_CONFIG in the environment"));
+    if wish.action != Action::List {
+        return values(call, wish, meant, &config, out);
     }
-    if located.is_some() {
-        repo::check_format(&config)?;
-    }
-    let types: Vec<&Given> = parsed
-        .options
-        .iter()
-        .filter(|g| matches!(g.name, "type" | "bool" | "int"))
-        .collect();
-    if types.len() > 1 || (parsed.has("show-scope") && parsed.has("default")) {
-        return Err(Stop::not_native("this form of `config`"));
-    }
-    let scope = match (
-        parsed.has("local"),
-        parsed.has("global"),
-        parsed.has("system"),
-    ) {
-        (false, false, false) => None,
-        (true, false, false) => Some(Scope::Local),
-        (false, true, false) => Some(Scope::Global),
-        (false, false, true) => Some(Scope::System),
-        _ => return Err(Stop::not_native("several scopes")),
-    };
-    if scope == Some(Scope::Local) && located.is_none() {
-        return Err(Stop::fatal(
-            "--local can only be used inside a git repository",
-        ));
-    }
-    if scope.is_some() && config.entries.iter().any(|e| e.key.starts_with(b"include")) {
-        // With a scope, git does not follow includes.
-        return Err(Stop::not_native("includes in one scope"));
-    }
-    // Which of the files that is, and what is said when there is none, is left to git.
-    let xdg = crate::config::xdg_file(call, b"config");
-    let has_both = xdg.is_some_and(|file| bytes::to_path(&file).exists());
-    if scope == Some(Scope::System)
-        || scope == Some(Scope::Global)
-            && (has_both
-                || call.var("GIT_CONFIG_GLOBAL").is_some()
-                || !config.entries.iter().any(|e| e.scope == Scope::Global))
-    {
-        return Err(Stop::not_native("the user's own configuration file"));
-    }
-    let entries: Vec<&Entry> = config
-        .entries
-        .iter()
-        .filter(|e| scope.is_none_or(|s| e.scope == s))
-        .collect();
-    let is_list = parsed.has("list")
-        || parsed.args.first().is_some_and(|a| a == b"list") && parsed.args.len() == 1;
-    let (end, separator): (&[u8], &[u8]) = if parsed.has("null") {
-        (b"\0", b"\n")
-    } else {
-        (b"\n", b"=")
-    };
-    let show_scope = |entry: &Entry| -> Bytes {
-        if parsed.has("show-scope") {
-            [entry.scope.name().as_bytes(), b"\t"].concat()
-        } else {
-            Bytes::new()
+    let (end, separator) = ends(wish, b"=");
+    for entry in &config.entries {
+        out.put(origin(call, wish, meant, entry)?);
+        out.put(&entry.key);
+        if let (Some(value), false) = (&entry.value, wish.parsed.has("name-only")) {
+            out.put(separator);
+            out.put(value);
         }
-    };
-    if is_list {
-        for entry in entries {
-            out.put(show_scope(entry));
-            out.put(&entry.key);
-            if let (Some(value), false) = (&entry.value, parsed.has("name-only")) {
-                out.put(separator);
-                out.put(value);
-            }
-            out.put(end);
-        }
-        return Ok(());
-    }
-    let key = parsed.args.last().cloned().unwrap_or_default();
-    let Some(canonical) = canonical_key(&key) else {
-        return Err(Stop::not_native("a malformed key"));
-    };
-    let mut values: Vec<&&Entry> = entries.iter().filter(|e| e.key == canonical).collect();
-    if !parsed.has("get-all") && values.len() > 1 {
-        values.drain(..values.len() - 1);
-    }
-    if values.is_empty() {
-        if let Some(default) = parsed.last("default") {
-            out.put(typed(&parsed, Some(default.text()))?);
-            out.put(end);
-            return Ok(());
-        }
-        return Err(Stop::exit(1));
-    }
-    for entry in values {
-        out.put(show_scope(entry));
-        out.put(typed(&parsed, entry.value.as_deref())?);
         out.put(end);
     }
     Ok(())
 }
 
-fn typed(parsed: &Parsed, value: Option<&[u8]>) -> Res<Bytes> {
-    let kind = match parsed.last("type") {
-        Some(given) => given.text().to_vec(),
-        None if parsed.has("bool") => b"bool".to_vec(),
-        None if parsed.has("int") => b"int".to_vec(),
-        None => Bytes::new(),
+/// Reads the file that is meant, or everything that applies; `None` when the file is not there.
+fn read(call: &Call<'_>, wish: &Wish, meant: &Meant) -> Res<Option<Config>> {
+    let everything = match &meant.located {
+        Some((git_dir, common_dir)) => {
+            let config = Config::load(call, Some(git_dir), Some(common_dir))?;
+            repo::check_format(&config)?;
+            config
+        }
+        None => Config::load(call, None, None)?,
     };
-    let bad = || Stop::NotNative("a value of another type".to_string());
-    Ok(match kind.as_slice() {
-        b"" => value.unwrap_or_default().to_vec(),
-        b"bool" => match value {
-            None => b"true".to_vec(),
-            Some(v) => parse_bool(v).ok_or_else(bad)?.to_string().into_bytes(),
-        },
-        b"int" => parse_number(value.ok_or_else(bad)?)
-            .ok_or_else(bad)?
-            .to_string()
-            .into_bytes(),
-        _ => return Err(Stop::NotNative(format!("the type `{}`", lossy(&kind)))),
-    })
+    match (&meant.place, wish.parsed.last("includes")) {
+        (None, None) => Ok(Some(everything)),
+        (Some(place), None) => Config::of_file(&place.path, place.scope),
+        (_, Some(_)) => Err(Stop::not_native("option `--includes`")),
+    }
+}
+
+fn ends(wish: &Wish, separator: &'static [u8]) -> (&'static [u8], &'static [u8]) {
+    if wish.parsed.has("null") {
+        (b"\0", b"\n")
+    } else {
+        (b"\n", separator)
+    }
+}
+
+/// Returns scope and file of an entry as far as they were asked for.
+fn origin(call: &Call<'_>, wish: &Wish, meant: &Meant, entry: &Entry) -> Res<Bytes> {
+    let mut text = Bytes::new();
+    let nul = wish.parsed.has("null");
+    let end = if nul { b'\0' } else { b'\t' };
+    if wish.parsed.has("show-scope") {
+        text.extend_from_slice(entry.scope.name().as_bytes());
+        text.push(end);
+    }
+    if wish.parsed.has("show-origin") {
+        match &entry.file {
+            None => text.extend_from_slice(b"command line:"),
+            Some(file) => {
+                let name = name_of(call, meant, file)?;
+                text.extend_from_slice(b"file:");
+                if nul {
+                    text.extend_from_slice(&name);
+                } else {
+                    text.extend_from_slice(&quote::c_style(&name, true));
+                }
+            }
+        }
+        text.push(end);
+    }
+    Ok(text)
+}
+
+/// Returns a file as git names it.
+fn name_of(call: &Call<'_>, meant: &Meant, file: &[u8]) -> Res<Bytes> {
+    if let Some(place) = meant.place.as_ref().filter(|p| p.path == file)
+        && place.scope == Scope::Command
+    {
+        return Ok(place.shown.clone());
+    }
+    shown(call, &meant.located, file)
+        .ok_or_else(|| Stop::not_native("the name of a file of this repository"))
+}
+
+fn values(call: &Call<'_>, wish: &Wish, meant: &Meant, config: &Config, out: &mut Out) -> Res<()> {
+    let given = wish.parsed.args.first().cloned().unwrap_or_default();
+    let by_pattern = wish.action == Action::GetRegexp;
+    let key = if by_pattern {
+        lower_ends(&given)
+    } else {
+        // All but a key that is none is answered with 1.
+        config_value::parse_key(&given).map_err(|(_, text)| Stop::error(1, text))?
+    };
+    let keys = match by_pattern {
+        true => Some(regexes::compile(&key, Dialect::Extended, false)?),
+        false => None,
+    };
+    let wanted = Wanted::of(wish)?;
+    let shows_keys = if wish.is_new_form {
+        wish.parsed.has("show-names")
+    } else {
+        by_pattern
+    };
+    let (end, separator) = ends(wish, b" ");
+    let home = call.var("HOME");
+    let form = |entry: &Entry| -> Res<Bytes> {
+        let mut text = origin(call, wish, meant, entry)?;
+        if shows_keys {
+            text.extend_from_slice(&entry.key);
+        }
+        if !wish.parsed.has("name-only") {
+            let file = entry
+                .file
+                .as_ref()
+                .and_then(|file| name_of(call, meant, file).ok());
+            let places = (home.as_deref(), file.as_deref());
+            let value = config_value::typed(wish.kind, &entry.key, entry.value.as_deref(), places)?;
+            if let Some(value) = value {
+                if shows_keys {
+                    text.extend_from_slice(separator);
+                }
+                text.extend_from_slice(&value);
+            }
+        }
+        text.extend_from_slice(end);
+        Ok(text)
+    };
+    let mut shown = Vec::new();
+    for entry in &config.entries {
+        let is_meant = match &keys {
+            Some(pattern) => pattern.is_match(&entry.key),
+            None => entry.key == key,
+        };
+        if is_meant && wanted.matches(entry.value.as_deref())? {
+            shown.push(form(entry)?);
+        }
+    }
+    if shown.is_empty()
+        && let Some(default) = wish.parsed.last("default")
+    {
+        if wish.parsed.has("show-origin") || wish.parsed.has("show-scope") {
+            return Err(Stop::not_native("where a default comes from"));
+        }
+        shown.push(form(&Entry {
+            key: given,
+            value: Some(default.text().to_vec()),
+            scope: Scope::Command,
+            file: None,
+        })?);
+    }
+    let first = match wish.action {
+        Action::Get => shown.len().saturating_sub(1),
+        _ => 0,
+    };
+    for text in &shown[first..] {
+        out.put(text);
+    }
+    if shown.is_empty() {
+        return Err(Stop::exit(1));
+    }
+    Ok(())
+}
+
+/// git lowers what is before the first dot and behind the last one, also in a pattern.
+fn lower_ends(pattern: &[u8]) -> Bytes {
+    let mut out = pattern.to_vec();
+    let last = out.iter().rposition(|b| *b == b'.').map_or(0, |i| i + 1);
+    out[last..].make_ascii_lowercase();
+    let first = out.iter().position(|b| *b == b'.').unwrap_or(out.len());
+    out[..first].make_ascii_lowercase();
+    out
+}
+
+/// Which values are shown.
+enum Wanted {
+    All,
+    Fixed(Bytes),
+    Pattern(regex::bytes::Regex, bool),
+}
+
+impl Wanted {
+    fn of(wish: &Wish) -> Res<Wanted> {
+        let Some(pattern) = wish.pattern() else {
+            return Ok(Wanted::All);
+        };
+        if wish.parsed.has("fixed-value") {
+            return Ok(Wanted::Fixed(pattern.to_vec()));
+        }
+        let (negated, pattern) = match pattern.strip_prefix(b"!") {
+            Some(rest) => (true, rest),
+            None => (false, pattern),
+        };
+        Ok(Wanted::Pattern(
+            regexes::compile(pattern, Dialect::Extended, false)?,
+            negated,
+        ))
+    }
+
+    fn matches(&self, value: Option<&[u8]>) -> Res<bool> {
+        let value = value.unwrap_or_default();
+        match self {
+            Wanted::All => Ok(true),
+            Wanted::Fixed(wanted) => Ok(value == wanted.as_slice()),
+            Wanted::Pattern(..) if value.contains(&b'\n') => {
+                Err(Stop::not_native("a pattern for values of several lines"))
+            }
+            Wanted::Pattern(pattern, negated) => Ok(pattern.is_match(value) != *negated),
+        }
+    }
 }
 
 const SYMREF_OPTIONS: &[Spec] = &[flag("short", None), flag("quiet", Some(b'q'))];
@@ -232,6 +276,5 @@ pub(crate) fn run_symbolic_ref(call: &Call<'_>, args: &[Bytes], out: &mut Out) -
         target
     };
     out.put([shown.as_slice(), b"\n"].concat());
-    let _ = bytes::basename;
     Ok(())
 }

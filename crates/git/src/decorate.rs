@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::bytes::Bytes;
+use crate::color::{RESET, diff};
 use crate::id::Id;
 use crate::options::{Parsed, Spec, flag, maybe, value};
 use crate::outcome::{Res, Stop};
@@ -125,6 +126,7 @@ pub(crate) struct Style {
     pub(crate) separator: Bytes,
     pub(crate) pointer: Bytes,
     pub(crate) tag: Bytes,
+    pub(crate) color: bool,
 }
 
 impl Default for Style {
@@ -135,6 +137,7 @@ impl Default for Style {
             separator: b", ".to_vec(),
             pointer: b" -> ".to_vec(),
             tag: b"tag: ".to_vec(),
+            color: false,
         }
     }
 }
@@ -187,19 +190,6 @@ impl Decorations {
             .collect()
     }
 
-    /// Returns `HEAD -> main, tag: v1, origin/main`, or nothing.
-    pub(crate) fn list(&self, id: Id, full: bool) -> Bytes {
-        self.styled(
-            id,
-            full,
-            &Style {
-                prefix: Bytes::new(),
-                suffix: Bytes::new(),
-                ..Style::default()
-            },
-        )
-    }
-
     /// Returns the decorations of a commit with what is to stand around them; nothing when there are none.
     pub(crate) fn styled(&self, id: Id, full: bool, style: &Style) -> Bytes {
         let none = Vec::new();
@@ -217,6 +207,9 @@ impl Decorations {
             .head_branch
             .as_ref()
             .filter(|b| head && names.contains(b));
+        if style.color {
+            return self.colored(names, id, current, full, style);
+        }
         let mut parts: Vec<Bytes> = Vec::new();
         if self.shallow.contains(&id) {
             parts.push(b"grafted".to_vec());
@@ -240,6 +233,75 @@ impl Decorations {
             &style.suffix,
         ]
         .concat()
+    }
+}
+
+impl Decorations {
+    /// Like [`Decorations::styled`], each piece in the colour of its kind.
+    fn colored(
+        &self,
+        names: &[Bytes],
+        id: Id,
+        current: Option<&Bytes>,
+        full: bool,
+        style: &Style,
+    ) -> Bytes {
+        let mut out = Bytes::new();
+        let mut put = |color: &[u8], text: &[u8]| {
+            out.extend_from_slice(&[color, text, RESET].concat());
+        };
+        let shown = |name: &[u8]| {
+            if full {
+                name.to_vec()
+            } else {
+                short(name).to_vec()
+            }
+        };
+        let grafted: &[u8] = b"grafted";
+        let all = self
+            .shallow
+            .contains(&id)
+            .then_some(grafted)
+            .into_iter()
+            .chain(names.iter().map(Vec::as_slice));
+        let mut prefix = style.prefix.as_slice();
+        let mut any = false;
+        for name in all {
+            if current.is_some_and(|c| c == name) {
+                continue;
+            }
+            any = true;
+            let color = kind_color(name);
+            if !prefix.is_empty() {
+                put(diff::COMMIT, prefix);
+            }
+            if name.starts_with(b"refs/tags/") && !style.tag.is_empty() {
+                put(color, &style.tag);
+            }
+            put(color, &shown(name));
+            if let (b"HEAD", Some(branch)) = (name, current) {
+                put(diff::COMMIT, &style.pointer);
+                put(kind_color(branch), &shown(branch));
+            }
+            prefix = &style.separator;
+        }
+        if any && !style.suffix.is_empty() {
+            put(diff::COMMIT, &style.suffix);
+        }
+        out
+    }
+}
+
+/// Returns the colour of a kind of reference.
+fn kind_color(name: &[u8]) -> &'static [u8] {
+    match name {
+        b"HEAD" => b"\x1b[1;36m",
+        b"refs/stash" => b"\x1b[1;35m",
+        b"grafted" => b"\x1b[1;34m",
+        _ if name.starts_with(b"refs/heads/") => b"\x1b[1;32m",
+        _ if name.starts_with(b"refs/remotes/") => b"\x1b[1;31m",
+        _ if name.starts_with(b"refs/tags/") => b"\x1b[1;33m",
+        _ => RESET,
     }
 }
 

@@ -74,6 +74,11 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         return Err(Stop::not_native("option `--no-index`"));
     }
     let Some(repo) = Repo::find(call)? else {
+        if !call.globals.config.is_empty() {
+            return Err(Stop::not_native(
+                "settings of a comparison outside a repository",
+            ));
+        }
         return Err(outside(&parsed));
     };
     let mut options = DiffOptions::new(&repo, &parsed)?;
@@ -519,16 +524,7 @@ pub(crate) fn print_local_changes(repo: &Repo<'_>, tree: Id, out: &mut Out) -> R
 /// Returns a path as it is in the work tree.
 pub(crate) fn work_tree_side(repo: &Repo<'_>, path: &[u8]) -> Res<Side> {
     let full = bytes::join(repo.need_work_tree()?, path);
-    // What lies behind a symbolic link is not in the work tree.
-    let behind_link = path
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| **c == b'/')
-        .any(|(i, _)| {
-            let dir = bytes::join(repo.work_tree.as_deref().unwrap_or_default(), &path[..i]);
-            std::fs::symlink_metadata(bytes::to_path(&dir)).is_ok_and(|m| m.is_symlink())
-        });
-    if behind_link {
+    if work_tree::is_behind_link(repo, path)? {
         return Ok(Side::absent(path));
     }
     let mode = match std::fs::symlink_metadata(bytes::to_path(&full)) {

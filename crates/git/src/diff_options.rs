@@ -1,6 +1,7 @@
 //! The options `diff`, `log` and `show` share: what is compared how, and in which forms it is printed.
 
 use crate::bytes::{self, Bytes, lossy, parse_int};
+use crate::color;
 use crate::config::Config;
 use crate::dirstat::Dirstat;
 use crate::options::{Given, Parsed, Spec, flag, maybe, value};
@@ -188,6 +189,7 @@ pub(crate) struct DiffOptions {
     pub(crate) binary: bool,
     /// `-B`: what was written anew counts as deleted and created.
     pub(crate) break_rewrites: bool,
+    pub(crate) color: bool,
 }
 
 /// `--diff-filter`.
@@ -286,6 +288,7 @@ impl DiffOptions {
             no_submodules: false,
             binary: false,
             break_rewrites: false,
+            color: color::is_forced(shown, parsed.last("color"), &["color.diff", "color.ui"])?,
         };
         if let Some(text) = config.get("diff.dirstat") {
             // What git only warns about in the configuration is left to git.
@@ -322,6 +325,9 @@ impl DiffOptions {
             options.set_with_repository(repo, given)?;
         }
         options.finish()?;
+        if options.color {
+            options.refuse_colors(config, parsed)?;
+        }
         if options.with_copies_harder()
             && options
                 .renames
@@ -330,6 +336,24 @@ impl DiffOptions {
             return Err(Stop::not_native("a bound on copies from everywhere"));
         }
         Ok(options)
+    }
+
+    /// Hands over coloured output that is not followed here.
+    fn refuse_colors(&self, config: &Config, parsed: &Parsed) -> Res<()> {
+        color::refuse_own(config, &["color.diff.", "diff.color.", "color.decorate."])?;
+        let marks_moved = parsed
+            .options
+            .iter()
+            .any(|g| g.name.starts_with("color-moved") && !g.negated)
+            || config
+                .get("diff.colormoved")
+                .is_some_and(|v| crate::config::parse_bool(v) != Some(false));
+        let marks_blanks = parsed.last("ws-error-highlight").is_some()
+            || config.get("diff.wserrorhighlight").is_some();
+        if marks_moved || marks_blanks || self.forms.check || parsed.has("graph") {
+            return Err(Stop::not_native("this kind of coloured output"));
+        }
+        Ok(())
     }
 
     fn set_renames_by_config(&mut self, repo: &Repo<'_>) -> Res<()> {
@@ -478,7 +502,10 @@ impl DiffOptions {
                     None | Some(b"plain") => Some(WordMode::Plain),
                     Some(b"porcelain") => Some(WordMode::Porcelain),
                     Some(b"none") => None,
-                    Some(b"color") => return Err(Stop::not_native("coloured output")),
+                    Some(b"color") => {
+                        self.color = true;
+                        Some(WordMode::Color)
+                    }
                     Some(other) => {
                         return Err(Stop::error(
                             129,
@@ -499,7 +526,17 @@ impl DiffOptions {
                 });
                 words.regex = value.map(<[u8]>::to_vec);
             }
-            "color-words" => return Err(Stop::not_native("coloured output")),
+            "color-words" => {
+                self.color = true;
+                let words = self.words.get_or_insert(WordDiff {
+                    mode: WordMode::Color,
+                    regex: None,
+                });
+                words.mode = WordMode::Color;
+                if let Some(text) = value {
+                    words.regex = Some(text.to_vec());
+                }
+            }
             "unified" => {
                 forms.patch = true;
                 if let Some(text) = value {
@@ -613,9 +650,6 @@ impl DiffOptions {
             "exit-code" => self.exit_code = !negated,
             "quiet" if negated => self.quiet = false,
             "quiet" => (self.quiet, self.exit_code) = (true, true),
-            "color" if !negated && !matches!(value, Some(b"never" | b"auto" | b"false")) => {
-                return Err(Stop::not_native("coloured output"));
-            }
             "submodule" if matches!(value, None | Some(b"log" | b"diff")) => {
                 self.no_submodules = true;
             }
@@ -727,6 +761,15 @@ impl DiffOptions {
         rest.strip_prefix(b"/").unwrap_or(rest)
     }
 
+    /// Returns what stands around the headers of files.
+    pub(crate) fn meta(&self) -> (&'static [u8], &'static [u8]) {
+        if self.color {
+            (color::diff::META, color::RESET)
+        } else {
+            (b"", b"")
+        }
+    }
+
     /// Compares two texts as these options want it.
     pub(crate) fn changes(&self, old: &[u8], new: &[u8]) -> Res<Vec<Change>> {
         if self.context == 0 && !self.function_context {
@@ -824,8 +867,6 @@ fn refuse_settings(repo: &Repo<'_>) -> Res<()> {
         ("diff.external", &[] as &[&[u8]]),
         ("diff.submodule", &[b"short", b"log", b"diff"]),
         ("diff.ignoresubmodules", &[]),
-        ("color.ui", &[b"auto", b"true", b"false", b"never"]),
-        ("color.diff", &[b"auto", b"true", b"false", b"never"]),
     ] {
         if let Some(value) = repo.config.get(key)
             && !harmless.contains(&value)

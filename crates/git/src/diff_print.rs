@@ -46,6 +46,9 @@ pub(crate) fn prepare_with(
     if let Some(base) = &options.relative {
         pairs.retain(|p| p.path().starts_with(base));
     }
+    if options.reverse && pairs.iter().any(|p| p.old.dirty || p.new.dirty) {
+        return Err(Stop::not_native("changed submodules turned around"));
+    }
     if options.reverse {
         pairs = pairs.into_iter().map(Pair::reverse).collect();
     }
@@ -238,7 +241,7 @@ fn print_forms(
         }
         let files: Vec<FileStat> = stats.into_iter().map(|(_, file)| file).collect();
         if forms.stat {
-            stat::print_stat(&files, options.stat, out.prefix_width(), out);
+            stat::print_stat(&files, options.stat, options.color, out.prefix_width(), out);
         }
         if forms.shortstat && !files.is_empty() {
             stat::print_totals(&files, out);

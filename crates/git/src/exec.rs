@@ -8,12 +8,12 @@ use std::sync::atomic::AtomicBool;
 use crate::bytes::{self, Bytes, lossy};
 use crate::config::Config;
 use crate::outcome::{Cancel, Out, Res, Stop};
-use crate::request::{Answer, Environment, Exec, NotNative, Request};
+use crate::request::{Answer, Environment, Exec, Input, NotNative, Request};
 use crate::{
-    add, blame, branch, cat_file, check_ignore, command_names, commit, config_show, describe, diff,
-    diff_plumbing, grep, log, ls_files, ref_filter, remote, remove, rename_files, repo, reset,
-    restore, rev_list, rev_parse, shortlog, show, show_ref, stash, status, switch, tag,
-    worktree_list,
+    add, blame, branch, cat_file, check_ignore, clean, command_names, commit, config_cmd,
+    config_show, describe, diff, diff_plumbing, grep, init_repository, log, ls_files, merge, pick,
+    ref_filter, remote, remove, rename_files, repo, reset, restore, rev_list, rev_parse, shortlog,
+    show, show_ref, stash, status, switch, tag, worktree_list,
 };
 
 /// What a command line would do, judged from the argv alone.
@@ -109,7 +109,7 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         started_in,
         within: request.within.as_deref(),
         globals,
-        stdin: request.stdin.as_deref().unwrap_or_default(),
+        stdin: request.stdin.as_ref(),
         cancel,
         warnings: RefCell::default(),
         wrote: Cell::new(false),
@@ -134,6 +134,14 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
             None => return Err(not_a_command(&call, name)),
         },
     };
+    let asks_for_help = match arguments {
+        [only] => only == b"-h",
+        [_, second] => second == b"-h" && VERBS_OF_VERBS.contains(&verb.name),
+        _ => false,
+    };
+    if asks_for_help {
+        return Err(Stop::not_native("a request for help"));
+    }
     call.only_reads
         .set(matches!((verb.plan)(arguments), Ok(Plan::Read)));
     let done = (verb.run)(&call, arguments, out);
@@ -154,7 +162,7 @@ pub(crate) struct Call<'a> {
     pub(crate) started_in: Bytes,
     pub(crate) within: Option<&'a Path>,
     pub(crate) globals: Globals,
-    pub(crate) stdin: &'a [u8],
+    pub(crate) stdin: Option<&'a Input>,
     pub(crate) cancel: Cancel<'a>,
     pub(crate) warnings: RefCell<Bytes>,
     /// Set when something is about to be changed: from then on nothing is handed over.
@@ -169,6 +177,17 @@ impl Call<'_> {
     /// Keeps a line for standard error.
     pub(crate) fn warn(&self, text: impl AsRef<[u8]>) {
         self.warnings.borrow_mut().extend_from_slice(text.as_ref());
+    }
+
+    /// Reads standard input. What reads it hands nothing over any more.
+    pub(crate) fn read_input(&self) -> Res<Bytes> {
+        self.wrote.set(true);
+        match self.stdin {
+            Some(input) => input
+                .read()
+                .map_err(|e| Stop::fatal(format!("could not read standard input: {e}"))),
+            None => Ok(Bytes::new()),
+        }
     }
 
     /// Returns a variable's bytes; an unset and an empty variable are different.
@@ -347,6 +366,14 @@ pub(crate) fn refusal_in_repository(call: &Call<'_>, refusal: Stop, work_tree: b
     }
 }
 
+/// Keeps git's refusal of a command line for where git comes to it: in a repository with a work tree.
+pub(crate) fn after_setup<T>(call: &Call<'_>, parsed: Res<T>) -> Res<T> {
+    match parsed {
+        Err(refusal @ Stop::Fail { .. }) => Err(refusal_in_repository(call, refusal, true)),
+        other => other,
+    }
+}
+
 /// Expands an alias that is a plain command line; `None` when there is none of that name.
 ///
 /// One that runs a shell, has global options, or leads to a command that changes something is handed over.
@@ -467,6 +494,9 @@ fn reads(_args: &[Bytes]) -> Res<Plan> {
     Ok(Plan::Read)
 }
 
+/// Verbs that are followed by another one, which has a usage of its own.
+const VERBS_OF_VERBS: &[&str] = &["config", "reflog", "remote", "stash", "worktree"];
+
 const VERBS: &[Verb] = &[
     Verb {
         name: "add",
@@ -504,14 +534,24 @@ const VERBS: &[Verb] = &[
         run: switch::run_checkout,
     },
     Verb {
+        name: "cherry-pick",
+        plan: pick::plan_pick,
+        run: pick::run_pick,
+    },
+    Verb {
+        name: "clean",
+        plan: clean::plan,
+        run: clean::run,
+    },
+    Verb {
         name: "commit",
         plan: commit::plan,
         run: commit::run,
     },
     Verb {
         name: "config",
-        plan: config_show::plan,
-        run: config_show::run,
+        plan: config_cmd::plan,
+        run: config_cmd::run,
     },
     Verb {
         name: "describe",
@@ -549,6 +589,11 @@ const VERBS: &[Verb] = &[
         run: grep::run,
     },
     Verb {
+        name: "init",
+        plan: init_repository::plan,
+        run: init_repository::run,
+    },
+    Verb {
         name: "log",
         plan: log::plan,
         run: log::run,
@@ -562,6 +607,11 @@ const VERBS: &[Verb] = &[
         name: "ls-tree",
         plan: cat_file::plan_ls_tree,
         run: cat_file::run_ls_tree,
+    },
+    Verb {
+        name: "merge",
+        plan: merge::plan,
+        run: merge::run,
     },
     Verb {
         name: "merge-base",
@@ -602,6 +652,11 @@ const VERBS: &[Verb] = &[
         name: "rev-parse",
         plan: rev_parse::plan,
         run: rev_parse::run,
+    },
+    Verb {
+        name: "revert",
+        plan: pick::plan_revert,
+        run: pick::run_revert,
     },
     Verb {
         name: "rm",

@@ -419,7 +419,7 @@ fn loose_call<'a>(request: &'a Request, cancel: &'a AtomicBool) -> Call<'a> {
         started_in: Bytes::new(),
         within: request.within.as_deref(),
         globals,
-        stdin: b"",
+        stdin: None,
         cancel: Cancel(cancel),
         warnings: Default::default(),
         wrote: Default::default(),

@@ -7,6 +7,7 @@ use git2::ObjectType;
 
 use crate::attr::Attributes;
 use crate::bytes::{self, Bytes, lossy, parse_int};
+use crate::config::Config;
 use crate::exec::{Call, Plan};
 use crate::grep_print::{Binary, Context, Pattern, Search, Shown};
 use crate::id::Id;
@@ -21,6 +22,7 @@ use crate::regexes::Dialect;
 use crate::repo::Repo;
 use crate::rev_args::{self, RevArg};
 use crate::userdiff::{self, Headings};
+use crate::work_tree;
 
 const OPTIONS: &[Spec] = &[
     flag("cached", None).or_no(),
@@ -33,7 +35,6 @@ const OPTIONS: &[Spec] = &[
     flag("extended-regexp", Some(b'E')),
     flag("basic-regexp", Some(b'G')),
     flag("fixed-strings", Some(b'F')),
-    flag("perl-regexp", Some(b'P')),
     flag("line-number", Some(b'n')).or_no(),
     flag("column", None).or_no(),
     flag("no-names", Some(b'h')),
@@ -74,6 +75,9 @@ fn arguments(args: &[Bytes]) -> Res<(Parsed, &[Bytes])> {
     let mut options = Vec::new();
     let mut i = 0;
     while let Some(arg) = args.get(i) {
+        if arg == b"(" || arg == b")" {
+            return Err(Stop::not_native("an expression of patterns"));
+        }
         if arg == b"--" || arg.first() != Some(&b'-') || arg == b"-" {
             break;
         }
@@ -119,6 +123,13 @@ fn takes_next(arg: &[u8]) -> bool {
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let (parsed, rest) = arguments(args)?;
+    if Repo::find(call)?.is_none()
+        && Config::load(call, None, None)?
+            .get("grep.fallbacktonoindex")
+            .is_some()
+    {
+        return Err(Stop::not_native("a search outside of a repository"));
+    }
     let repo = Repo::open(call)?;
     refuse_settings(&repo)?;
     let has = |name: &str| parsed.has(name);
@@ -153,6 +164,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         contents: &contents,
         search: Search::new(patterns, shown),
         spec: &spec,
+        real_dir: Bytes::new(),
         full_name: parsed
             .last("full-name")
             .map_or(repo.config.bool("grep.fullname")? == Some(true), |g| {
@@ -266,12 +278,11 @@ fn shown(repo: &Repo<'_>, parsed: &Parsed) -> Res<Shown> {
 
 /// Compiles what is searched for.
 fn patterns(repo: &Repo<'_>, parsed: &Parsed, texts: &[&[u8]], shown: &Shown) -> Res<Vec<Pattern>> {
-    let by_option = parsed.options.iter().rev().find(|g| {
-        matches!(
-            g.name,
-            "extended-regexp" | "basic-regexp" | "fixed-strings" | "perl-regexp"
-        )
-    });
+    let by_option = parsed
+        .options
+        .iter()
+        .rev()
+        .find(|g| matches!(g.name, "extended-regexp" | "basic-regexp" | "fixed-strings"));
     let extended = repo.config.bool("grep.extendedregexp")? == Some(true);
     let dialect = match (
         by_option.map(|g| g.name),
@@ -279,10 +290,10 @@ fn patterns(repo: &Repo<'_>, parsed: &Parsed, texts: &[&[u8]], shown: &Shown) ->
     ) {
         (Some("extended-regexp"), _) | (None, Some(b"extended")) => Dialect::Extended,
         (Some("fixed-strings"), _) | (None, Some(b"fixed")) => Dialect::Fixed,
-        (Some("perl-regexp"), _) | (None, Some(b"perl")) => Dialect::Perl,
         (Some(_), _) | (None, Some(b"basic")) => Dialect::Basic,
         (None, None | Some(b"default")) if extended => Dialect::Extended,
         (None, None | Some(b"default")) => Dialect::Basic,
+        // Whether git has Perl's expressions depends on how it was built.
         (None, Some(_)) => return Err(Stop::not_native("the value of grep.patternType")),
     };
     let ends_matter = shown.only_matching || parsed.has("word-regexp");
@@ -340,6 +351,8 @@ struct Grep<'g> {
     search: Search,
     spec: &'g Pathspec,
     full_name: bool,
+    /// The last directory that was found to be in the work tree.
+    real_dir: Bytes,
 }
 
 impl Grep<'_> {
@@ -378,7 +391,17 @@ impl Grep<'_> {
     }
 
     /// Reads a file of the work tree; `None` where there is none.
-    fn file(&self, path: &[u8]) -> Res<Option<Bytes>> {
+    fn file(&mut self, path: &[u8]) -> Res<Option<Bytes>> {
+        let dir = path
+            .iter()
+            .rposition(|c| *c == b'/')
+            .map_or(&b""[..], |at| &path[..at]);
+        if self.real_dir != dir {
+            if work_tree::is_behind_link(self.repo, path)? {
+                return Err(Stop::not_native("a file behind a symbolic link"));
+            }
+            self.real_dir = dir.to_vec();
+        }
         let full = bytes::to_path(&bytes::join(self.repo.need_work_tree()?, path));
         match std::fs::symlink_metadata(&full) {
             Ok(meta) if meta.is_file() => Ok(Some(std::fs::read(&full)?)),

@@ -62,7 +62,7 @@ impl Pattern {
         }
         // Where there is a choice, POSIX wants the longest match, and these expressions take the first.
         let has_choice = text.iter().any(|c| matches!(c, b'|' | b'('));
-        if ends_matter && has_choice && matches!(dialect, Dialect::Basic | Dialect::Extended) {
+        if ends_matter && has_choice && dialect != Dialect::Fixed {
             return Err(odd());
         }
         Ok(Pattern {

@@ -338,7 +338,12 @@ impl Repo<'_> {
         };
         let mut index = Index::parse(&data)?;
         index.written = mtime(&fs::metadata(&path)?);
-        match index.link.take() {
+        let link = index.link.take();
+        let to_split = self.config.bool("core.splitindex")?;
+        if to_split.is_some_and(|wanted| wanted != link.is_some()) {
+            return Err(Stop::not_native("an index that is to be split or joined"));
+        }
+        match link {
             None => Ok(index),
             Some(_) if !self.call.only_reads.get() => Err(Stop::not_native("a split index")),
             Some(link) => link.join(self, index),

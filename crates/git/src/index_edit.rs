@@ -279,28 +279,57 @@ impl<'r> IndexEdit<'r> {
         Ok(())
     }
 
+    /// Returns the index as it would be written now.
+    pub(crate) fn preview(&self) -> Res<Index> {
+        self.read_back(&self.serialize())
+    }
+
+    /// Returns an index of just these files, with what is known here of those that are the same.
+    pub(crate) fn preview_of(&self, files: &BTreeMap<Bytes, (u32, Id)>) -> Res<Index> {
+        let items = files
+            .iter()
+            .map(|(path, (mode, id))| {
+                let known = self.get(path).filter(|i| i.mode == *mode && i.id == *id);
+                let item = known.copied().unwrap_or_else(|| Item::new(*mode, *id));
+                ((path.clone(), 0), item)
+            })
+            .collect();
+        self.read_back(&self.serialize_items(&items, &BTreeMap::new()))
+    }
+
+    fn read_back(&self, data: &[u8]) -> Res<Index> {
+        let mut index = Index::parse_alone(data)?;
+        index.written = self.base.written;
+        Ok(index)
+    }
+
     fn serialize(&self) -> Vec<u8> {
-        let extended = self
-            .items
-            .values()
-            .any(|i| i.skip_worktree || i.intent_to_add);
+        self.serialize_items(&self.items, &self.trees)
+    }
+
+    fn serialize_items(
+        &self,
+        items: &BTreeMap<(Bytes, u8), Item>,
+        trees: &BTreeMap<Bytes, (usize, Id)>,
+    ) -> Vec<u8> {
+        let extended = items.values().any(|i| i.skip_worktree || i.intent_to_add);
         let version: u32 = match (self.base.version, extended) {
             (4, _) => 4,
             (_, true) => 3,
             (_, false) => 2,
         };
-        let mut data = Vec::with_capacity(self.items.len() * 100 + 1024);
+        let mut data = Vec::with_capacity(items.len() * 100 + 1024);
         data.extend_from_slice(b"DIRC");
         data.extend_from_slice(&version.to_be_bytes());
-        data.extend_from_slice(&(self.items.len() as u32).to_be_bytes());
+        data.extend_from_slice(&(items.len() as u32).to_be_bytes());
         let mut previous: &[u8] = b"";
-        for ((path, stage), item) in &self.items {
+        for ((path, stage), item) in items {
             write_entry(&mut data, version, path, *stage, item, previous);
             previous = path;
         }
-        if !self.trees.is_empty() {
+        if !trees.is_empty() {
             let mut body = Vec::new();
-            write_cached_trees(&self.trees, b"", &mut body);
+            write_cached_trees(trees, b"", &mut body);
             write_extension(&mut data, b"TREE", &body);
         }
         if !self.undo.is_empty() {

@@ -3,8 +3,10 @@
 use deskhand_protocol::git::{CommitReport, LogReport, MAX_REPORT_ENTRIES, Signature};
 
 use crate::bytes::{Bytes, lossy};
+use crate::color;
 use crate::combined;
 use crate::date;
+use crate::decorate;
 use crate::diff_print::{self, Found};
 use crate::follow;
 use crate::graph::Graph;
@@ -354,6 +356,9 @@ impl<'p> Printer<'p> {
         let context = &settings.context;
         let one_line = settings.pretty == Pretty::Oneline;
         let mut text = Bytes::new();
+        if settings.diff.color {
+            text.extend_from_slice(color::diff::COMMIT);
+        }
         if !one_line {
             text.extend_from_slice(b"commit ");
         }
@@ -374,6 +379,9 @@ impl<'p> Printer<'p> {
         if let Some(from) = entry.from {
             text.extend_from_slice(format!(" (from {})", self.shown_id(from)?).as_bytes());
         }
+        if settings.diff.color {
+            text.extend_from_slice(color::RESET);
+        }
         if settings.source
             && let Some(source) = &step.source
         {
@@ -381,10 +389,11 @@ impl<'p> Printer<'p> {
             text.extend_from_slice(source);
         }
         if let (Some(full), Some(decorations)) = (settings.decorate, &context.decorations) {
-            let list = decorations.list(step.id, full);
-            if !list.is_empty() {
-                text.extend_from_slice(&[b" (", list.as_slice(), b")"].concat());
-            }
+            let style = decorate::Style {
+                color: settings.diff.color,
+                ..decorate::Style::default()
+            };
+            text.extend_from_slice(&decorations.styled(step.id, full, &style));
         }
         text.push(if one_line { b' ' } else { b'\n' });
         out.put(text);
@@ -442,7 +451,14 @@ impl<'p> Printer<'p> {
                 let person = Person::parse(&step.commit.author);
                 let date = date::show(context.repo.call, person.time, person.zone, &date)?;
                 let title = pretty::title(&context.message(&step.commit)?, b" ");
-                text.extend_from_slice(self.shown_id(step.id)?.as_bytes());
+                let id = self.shown_id(step.id)?;
+                if settings.diff.color {
+                    text.extend_from_slice(
+                        &[color::diff::COMMIT, id.as_bytes(), color::RESET].concat(),
+                    );
+                } else {
+                    text.extend_from_slice(id.as_bytes());
+                }
                 text.extend_from_slice(
                     &[b" (", title.as_slice(), b", ", date.as_bytes(), b")"].concat(),
                 );

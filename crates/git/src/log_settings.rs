@@ -3,7 +3,7 @@
 use crate::bytes::{Bytes, lossy, parse_int};
 use crate::date;
 use crate::decorate::{self, Choice, Decorations};
-use crate::diff_options::{self, DiffOptions, Forms};
+use crate::diff_options::{self, DiffOptions};
 use crate::log_filter::{self, Filter};
 use crate::mailmap::Mailmap;
 use crate::notes::Notes;
@@ -192,12 +192,13 @@ impl<'r> Settings<'r> {
         let mut diff = DiffOptions::new(repo, parsed)?;
         diff.start_is_strict = false;
         if std::mem::take(&mut diff.quiet) {
-            // Here it only means that no diff is shown.
+            // Here it only means that no diff is shown unless one is asked for.
             diff.exit_code = parsed.has("exit-code");
-            diff.forms = Forms {
-                none: true,
-                ..Forms::default()
-            };
+            let forms = diff.forms;
+            if forms.name_only || forms.name_status || forms.check {
+                return Err(Stop::not_native("a quiet list of names"));
+            }
+            diff.forms.none = !forms.any();
         }
         let (pretty, pretty_given, mut abbrev_commit) = format(repo, parsed)?;
         if pretty == Pretty::Reference {
@@ -274,7 +275,7 @@ impl<'r> Settings<'r> {
             expand_tabs: expand_tabs(parsed)?,
             notes,
             full_names: decorate == Some(true),
-            color: false,
+            color: diff.color,
         };
         Ok(Settings {
             filter,

@@ -145,10 +145,21 @@ pub(crate) fn paragraphs(parsed: &Parsed) -> Option<Bytes> {
     text
 }
 
+/// Returns the text of `-m` as a merge takes it: paragraphs, with nothing at the end.
+pub(crate) fn given_for_merge(parsed: &Parsed) -> Option<Bytes> {
+    let parts: Vec<&[u8]> = parsed
+        .options
+        .iter()
+        .filter(|g| g.name == "message")
+        .map(|g| g.text())
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(&b"\n\n"[..]))
+}
+
 /// Reads the file of `-F`, `-` being standard input. `doing` is how git's error begins.
 pub(crate) fn read_file(repo: &Repo<'_>, file: &[u8], doing: &str) -> Res<Bytes> {
     if file == b"-" {
-        return Ok(repo.call.stdin.to_vec());
+        return repo.call.read_input();
     }
     let path = bytes::join(&repo.call.cwd, file);
     fs::read(bytes::to_path(&path))

@@ -3,6 +3,7 @@
 use deskhand_protocol::git::Hunk;
 
 use crate::bytes::{Bytes, lossy};
+use crate::color;
 use crate::diff_options::DiffOptions;
 use crate::id::Id;
 use crate::object::mode;
@@ -10,7 +11,8 @@ use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair, Side};
 use crate::quote;
 use crate::userdiff::{self, Headings};
-use crate::word_diff::{self, WordDiff};
+use crate::whitespace;
+use crate::word_diff::{self, Words};
 use crate::xdiff;
 
 /// The largest part of a line that becomes a heading.
@@ -88,9 +90,12 @@ pub(crate) fn print(
         }
         return Ok(must_show.then(Vec::new));
     }
+    let (meta, reset) = options.meta();
     for (label, sign) in [(&labels.0, "--- "), (&labels.1, "+++ ")] {
+        header.extend_from_slice(meta);
         header.extend_from_slice(sign.as_bytes());
         header.extend_from_slice(label);
+        header.extend_from_slice(reset);
         if label.contains(&b' ') {
             header.push(b'\t');
         }
@@ -105,10 +110,20 @@ pub(crate) fn print(
         None => None,
         Some(how) => {
             let by_driver = userdiff::word_regex(contents, pair, how.regex.is_some())?;
-            Some((how, how.compile(by_driver.as_deref())?))
+            Some(Words {
+                how,
+                patterns: how.compile(by_driver.as_deref())?,
+                color: options.color,
+            })
         }
     };
+    let rules = if options.color {
+        Some(whitespace::Rules::of(contents, &pair.new.path)?)
+    } else {
+        None
+    };
     let text = Texts {
+        rules,
         old: &old,
         new: &new,
         changes: &changes,
@@ -154,6 +169,8 @@ pub(crate) fn ignored_changes(
 
 /// Two texts and what they differ in.
 pub(crate) struct Texts<'t> {
+    /// Which blanks stand out in added lines; `None` without colours.
+    rules: Option<whitespace::Rules>,
     old: &'t [u8],
     new: &'t [u8],
     changes: &'t [xdiff::Change],
@@ -165,7 +182,7 @@ fn print_hunks(
     text: &Texts<'_>,
     options: &DiffOptions,
     headings: &Headings,
-    words: Option<(&WordDiff, Option<Vec<regex::bytes::Regex>>)>,
+    words: Option<Words<'_>>,
     out: &mut Out,
 ) -> Res<Vec<Hunk>> {
     let changes = text.changes;
@@ -211,20 +228,32 @@ fn print_hunks(
             1 => format!("{}", range.start + 1),
             n => format!("{},{n}", range.start + 1),
         };
-        out.put(format!(
-            "@@ -{} +{} @@",
-            place(&range.old),
-            place(&range.new)
-        ));
-        if !heading.is_empty() {
-            out.put(" ");
-            out.put(&heading);
+        let places = format!("@@ -{} +{} @@", place(&range.old), place(&range.new));
+        if options.color {
+            color::put_line(color::diff::PLACE, None, places.as_bytes(), out);
+        } else {
+            out.put(places);
+        }
+        let tail: Bytes = [b" ".as_slice(), &heading].concat();
+        if heading.is_empty() {
+            // Nothing stands behind the places.
+        } else if options.color {
+            // Of what stands before the heading, blanks have a colour of their own.
+            let blanks = tail
+                .iter()
+                .take_while(|c| matches!(c, b' ' | b'\t'))
+                .count();
+            out.put([&tail[..blanks], color::RESET].concat());
+            if blanks < tail.len() {
+                out.put([&tail[blanks..], color::RESET].concat());
+            }
+        } else {
+            out.put(&tail);
         }
         out.put("\n");
         match &words {
-            Some((how, patterns)) => {
-                word_diff::print_hunk(&olds, &news, changes, &range, how, patterns.as_deref(), out)?
-            }
+            Some(words) => word_diff::print_hunk(&olds, &news, changes, &range, words, out)?,
+            None if options.color => print_colored(&olds, &news, text, &range, options, out),
             None => print_lines(&olds, &news, changes, &range, options, out),
         }
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -266,6 +295,65 @@ fn print_lines(
     }
 }
 
+/// Prints the lines of a hunk with colours, and those of blanks where none should be.
+fn print_colored(
+    olds: &[&[u8]],
+    news: &[&[u8]],
+    text: &Texts<'_>,
+    range: &xdiff::HunkRange,
+    options: &DiffOptions,
+    out: &mut Out,
+) {
+    let [plus, minus, same] = options.indicators;
+    let rules = text.rules.unwrap_or_default();
+    // Blank lines at the end that the old version did not have.
+    let (old_tail, new_tail) = (whitespace::blank_tail(olds), whitespace::blank_tail(news));
+    let new_blanks = rules.marks_blank_tail() && new_tail > old_tail;
+    let put = |color: &[u8], sign: u8, line: &[u8], out: &mut Out| {
+        if options.suppress_blank_empty && sign == b' ' && line == b"\n" {
+            out.put("\n");
+            return;
+        }
+        color::put_line(color, Some(sign), line, out);
+        end_incomplete(line, out);
+    };
+    let mut at = range.new.start;
+    for change in &text.changes[range.changes.clone()] {
+        for line in &news[at..change.new] {
+            put(b"", same, line, out);
+        }
+        for line in &olds[change.old..change.old + change.n_old] {
+            put(color::diff::OLD, minus, line, out);
+        }
+        at = change.new + change.n_new;
+        for (i, line) in news.iter().enumerate().take(at).skip(change.new) {
+            let is_tail = new_blanks
+                && line.iter().all(|c| c.is_ascii_whitespace() || *c == 0x0b)
+                && olds.len() - old_tail + usize::from(range.old.is_empty())
+                    <= change.old + change.n_old
+                && news.len() - new_tail <= i + 1;
+            if is_tail {
+                color::put_line(color::diff::BLANKS, Some(plus), line, out);
+            } else {
+                color::put_line(color::diff::NEW, Some(plus), b"", out);
+                rules.highlight(line, out);
+            }
+            end_incomplete(line, out);
+        }
+    }
+    for line in &news[at..range.new.end] {
+        put(b"", same, line, out);
+    }
+}
+
+/// Says that a line, printed in colours, has no end.
+fn end_incomplete(line: &[u8], out: &mut Out) {
+    if !line.ends_with(b"\n") {
+        out.put("\n");
+        color::put_line(b"", None, b"\\ No newline at end of file\n", out);
+    }
+}
+
 fn print_line(sign: u8, line: &[u8], options: &DiffOptions, out: &mut Out) {
     if options.suppress_blank_empty && sign == b' ' && line == b"\n" {
         out.put(b"\n");
@@ -297,8 +385,11 @@ fn write_header(
     } else {
         &pair.old.path
     };
+    let (meta, reset) = options.meta();
     let mut line = |parts: &[&[u8]]| {
+        header.extend_from_slice(meta);
         header.extend_from_slice(&parts.concat());
+        header.extend_from_slice(reset);
         header.push(b'\n');
     };
     let (a, b) = (

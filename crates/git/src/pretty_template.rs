@@ -242,12 +242,15 @@ impl Context<'_> {
                 let Some(decorations) = &self.decorations else {
                     return Ok(1);
                 };
-                let list = decorations.list(subject.id, self.full_names);
+                let mut style = decorate::Style {
+                    color: state.auto_color,
+                    ..decorate::Style::default()
+                };
                 if first == b'D' {
-                    put(&list);
-                } else if !list.is_empty() {
-                    put(&[b" (", list.as_slice(), b")"].concat());
+                    style.prefix.clear();
+                    style.suffix.clear();
                 }
+                put(&decorations.styled(subject.id, self.full_names, &style));
             }
             b'S' => {
                 let Some(source) = subject.source else {
@@ -293,14 +296,20 @@ impl Context<'_> {
                 }
                 return Ok(2);
             }
-            b'(' => return self.named(subject, text, out),
+            b'(' => return self.named(subject, text, state.auto_color, out),
             _ => return Ok(0),
         }
         Ok(1)
     }
 
     /// `%(…)`.
-    fn named(&self, subject: &Subject<'_>, text: &[u8], out: &mut Bytes) -> Res<usize> {
+    fn named(
+        &self,
+        subject: &Subject<'_>,
+        text: &[u8],
+        with_color: bool,
+        out: &mut Bytes,
+    ) -> Res<usize> {
         let Some(close) = text.iter().position(|b| *b == b')') else {
             return Ok(0);
         };
@@ -314,7 +323,10 @@ impl Context<'_> {
             return Ok(close + 1);
         }
         if let Some(arguments) = after_name(inside, b"decorate") {
-            let mut style = decorate::Style::default();
+            let mut style = decorate::Style {
+                color: with_color,
+                ..decorate::Style::default()
+            };
             for argument in arguments.split(|b| *b == b',').filter(|a| !a.is_empty()) {
                 let Some(eq) = argument.iter().position(|b| *b == b'=') else {
                     return Ok(0);
@@ -351,6 +363,9 @@ impl Context<'_> {
             let mut wanted = self.color;
             if name == b"auto" {
                 state.auto_color = self.color;
+                if self.color && !out.is_empty() {
+                    out.extend_from_slice(color::RESET);
+                }
                 return Ok(used);
             }
             if let Some(rest) = name.strip_prefix(b"auto,") {

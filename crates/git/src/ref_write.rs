@@ -43,10 +43,12 @@ impl Repo<'_> {
         if self.config.bool("core.sparsecheckout")? == Some(true) {
             return Err(Stop::not_native("writing in a sparse work tree"));
         }
-        for name in ["GIT_REFLOG_ACTION", "GIT_DEFAULT_HASH"] {
-            if self.call.var(name).is_some_and(|v| !v.is_empty()) {
-                return Err(Stop::NotNative(format!("{name} in the environment")));
-            }
+        if self
+            .call
+            .var("GIT_REFLOG_ACTION")
+            .is_some_and(|v| !v.is_empty())
+        {
+            return Err(Stop::not_native("GIT_REFLOG_ACTION in the environment"));
         }
         for key in [
             "core.fsync",

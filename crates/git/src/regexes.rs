@@ -11,8 +11,6 @@ pub(crate) enum Dialect {
     Fixed,
     Basic,
     Extended,
-    /// Perl's: only what both kinds of expressions mean in the same way.
-    Perl,
 }
 
 /// Compiles a pattern; what cannot be translated with certainty is not native.
@@ -23,7 +21,6 @@ pub(crate) fn compile(pattern: &[u8], dialect: Dialect, ignore_case: bool) -> Re
         Dialect::Fixed => regex::escape(text),
         Dialect::Basic => translate(text, true).ok_or_else(odd)?,
         Dialect::Extended => translate(text, false).ok_or_else(odd)?,
-        Dialect::Perl => perl(text).ok_or_else(odd)?,
     };
     RegexBuilder::new(&translated)
         .unicode(false)
@@ -82,50 +79,6 @@ fn translate(text: &str, basic: bool) -> Option<String> {
         }
     }
     Some(out)
-}
-
-/// Takes over an expression of Perl's kind; `None` for one that has something only Perl has or means differently.
-fn perl(text: &str) -> Option<String> {
-    if !text.is_ascii() {
-        return None;
-    }
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => {
-                let next = chars.next()?;
-                if next.is_ascii_alphanumeric() && !"wWsSdDbBntr".contains(next) {
-                    return None;
-                }
-            }
-            '(' if chars.peek() == Some(&'?') => {
-                chars.next();
-                if chars.peek() != Some(&':') {
-                    return None;
-                }
-            }
-            // Sets of sets, and brackets that stand for themselves, are read in different ways.
-            '[' => {
-                let mut first = true;
-                chars.next_if_eq(&'^');
-                loop {
-                    match chars.next()? {
-                        ']' if !first => break,
-                        '\\' => {
-                            chars.next()?;
-                        }
-                        ']' | '[' | '&' | '~' => return None,
-                        _ => {}
-                    }
-                    first = false;
-                }
-            }
-            '*' | '+' | '?' | '}' if chars.peek() == Some(&'+') => return None,
-            '#' | '&' | '~' | '{' | '}' if c == '{' && chars.peek() == Some(&',') => return None,
-            _ => {}
-        }
-    }
-    Some(text.to_string())
 }
 
 fn remaining_closes(rest: &mut impl Iterator<Item = char>) -> bool {

@@ -1,10 +1,11 @@
-//! `git remote`: the list, with or without addresses.
+//! `git remote`: the list, with or without addresses. Changing remotes is in `remote_edit`.
 
 use crate::bytes::Bytes;
 use crate::config::Config;
 use crate::exec::{self, Call, Plan};
 use crate::options::{Known, Numbers, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
+use crate::remote_edit::Edit;
 use crate::repo::Repo;
 
 const OPTIONS: &[Spec] = &[
@@ -34,6 +35,9 @@ const WRITES: &[&[u8]] = &[
 
 /// Says what a remote command would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
+    if let Some(edit) = Edit::parse(args)? {
+        return Ok(edit.plan());
+    }
     let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN)?;
     let late = |name: &str| {
         let mut given = parsed.options.iter().zip(&parsed.places);
@@ -68,7 +72,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         other => drop(other?),
     }
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN)?;
+    let edit = Edit::parse(args)?;
     let repo = Repo::open(call)?;
     for dir in ["remotes", "branches"] {
         let path = crate::bytes::join(&repo.common_dir, dir.as_bytes());
@@ -76,6 +80,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             return Err(Stop::not_native("remotes in the old format"));
         }
     }
+    if let Some(edit) = edit {
+        return edit.run(&repo);
+    }
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &KNOWN)?;
     let names = names(&repo.config);
     if let Some(verb) = parsed.args.first().filter(|v| *v != b"show") {
         let ([_, name], b"get-url") = (parsed.args.as_slice(), verb.as_slice()) else {
@@ -123,7 +131,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     Ok(())
 }
 
-fn names(config: &Config) -> Vec<Bytes> {
+/// Lists the remotes that are set up, in the order of the configuration.
+pub(crate) fn names(config: &Config) -> Vec<Bytes> {
     let set = |name: &Bytes| {
         ["url", "pushurl", "fetch"].iter().any(|k| {
             config

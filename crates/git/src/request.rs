@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use deskhand_protocol::git::GitReport;
@@ -19,15 +20,46 @@ pub struct Request {
     /// The variables git would read.
     pub env: Environment,
     /// What the command would read from standard input; `None` is an empty input.
-    pub stdin: Option<Vec<u8>>,
+    pub stdin: Option<Input>,
     /// How much output is kept.
     pub limits: OutputLimits,
+}
+
+/// Where standard input comes from. Nothing is read before the command asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// The standard input of this process, read to its end.
+    Process,
+}
+
+impl Input {
+    /// The most that is read.
+    const MAX_BYTES: u64 = 256 << 20;
+
+    /// Reads everything; more than the limit is an error.
+    pub(crate) fn read(&self) -> std::io::Result<Vec<u8>> {
+        match self {
+            Input::Bytes(bytes) => Ok(bytes.clone()),
+            Input::Process => {
+                let mut bytes = Vec::new();
+                let mut input = std::io::stdin().lock().take(Input::MAX_BYTES + 1);
+                input.read_to_end(&mut bytes)?;
+                if bytes.len() as u64 > Input::MAX_BYTES {
+                    return Err(std::io::Error::other("too much input"));
+                }
+                Ok(bytes)
+            }
+        }
+    }
 }
 
 /// The environment of a command: only what is in here is seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     vars: BTreeMap<OsString, OsString>,
+    terminal: bool,
 }
 
 impl Environment {
@@ -39,6 +71,16 @@ impl Environment {
     /// Sets a variable.
     pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.vars.insert(name.into(), value.into());
+    }
+
+    /// Says that somebody sits at a terminal, whom git may ask for a message with an editor.
+    pub fn set_terminal(&mut self) {
+        self.terminal = true;
+    }
+
+    /// Returns whether somebody sits at a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Returns all variables in order of their names.
@@ -84,6 +126,7 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment 
                 .into_iter()
                 .map(|(n, v)| (n.into(), v.into()))
                 .collect(),
+            terminal: false,
         }
     }
 }

@@ -143,6 +143,17 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     Ok(())
 }
 
+/// Makes index and work tree HEAD's again, as `git reset --hard --quiet` does.
+pub(crate) fn hard_to_head(repo: &Repo<'_>, who: &Identity) -> Res<()> {
+    let target = find_target(repo, b"HEAD", true, false)?;
+    files(repo, Kind::Hard, &target, b"HEAD")?;
+    if let Some(commit) = target.commit {
+        move_head(repo, b"HEAD", commit, who)?;
+    }
+    branch_state::forget(repo, false);
+    Ok(())
+}
+
 /// Tells the revision from the paths by git's rules.
 fn split_arguments(repo: &Repo<'_>, parsed: &Parsed) -> Res<(Bytes, Vec<Bytes>)> {
     let args = &parsed.args;

@@ -7,6 +7,7 @@ use git2::ObjectType;
 
 use crate::attr::Attributes;
 use crate::bytes::{Bytes, lossy};
+use crate::color;
 use crate::exec::{Call, Plan};
 use crate::id::Id;
 use crate::log::{self, index_for_attributes};
@@ -213,9 +214,8 @@ impl Show<'_> {
             out.put("\n");
         }
         self.printer.follows_something();
-        out.put("tag ");
-        out.put(&tag.name);
-        out.put("\n");
+        let (set, reset) = self.colors();
+        out.put([set, b"tag ", &tag.name, reset, b"\n"].concat());
         if !tag.tagger.is_empty() {
             let person = object::Person::parse(&tag.tagger);
             let context = &self.settings.context;
@@ -256,13 +256,23 @@ impl Show<'_> {
         }
     }
 
+    /// Returns what stands around the first line of what is no commit.
+    fn colors(&self) -> (&'static [u8], &'static [u8]) {
+        if self.settings.diff.color {
+            (color::diff::COMMIT, color::RESET)
+        } else {
+            (b"", b"")
+        }
+    }
+
     fn tree(&mut self, rev: &RevArg, out: &mut Out) -> Res<()> {
         self.commits = false;
         if self.printer.has_shown() {
             out.put("\n");
         }
         self.printer.follows_something();
-        out.put([b"tree ".as_slice(), &rev.text, b"\n\n"].concat());
+        let (set, reset) = self.colors();
+        out.put([set, b"tree ", &rev.text, reset, b"\n\n"].concat());
         let data = self.repo.tree_data(rev.id)?;
         for entry in tree_entries(&data) {
             out.put(quote_name(entry.name, self.repo.quote_path()?));

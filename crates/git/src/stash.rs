@@ -1,4 +1,5 @@
-//! `git stash list` and `git reflog`: reference logs as lists of commits.
+//! `git stash` as far as it lists, and `git reflog`: reference logs as lists of commits. Changing the stash is in
+//! `stash_push` and `stash_apply`.
 
 use deskhand_protocol::git::{GitReport, MAX_REPORT_ENTRIES, StashEntry, StashReport};
 
@@ -17,14 +18,22 @@ use crate::pretty::ReflogNames;
 use crate::reflog;
 use crate::repo::Repo;
 use crate::revwalk::Step;
-use crate::{date, log_filter, rev_select, stash_show};
+use crate::stash_apply::{self, Verb};
+use crate::{date, log_filter, rev_select, stash_push, stash_show};
 
 /// Says what a stash command would do.
 pub(crate) fn plan_stash(args: &[Bytes]) -> Res<Plan> {
     match args.split_first() {
         Some((verb, rest)) if verb == b"list" => log_settings::parse(rest).map(|_| Plan::Read),
         Some((verb, rest)) if verb == b"show" => stash_show::arguments(rest).map(|_| Plan::Read),
-        _ => Err(Stop::not_native("changing the stash")),
+        Some((verb, rest)) if verb == b"push" => stash_push::plan(rest, false),
+        Some((verb, rest)) if verb == b"save" => stash_push::plan(rest, true),
+        Some((verb, rest)) => match Verb::named(verb) {
+            Some(verb) => stash_apply::plan(verb, rest),
+            None if verb.starts_with(b"-") && verb != b"-p" => stash_push::plan(args, false),
+            None => Err(Stop::not_native("changing the stash")),
+        },
+        None => stash_push::plan(args, false),
     }
 }
 
@@ -38,11 +47,22 @@ pub(crate) fn plan_reflog(args: &[Bytes]) -> Res<Plan> {
     }
 }
 
-/// Carries out `git stash list`.
+/// Carries out `git stash`.
 pub(crate) fn run_stash(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     plan_stash(args)?;
-    if args.first().map(Vec::as_slice) == Some(b"show") {
-        return stash_show::run(call, &args[1..], out);
+    match args.split_first() {
+        Some((verb, _)) if verb == b"list" => {}
+        Some((verb, rest)) if verb == b"show" => return stash_show::run(call, rest, out),
+        Some((verb, rest)) if verb == b"push" || verb == b"save" => {
+            return stash_push::run(call, rest, verb == b"save", out);
+        }
+        Some((verb, rest)) => {
+            return match Verb::named(verb) {
+                Some(verb) => stash_apply::run(call, verb, rest, out),
+                None => stash_push::run(call, args, false, out),
+            };
+        }
+        None => return stash_push::run(call, args, false, out),
     }
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;

@@ -1,6 +1,7 @@
 //! `--stat`, `--numstat`, `--shortstat`, `--summary`, and the lists of names.
 
 use crate::bytes::Bytes;
+use crate::color;
 use crate::diff_options::{DiffOptions, StatWidths};
 use crate::object::mode;
 use crate::outcome::{Out, Res};
@@ -51,7 +52,10 @@ pub(crate) fn measure(
         }));
     }
     if same {
-        return Ok(Some(Amount::Lines(0, 0)));
+        // A file whose times alone changed is left out.
+        let touched =
+            pair.status == b'M' && pair.old.mode == pair.new.mode && pair.new.is_in_work_tree();
+        return Ok((!touched).then_some(Amount::Lines(0, 0)));
     }
     let changes = options.changes(&old, &new)?;
     let ignored = patch::ignored_changes(&old, &new, &changes, options);
@@ -138,7 +142,13 @@ pub(crate) fn renamed(a: &[u8], b: &[u8], quote_high: bool) -> Bytes {
 }
 
 /// Prints the histogram and its last line; nothing when there are no files.
-pub(crate) fn print_stat(files: &[FileStat], widths: StatWidths, indent: usize, out: &mut Out) {
+pub(crate) fn print_stat(
+    files: &[FileStat],
+    widths: StatWidths,
+    color: bool,
+    indent: usize,
+    out: &mut Out,
+) {
     if files.is_empty() {
         return;
     }
@@ -187,7 +197,7 @@ pub(crate) fn print_stat(files: &[FileStat], widths: StatWidths, indent: usize, 
         }
     }
     for file in shown {
-        print_line(file, name, number_width, graph, max_change, out);
+        print_line(file, name, number_width, graph, max_change, color, out);
     }
     if shown.len() < files.len() {
         out.put(" ...\n");
@@ -201,8 +211,17 @@ fn print_line(
     number_width: usize,
     graph: usize,
     max_change: usize,
+    color: bool,
     out: &mut Out,
 ) {
+    let painted = |set: &[u8], text: &str| -> Bytes {
+        if color && !text.is_empty() {
+            [set, text.as_bytes(), color::RESET].concat()
+        } else {
+            text.as_bytes().to_vec()
+        }
+    };
+    let (old, new) = (color::diff::OLD, color::diff::NEW);
     let (dots, name) = fit(&file.name, name_width);
     let used = dots.len() + width_of(name);
     out.put(b" ");
@@ -215,7 +234,11 @@ fn print_line(
         Amount::Binary(added, deleted) => {
             out.put(format!("{:>number_width$}", "Bin"));
             if added > 0 || deleted > 0 {
-                out.put(format!(" {deleted} -> {added} bytes"));
+                out.put(" ");
+                out.put(painted(old, &deleted.to_string()));
+                out.put(" -> ");
+                out.put(painted(new, &added.to_string()));
+                out.put(" bytes");
             }
             out.put("\n");
         }
@@ -239,8 +262,8 @@ fn print_line(
                 "{n:>number_width$}{}",
                 if n > 0 { " " } else { "" }
             ));
-            out.put("+".repeat(add));
-            out.put("-".repeat(del));
+            out.put(painted(new, &"+".repeat(add)));
+            out.put(painted(old, &"-".repeat(del)));
             out.put("\n");
         }
     }

@@ -93,7 +93,7 @@ pub(crate) fn print_patches(
     let contents = Contents::new(repo, &attributes, Some(&status.index));
     let twice = options.verbose > 1;
     let everything = Pathspec::default();
-    let staged = tree_index::changes(repo, status.head.id, &status.index, &everything)?;
+    let staged = tree_index::changes(repo, status.base, &status.index, &everything)?;
     let staged = diff_print::prepare(staged, &contents, &diff)?;
     let letters = |a: &[u8], b: &[u8]| (a.to_vec(), b.to_vec());
     let mut prefixes = diff.prefixes(b"c/", b"i/");
@@ -116,12 +116,64 @@ pub(crate) fn print_patches(
     Ok(())
 }
 
-/// Prints the long form as `git commit` does when there is nothing to commit.
-pub(crate) fn print_for_commit(repo: &Repo<'_>, out: &mut Out) -> Res<()> {
-    let mut options = Options::new(repo, &Parsed::default())?;
+/// What `git commit` would take, and how it shows it.
+pub(crate) struct ForCommit<'a> {
+    /// The index as the commit would have it.
+    pub(crate) index: Index,
+    /// The commit it is compared with; `None` before the first.
+    pub(crate) base: Option<Id>,
+    pub(crate) amends: bool,
+    /// The options of the status.
+    pub(crate) parsed: &'a Parsed,
+}
+
+/// Prints a status as `git commit` does instead of a commit; returns whether there is something to commit.
+pub(crate) fn print_for_commit(repo: &Repo<'_>, commit: ForCommit<'_>, out: &mut Out) -> Res<bool> {
+    let mut options = Options::new(repo, commit.parsed)?;
     options.for_commit = true;
-    let status = Status::collect(repo, &options, &Pathspec::default())?;
-    status_long::print(repo, &status, &options, out)
+    options.amends = commit.amends;
+    if !["short", "porcelain", "null"]
+        .iter()
+        .any(|o| commit.parsed.has(o))
+    {
+        // status.short is for `git status` alone.
+        options.form = Form::Long;
+        options.branch = true;
+    }
+    let index = Some((commit.index, commit.base));
+    let status = Status::collect_of(repo, &options, &Pathspec::default(), index)?;
+    match options.form {
+        Form::Long => status_long::print(repo, &status, &options, out)?,
+        Form::Short | Form::Porcelain => print_short(repo, &status, &options, out)?,
+        Form::PorcelainV2 => print_v2(repo, &status, &options, out)?,
+    }
+    let staged = status
+        .changes
+        .values()
+        .any(|c| c.index != 0 && c.stages == 0);
+    Ok(staged || status.operation.merge && !status.has_conflicts())
+}
+
+/// Returns the long form as it stands in the message a commit's editor is given, without the comment signs.
+pub(crate) fn text_for_editor(repo: &Repo<'_>, commit: ForCommit<'_>) -> Res<Bytes> {
+    let mut options = Options::new(repo, commit.parsed)?;
+    if options.verbose > 0 {
+        return Err(Stop::not_native("a patch below the message"));
+    }
+    options.for_commit = true;
+    options.amends = commit.amends;
+    options.in_editor = true;
+    options.hints = false;
+    options.form = Form::Long;
+    options.branch = true;
+    let index = Some((commit.index, commit.base));
+    let status = Status::collect_of(repo, &options, &Pathspec::default(), index)?;
+    if status.operation.is_rebasing() || status.operation.am {
+        return Err(Stop::not_native("a message in the middle of a rebase"));
+    }
+    let mut out = Out::new(Default::default());
+    status_long::print(repo, &status, &options, &mut out)?;
+    Ok(out.into_answer().stdout)
 }
 
 /// What was asked for, on the command line or by configuration.
@@ -145,6 +197,11 @@ pub(crate) struct Options {
     ignores_submodules: bool,
     /// Printed by `git commit`, which words two things differently.
     pub(crate) for_commit: bool,
+    /// Printed for a commit that replaces the last one.
+    pub(crate) amends: bool,
+    /// Printed into the message for an editor, where only what follows a branch has hints.
+    pub(crate) in_editor: bool,
+    pub(crate) tracking_hints: bool,
 }
 
 impl Options {
@@ -219,6 +276,8 @@ impl Options {
         );
         let relative =
             config.bool("status.relativepaths")?.unwrap_or(true) && form != Form::Porcelain;
+        let hints =
+            config.bool("advice.statushints")?.unwrap_or(true) && !repo.call.globals.no_advice;
         Ok(Options {
             form,
             branch: branch || form == Form::Long,
@@ -240,9 +299,11 @@ impl Options {
                 Bytes::new()
             },
             quote: repo.quote_path()?,
-            hints: config.bool("advice.statushints")?.unwrap_or(true)
-                && !repo.call.globals.no_advice,
+            hints,
+            tracking_hints: hints,
             for_commit: false,
+            amends: false,
+            in_editor: false,
             verbose: parsed
                 .options
                 .iter()
@@ -371,6 +432,8 @@ pub(crate) struct Change {
 /// Everything a status says.
 pub(crate) struct Status {
     pub(crate) head: Head,
+    /// The commit the index is compared with: HEAD, but for a commit that is replaced.
+    pub(crate) base: Option<Id>,
     pub(crate) operation: Operation,
     pub(crate) changes: BTreeMap<Bytes, Change>,
     pub(crate) untracked: Vec<Bytes>,
@@ -421,8 +484,21 @@ impl Tracking {
 
 impl Status {
     fn collect(repo: &Repo<'_>, options: &Options, spec: &Pathspec) -> Res<Status> {
+        Status::collect_of(repo, options, spec, None)
+    }
+
+    /// The same for a given index, compared with a given commit.
+    fn collect_of(
+        repo: &Repo<'_>,
+        options: &Options,
+        spec: &Pathspec,
+        given: Option<(Index, Option<Id>)>,
+    ) -> Res<Status> {
         let head = repo.head()?;
-        let index = repo.index()?;
+        let (index, base) = match given {
+            Some(given) => given,
+            None => (repo.index()?, head.id),
+        };
         index.refuse_untracked_cache(repo)?;
         if options.ignores_submodules && index.entries.iter().any(|e| mode::is_commit(e.mode)) {
             return Err(Stop::not_native("option `--ignore-submodules`"));
@@ -448,8 +524,8 @@ impl Status {
             change.ids[1] = pair.old.id;
             rename_of(change, &pair);
         }
-        let staged = tree_index::changes(repo, head.id, &index, spec)?;
-        let staged = if head.id.is_some() {
+        let staged = tree_index::changes(repo, base, &index, spec)?;
+        let staged = if base.is_some() {
             detect(staged)?
         } else {
             staged
@@ -500,6 +576,7 @@ impl Status {
         Ok(Status {
             operation: Operation::look(repo)?,
             head,
+            base,
             changes,
             untracked: others.untracked,
             ignored: others.ignored,

@@ -18,7 +18,7 @@ pub(crate) fn print(repo: &Repo<'_>, status: &Status, options: &Options, out: &m
     };
     page.branch();
     page.operation()?;
-    if status.head.id.is_none() {
+    if status.base.is_none() {
         page.line("");
         page.line(if options.for_commit {
             "Initial commit"
@@ -161,10 +161,14 @@ impl Page<'_> {
                 None => self.line("Not currently on any branch."),
             },
         }
-        if self.status.head.id.is_some()
+        if self.status.base.is_some()
             && let Some(tracking) = &self.status.tracking
         {
-            for line in tracking_lines(tracking, self.options.hints, self.options.for_commit) {
+            for line in tracking_lines(
+                tracking,
+                self.options.tracking_hints,
+                self.options.for_commit,
+            ) {
                 self.line(&line);
             }
             self.line("");
@@ -439,7 +443,9 @@ impl Page<'_> {
         if state.merge || self.repo.has_git_file("CHERRY_PICK_HEAD") {
             return;
         }
-        if self.status.head.id.is_some() {
+        if self.status.base.is_some() && self.options.amends {
+            self.hint("use \"git restore --source=HEAD^1 --staged <file>...\" to unstage");
+        } else if self.status.base.is_some() {
             self.hint("use \"git restore --staged <file>...\" to unstage");
         } else {
             self.hint("use \"git rm --cached <file>...\" to unstage");
@@ -615,6 +621,13 @@ impl Page<'_> {
         if staged {
             return;
         }
+        if self.options.amends {
+            self.line("No changes");
+            return;
+        }
+        if self.options.in_editor {
+            return;
+        }
         let (text, hint) = if unstaged {
             (
                 "no changes added to commit",
@@ -625,7 +638,7 @@ impl Page<'_> {
                 "nothing added to commit but untracked files present",
                 " (use \"git add\" to track)",
             )
-        } else if self.status.head.id.is_none() {
+        } else if self.status.base.is_none() {
             (
                 "nothing to commit",
                 " (create/copy files and use \"git add\" to track)",

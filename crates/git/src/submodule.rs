@@ -112,7 +112,7 @@ fn with_repo<T>(repo: &Repo<'_>, path: &[u8], with: impl FnOnce(&Repo<'_>) -> Re
         started_in: repo.call.started_in.clone(),
         within: repo.call.within,
         globals: Globals::default(),
-        stdin: b"",
+        stdin: None,
         cancel: repo.call.cancel,
         warnings: RefCell::default(),
         wrote: Cell::new(false),

@@ -80,7 +80,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         given.is_some_and(|g| !g.negated && g.value.as_deref().is_none_or(|v| !names.contains(&v)))
     };
     if forced(parsed.last("column"), &[b"never", b"auto"])
-        || forced(parsed.last("color"), &[b"never", b"auto"])
+        || parsed.last("format").is_some() && forced(parsed.last("color"), &[b"never", b"auto"])
     {
         return Err(Stop::not_native("colours and columns"));
     }

@@ -84,6 +84,57 @@ pub(crate) fn show(message: &[u8], options: &Options) -> Bytes {
     out
 }
 
+/// Adds trailers at the end of a message, as `git interpret-trailers` does without any settings.
+///
+/// One that says what the last line says already is left out.
+pub(crate) fn add(message: &[u8], new: &[(Bytes, Bytes)]) -> Bytes {
+    let mut message = message.to_vec();
+    if !message.is_empty() && !message.ends_with(b"\n") {
+        message.push(b'\n');
+    }
+    let (start, end) = block(&message);
+    let mut lines: Vec<(Option<Bytes>, Bytes)> = Vec::new();
+    for item in items(&message[start..end]) {
+        if item.starts_with(b"#") {
+            continue;
+        }
+        match separator_at(&item) {
+            Some(at) if at > 0 => lines.push((
+                Some(item[..at].trim_ascii().to_vec()),
+                item[at + 1..].trim_ascii().to_vec(),
+            )),
+            _ => lines.push((None, item.strip_suffix(b"\n").unwrap_or(&item).to_vec())),
+        }
+    }
+    for (token, value) in new {
+        let is_last = lines.last().is_some_and(|(last, said)| {
+            let last = last.as_deref().unwrap_or_default();
+            let n = last.len().min(token.len());
+            n > 0 && last[..n].eq_ignore_ascii_case(&token[..n]) && said.eq_ignore_ascii_case(value)
+        });
+        if !is_last {
+            lines.push((Some(token.clone()), value.clone()));
+        }
+    }
+    let mut out = message[..start].to_vec();
+    let blank_before = out
+        .strip_suffix(b"\n")
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with(b"\n"));
+    if !blank_before {
+        out.push(b'\n');
+    }
+    for (token, value) in lines {
+        if let Some(token) = token {
+            out.extend_from_slice(&token);
+            out.extend_from_slice(b": ");
+        }
+        out.extend_from_slice(&value);
+        out.push(b'\n');
+    }
+    out.extend_from_slice(&message[end..]);
+    out
+}
+
 fn unfold(value: &[u8]) -> Bytes {
     let mut out = Bytes::new();
     let mut rest = value;

@@ -2,6 +2,7 @@
 
 use crate::attr::Value;
 use crate::bytes::{Bytes, lossy, parse_int};
+use crate::color::{RESET, diff};
 use crate::diff_options::DiffOptions;
 use crate::outcome::{Out, Res, Stop};
 use crate::pair::{Contents, Pair};
@@ -9,7 +10,7 @@ use crate::{quote, userdiff, xdiff};
 
 /// What counts as a mistake.
 #[derive(Debug, Clone, Copy)]
-struct Rules {
+pub(crate) struct Rules {
     blank_at_eol: bool,
     blank_at_eof: bool,
     space_before_tab: bool,
@@ -29,7 +30,74 @@ const DEFAULT: Rules = Rules {
     tab_width: 8,
 };
 
+impl Default for Rules {
+    fn default() -> Rules {
+        DEFAULT
+    }
+}
+
+/// Counts the blank lines a text ends with.
+pub(crate) fn blank_tail(lines: &[&[u8]]) -> usize {
+    let is_blank = |line: &&&[u8]| line.iter().all(|c| c.is_ascii_whitespace() || *c == 0x0b);
+    lines.iter().rev().take_while(is_blank).count()
+}
+
 impl Rules {
+    /// Says whether new blank lines at the end are mistakes.
+    pub(crate) fn marks_blank_tail(self) -> bool {
+        self.blank_at_eof
+    }
+
+    /// Prints an added line in its colour, with the mistakes in theirs.
+    pub(crate) fn highlight(self, line: &[u8], out: &mut Out) {
+        let whole = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = if self.cr_at_eol {
+            whole.strip_suffix(b"\r").unwrap_or(whole)
+        } else {
+            whole
+        };
+        let wrong = |part: &[u8], out: &mut Out| {
+            out.put([diff::BLANKS, part, RESET].concat());
+        };
+        let is_blank = |c: &u8| c.is_ascii_whitespace() || *c == 0x0b;
+        let end = if self.blank_at_eol {
+            text.iter().rposition(|c| !is_blank(c)).map_or(0, |i| i + 1)
+        } else {
+            text.len()
+        };
+        let (mut written, mut i) = (0, 0);
+        while i < end {
+            match text[i] {
+                b' ' => {}
+                b'\t' => {
+                    if self.space_before_tab && written < i {
+                        wrong(&text[written..i], out);
+                        out.put(&text[i..=i]);
+                    } else if self.tab_in_indent {
+                        out.put(&text[written..i]);
+                        wrong(&text[i..=i], out);
+                    } else {
+                        out.put(&text[written..=i]);
+                    }
+                    written = i + 1;
+                }
+                _ => break,
+            }
+            i += 1;
+        }
+        if self.indent_with_non_tab && i - written >= self.tab_width {
+            wrong(&text[written..i], out);
+            written = i;
+        }
+        if end > written {
+            out.put([diff::NEW, &text[written..end], RESET].concat());
+        }
+        if end < text.len() {
+            wrong(&text[end..], out);
+        }
+        out.put(&line[text.len()..]);
+    }
+
     fn parse(text: &[u8]) -> Res<Rules> {
         let mut rules = DEFAULT;
         for word in text
@@ -63,7 +131,8 @@ impl Rules {
         Ok(rules)
     }
 
-    fn of(contents: &Contents<'_>, path: &[u8]) -> Res<Rules> {
+    /// Returns the rules for a path.
+    pub(crate) fn of(contents: &Contents<'_>, path: &[u8]) -> Res<Rules> {
         let [found] = contents.attributes.get(path, ["whitespace"])?;
         let configured = match contents.repo.config.get("core.whitespace") {
             Some(text) => Rules::parse(text)?,

@@ -1,6 +1,7 @@
 //! `--word-diff`: changed lines shown word by word.
 
 use crate::bytes::Bytes;
+use crate::color::{self, RESET, diff};
 use crate::outcome::{Out, Res};
 use crate::regexes::{self, Dialect};
 use crate::xdiff::{self, Change, Compare, HunkRange};
@@ -12,6 +13,8 @@ pub(crate) enum WordMode {
     Plain,
     /// A line for each piece.
     Porcelain,
+    /// Nothing but colours.
+    Color,
 }
 
 /// What was asked for.
@@ -100,41 +103,65 @@ const PORCELAIN: Style = Style {
     newline: "~\n",
 };
 
+const COLOR: Style = Style {
+    new: Marks {
+        before: "",
+        after: "",
+    },
+    old: Marks {
+        before: "",
+        after: "",
+    },
+    same: Marks {
+        before: "",
+        after: "",
+    },
+    newline: "\n",
+};
+
+/// How words are told apart and shown.
+pub(crate) struct Words<'w> {
+    pub(crate) how: &'w WordDiff,
+    pub(crate) patterns: Option<Vec<regex::bytes::Regex>>,
+    pub(crate) color: bool,
+}
+
 /// Prints the lines of one hunk.
 pub(crate) fn print_hunk(
     olds: &[&[u8]],
     news: &[&[u8]],
     changes: &[Change],
     range: &HunkRange,
-    how: &WordDiff,
-    patterns: Option<&[regex::bytes::Regex]>,
+    words: &Words<'_>,
     out: &mut Out,
 ) -> Res<()> {
+    let (how, with_color) = (words.how, words.color);
+    let patterns = words.patterns.as_deref();
     let style = match how.mode {
         WordMode::Plain => &PLAIN,
         WordMode::Porcelain => &PORCELAIN,
+        WordMode::Color => &COLOR,
     };
     let mut at = range.new.start;
     let (mut minus, mut plus) = (Bytes::new(), Bytes::new());
     let context = |line: &[u8], out: &mut Out| {
         // A line both sides have is a line of its own.
-        if how.mode == WordMode::Porcelain {
-            out.put(" ");
-            out.put(line);
-            if !line.ends_with(b"\n") {
-                out.put("\n");
-            }
-            out.put("~\n");
+        let bare = line.strip_suffix(b"\n").unwrap_or(line);
+        let sign = (how.mode == WordMode::Porcelain).then_some(b' ');
+        if with_color {
+            color::put_line(b"", sign, bare, out);
         } else {
-            out.put(line);
-            if !line.ends_with(b"\n") {
-                out.put("\n");
-            }
+            out.put(if sign.is_some() { " " } else { "" });
+            out.put(bare);
+        }
+        out.put("\n");
+        if how.mode == WordMode::Porcelain {
+            out.put("~\n");
         }
     };
     for change in &changes[range.changes.clone()] {
         if at < change.new {
-            show(&mut minus, &mut plus, style, patterns, out)?;
+            show(&mut minus, &mut plus, style, patterns, with_color, out)?;
         }
         for line in &news[at..change.new] {
             context(line, out);
@@ -149,7 +176,7 @@ pub(crate) fn print_hunk(
             end_line(&mut plus);
         }
     }
-    show(&mut minus, &mut plus, style, patterns, out)?;
+    show(&mut minus, &mut plus, style, patterns, with_color, out)?;
     for line in &news[at..range.new.end] {
         context(line, out);
     }
@@ -163,13 +190,17 @@ fn end_line(text: &mut Bytes) {
 }
 
 /// Prints some text of one kind; every line gets its marks.
-fn piece(text: &[u8], marks: &Marks, style: &Style, out: &mut Out) {
+fn piece(text: &[u8], marks: &Marks, color: &[u8], style: &Style, out: &mut Out) {
     for line in text.split_inclusive(|b| *b == b'\n') {
         let bare = line.strip_suffix(b"\n").unwrap_or(line);
         if !bare.is_empty() {
+            out.put(color);
             out.put(marks.before);
             out.put(bare);
             out.put(marks.after);
+            if !color.is_empty() {
+                out.put(RESET);
+            }
         }
         if line.ends_with(b"\n") {
             out.put(style.newline);
@@ -231,14 +262,17 @@ fn show(
     plus: &mut Bytes,
     style: &Style,
     patterns: Option<&[regex::bytes::Regex]>,
+    color: bool,
     out: &mut Out,
 ) -> Res<()> {
+    let paint = |set: &'static [u8]| if color { set } else { b"" };
+    let (red, green) = (paint(diff::OLD), paint(diff::NEW));
     let (old, new) = (std::mem::take(minus), std::mem::take(plus));
     if old.is_empty() && new.is_empty() {
         return Ok(());
     }
     if new.is_empty() {
-        piece(&old, &style.old, style, out);
+        piece(&old, &style.old, red, style, out);
         return Ok(());
     }
     let (old_words, new_words) = (words(&old, patterns), words(&new, patterns));
@@ -272,18 +306,18 @@ fn show(
         let (old_start, old_end) = reach(&old_words, change.old, change.n_old);
         let (new_start, new_end) = reach(&new_words, change.new, change.n_new);
         if current < new_start {
-            piece(&new[current..new_start], &style.same, style, out);
+            piece(&new[current..new_start], &style.same, b"", style, out);
         }
         if old_start < old_end {
-            piece(&old[old_start..old_end], &style.old, style, out);
+            piece(&old[old_start..old_end], &style.old, red, style, out);
         }
         if new_start < new_end {
-            piece(&new[new_start..new_end], &style.new, style, out);
+            piece(&new[new_start..new_end], &style.new, green, style, out);
         }
         current = new_end;
     }
     if current < new.len() {
-        piece(&new[current..], &style.same, style, out);
+        piece(&new[current..], &style.same, b"", style, out);
     }
     Ok(())
 }

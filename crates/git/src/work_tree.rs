@@ -108,6 +108,16 @@ pub(crate) fn changes(repo: &Repo<'_>, index: &Index, spec: &Pathspec) -> Res<Ch
     Ok(found)
 }
 
+/// Says whether a directory above a path is a symbolic link: what lies behind one is not in the work tree.
+pub(crate) fn is_behind_link(repo: &Repo<'_>, path: &[u8]) -> Res<bool> {
+    let top = repo.need_work_tree()?;
+    let mut slashes = path.iter().enumerate().filter(|(_, c)| **c == b'/');
+    Ok(slashes.any(|(at, _)| {
+        let dir = bytes::to_path(&bytes::join(top, &path[..at]));
+        fs::symlink_metadata(dir).is_ok_and(|m| m.is_symlink())
+    }))
+}
+
 /// Fewest entries for which a second thread is worth its start.
 const PRELOAD_FROM: usize = 2_000;
 

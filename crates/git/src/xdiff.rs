@@ -55,9 +55,7 @@ pub(crate) fn changes(old: &[u8], new: &[u8], how: Compare) -> Res<Vec<Change>> 
         return changes(&without_cr(old), &without_cr(new), plain);
     }
     if how.histogram {
-        return Err(crate::outcome::Stop::not_native(
-            "this way of comparing lines",
-        ));
+        return crate::histogram::changes(&lines(old), &lines(new), how);
     }
     let mut options = DiffOptions::new();
     options

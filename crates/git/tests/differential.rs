@@ -6,7 +6,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +16,9 @@ use deskhand_git::{Environment, Exec, OutputLimits, Request};
 
 mod real_git;
 
-use real_git::{build, environment, is_due, list_states, reference_git, verb};
+use real_git::{
+    Tallies, build, environment, is_due, list_states, reference_git, summarize, tier, verb,
+};
 
 /// How two answers compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,14 +26,6 @@ enum Verdict {
     Same,
     HandedOver,
     Different,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Tally {
-    total: usize,
-    same: usize,
-    handed_over: usize,
-    stderr_same: usize,
 }
 
 #[test]
@@ -64,7 +57,7 @@ fn answers_are_git_s() {
         cases.extend(real_git::cases("argv_more.txt"));
         cases.extend(real_git::cases("argv_read.txt"));
     }
-    let tallies: Mutex<BTreeMap<(u8, String), Tally>> = Mutex::default();
+    let tallies: Mutex<Tallies> = Mutex::default();
     let reports: Mutex<Vec<String>> = Mutex::default();
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -116,42 +109,6 @@ fn answers_are_git_s() {
     let identical =
         1.0 - wrong.len() as f64 / tallies.values().map(|t| t.total).sum::<usize>() as f64;
     assert!(identical >= 0.995, "{summary}\n{}", first.join("\n"));
-}
-
-fn tier(tallies: &BTreeMap<(u8, String), Tally>, tier: u8) -> Tally {
-    let mut sum = Tally::default();
-    for ((t, _), tally) in tallies {
-        if *t == tier {
-            sum.total += tally.total;
-            sum.same += tally.same;
-            sum.handed_over += tally.handed_over;
-            sum.stderr_same += tally.stderr_same;
-        }
-    }
-    sum
-}
-
-fn summarize(tallies: &BTreeMap<(u8, String), Tally>) -> String {
-    let mut text = String::from(
-        "tier  verb              total  native+same  handed over  different  stderr same\n",
-    );
-    let mut line = |tier: u8, name: &str, t: &Tally| {
-        text.push_str(&format!(
-            "{tier:>4}  {name:<16} {:>6}  {:>11}  {:>11}  {:>9}  {:>11}\n",
-            t.total,
-            t.same,
-            t.handed_over,
-            t.total - t.same - t.handed_over,
-            t.stderr_same
-        ));
-    };
-    for ((tier, verb), tally) in tallies {
-        line(*tier, verb, tally);
-    }
-    for t in [1, 2] {
-        line(t, "all", &tier(tallies, t));
-    }
-    text
 }
 
 fn compare(

@@ -28,6 +28,20 @@ const NATIVE: &[&[&str]] = &[
     &["stash", "list"],
     &["tag"],
     &["describe", "--always"],
+    &["blame", "a.txt"],
+    &["blame", "HEAD", "--", "c.bin"],
+    &["annotate", "c.bin"],
+    &["grep", "x"],
+    &["grep", "-p", "y", "HEAD"],
+    &["grep", "--cached", "x"],
+    &["diff-tree", "-p", "--root", "HEAD"],
+    &["diff-index", "-p", "HEAD"],
+    &["diff-files", "-p"],
+    &["diff", "--ext-diff", "--color=always"],
+    &["diff", "--histogram", "--textconv"],
+    &["log", "--show-signature", "-p"],
+    &["log", "-g", "-p"],
+    &["show", "--all", "--ext-diff"],
     &["add", "b.txt"],
     &["add", "."],
     &["commit", "-am", "x"],
@@ -50,6 +64,16 @@ const NATIVE: &[&[&str]] = &[
     &["commit", "-m", "x"],
     &["commit", "--amend", "--no-edit"],
     &["commit", "-m", "x", "a.txt"],
+    &["commit", "--amend"],
+    &["commit", "-a"],
+    &["config", "user.name", "x"],
+    &["config", "--unset", "user.name"],
+    &["stash"],
+    &["stash", "-u"],
+    &["stash", "pop"],
+    &["clean", "-fd"],
+    &["merge", "second"],
+    &["merge", "--no-ff", "-m", "x", "second"],
     &["branch", "-f", "second", "HEAD"],
     &["branch", "-m", "second", "third"],
     &["branch", "-c", "second", "third"],
@@ -149,6 +173,11 @@ fn nothing_outside_of_the_work_tree_is_written() {
         &["checkout", "tree", "--", "dir/file"],
         &["checkout", "--", "dir"],
         &["checkout", "."],
+        &["stash"],
+        &["stash", "-u"],
+        &["stash", "pop"],
+        &["merge", "tree"],
+        &["clean", "-fdx"],
         &["switch", "tree"],
         &["switch", "-f", "tree"],
         &["restore", "dir"],
@@ -180,16 +209,7 @@ fn nothing_outside_of_the_work_tree_is_written() {
 
 /// A work tree in which a directory became a link to the outside; `tree` is a branch that has files in it.
 fn plant_link(repo: &Path, outside: &Path, is_tracked: bool, env: &Environment) {
-    let run = |args: &[&str]| {
-        let output = Command::new("git")
-            .args(args)
-            .current_dir(repo)
-            .env_clear()
-            .envs(env.iter())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{args:?}: {output:?}");
-    };
+    let run = |args: &[&str]| git(args, repo, env);
     std::fs::write(outside.join("file"), "not yours\n").unwrap();
     std::fs::write(outside.join("other"), "not yours\n").unwrap();
     run(&["init", "-q", "-b", "main"]);
@@ -311,23 +331,26 @@ fn request(argv: &[&str], repo: &Path, env: &Environment) -> Request {
     }
 }
 
+/// Runs git, which has to succeed.
+fn git(args: &[&str], repo: &Path, env: &Environment) {
+    let output = Command::new("git")
+        .args(args)
+        .current_dir(repo)
+        .env_clear()
+        .envs(env.iter())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// Makes a repository with changes, whose configuration and hooks all run one program that leaves a file.
 fn plant(repo: &Path, marker: &Path, env: &Environment) {
     std::fs::create_dir(repo).unwrap();
-    let run = |args: &[&str]| {
-        let output = Command::new("git")
-            .args(args)
-            .current_dir(repo)
-            .env_clear()
-            .envs(env.iter())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    };
+    let run = |args: &[&str]| git(args, repo, env);
     run(&["init", "-q"]);
     std::fs::write(repo.join("a.txt"), "x\n").unwrap();
     std::fs::write(repo.join("c.bin"), "y\n").unwrap();

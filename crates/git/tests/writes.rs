@@ -6,7 +6,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
@@ -17,18 +16,10 @@ use deskhand_git::{Environment, Exec, OutputLimits, Request};
 
 mod real_git;
 
-use real_git::{build, cases, copy, environment, reference_git, verb};
+use real_git::{Tallies, build, cases, copy, environment, reference_git, summarize, verb};
 
 /// States that are not written to here: what they hold is handed over.
 const LEFT_OUT: &[&str] = &["sha256", "reftable", "split_index", "sparse"];
-
-#[derive(Default, Clone, Copy)]
-struct Tally {
-    total: usize,
-    same: usize,
-    handed_over: usize,
-    stderr_same: usize,
-}
 
 #[test]
 fn writes_leave_what_git_leaves() {
@@ -53,7 +44,7 @@ fn writes_leave_what_git_leaves() {
         .filter(|(_, (_, argv))| verbs.as_ref().is_none_or(|w| w.contains(&verb(argv))))
         .collect();
     let work = Mutex::new(work);
-    let tallies: Mutex<BTreeMap<(u8, String), Tally>> = Mutex::default();
+    let tallies: Mutex<Tallies> = Mutex::default();
     let reports: Mutex<Vec<String>> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let started = AtomicUsize::new(0);
@@ -132,7 +123,7 @@ fn writes_leave_what_git_leaves() {
         .take(20)
         .map(String::as_str)
         .collect();
-    let sum = |f: fn(&Tally) -> usize| tallies.values().map(f).sum::<usize>();
+    let sum = |f: fn(&real_git::Tally) -> usize| tallies.values().map(f).sum::<usize>();
     let (total, same, over) = (sum(|t| t.total), sum(|t| t.same), sum(|t| t.handed_over));
     assert!(total > 0, "no cases ran");
     let right = (same + over) as f64 / total as f64;
@@ -338,34 +329,4 @@ fn files_below(root: &Path, dir: &Path, text: &mut String) {
             ));
         }
     }
-}
-
-fn summarize(tallies: &BTreeMap<(u8, String), Tally>) -> String {
-    let mut text = String::from(
-        "tier  verb              total  native+same  handed over  different  stderr same\n",
-    );
-    let mut line = |tier: u8, name: &str, t: &Tally| {
-        text.push_str(&format!(
-            "{tier:>4}  {name:<16} {:>6}  {:>11}  {:>11}  {:>9}  {:>11}\n",
-            t.total,
-            t.same,
-            t.handed_over,
-            t.total - t.same - t.handed_over,
-            t.stderr_same
-        ));
-    };
-    for ((tier, verb), tally) in tallies {
-        line(*tier, verb, tally);
-    }
-    for wanted in [1, 2] {
-        let mut sum = Tally::default();
-        for (_, t) in tallies.iter().filter(|((tier, _), _)| *tier == wanted) {
-            sum.total += t.total;
-            sum.same += t.same;
-            sum.handed_over += t.handed_over;
-            sum.stderr_same += t.stderr_same;
-        }
-        line(wanted, "all", &sum);
-    }
-    text
 }

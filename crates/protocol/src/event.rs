@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Outcome, Seq, Source, TaskId, Timestamp,
     approval::{Answer, Approver},
+    schedule::LeftOutRuns,
 };
 
 /// One fact about one task.
@@ -14,7 +15,7 @@ use crate::{
 pub struct Event {
     /// Its place in the device's order.
     pub seq: Seq,
-    /// The task it is about.
+    /// The task it is about; of runs that were left out it is nobody's.
     pub task_id: TaskId,
     /// When it was recorded.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
@@ -108,6 +109,8 @@ pub enum EventKind {
         /// Says so.
         outcome: Outcome,
     },
+    /// Runs of a schedule were left out: there is no task.
+    RunsLeftOut(LeftOutRuns),
 }
 
 impl EventKind {
@@ -123,7 +126,8 @@ impl EventKind {
             | EventKind::AttemptStarted { .. }
             | EventKind::OutputAppended { .. }
             | EventKind::ProgressMade { .. }
-            | EventKind::AttemptLost { .. } => None,
+            | EventKind::AttemptLost { .. }
+            | EventKind::RunsLeftOut(_) => None,
         }
     }
 }

@@ -89,6 +89,26 @@ pub struct ScheduledRun {
     pub returncode: Option<i32>,
     /// Why it was left out.
     pub left_out: Option<LeftOut>,
+    /// When it was started, or left out.
+    #[serde(default)]
+    #[cfg_attr(feature = "ts", ts(type = "string | null"))]
+    pub decided_at: Option<Timestamp>,
+}
+
+/// Runs of a schedule that were left out together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeftOutRuns {
+    /// The schedule's name.
+    pub schedule: String,
+    /// Why.
+    pub left_out: LeftOut,
+    /// How many.
+    pub n_runs: u64,
+    /// When the last of them was due.
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
+    pub planned_at: Timestamp,
 }
 
 /// Why a due run was left out.

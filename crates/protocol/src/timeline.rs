@@ -12,6 +12,7 @@ use crate::{
     DeviceId, ErrorCode, Source, TaskId, TaskName, TaskStatus, Timestamp,
     approval::{Answer, Approver},
     event::Stream,
+    schedule::LeftOut,
 };
 
 /// A place in the log of a relay: `<log id>:<number>`. What lies after it has larger numbers.
@@ -392,6 +393,23 @@ pub enum TimelineEvent {
         /// Who answered, and through which door.
         by: Approver,
         /// When.
+        #[cfg_attr(feature = "ts", ts(type = "string"))]
+        timestamp: Timestamp,
+    },
+    /// Runs of a schedule were left out: there is no task.
+    RunsLeftOut {
+        /// The device.
+        bot_id: DeviceId,
+        /// The schedule's name.
+        schedule: String,
+        /// Why.
+        left_out: LeftOut,
+        /// How many.
+        n_runs: u64,
+        /// When the last of them was due.
+        #[cfg_attr(feature = "ts", ts(type = "string"))]
+        planned_at: Timestamp,
+        /// When they were left out.
         #[cfg_attr(feature = "ts", ts(type = "string"))]
         timestamp: Timestamp,
     },

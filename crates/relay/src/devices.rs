@@ -39,10 +39,19 @@ pub(crate) const MIGRATION: Migration = Migration {
     ) WITHOUT ROWID",
 };
 
-/// A paused computer gets no tasks.
+/// A flag of the relay's own, before a pause was the computer's alone.
 pub(crate) const PAUSE: Migration = Migration {
     name: "device pause",
     sql: "ALTER TABLE devices ADD COLUMN paused INTEGER NOT NULL DEFAULT 0",
+};
+
+/// Whether a computer is paused it says itself. What somebody wished of one that was away is kept here
+/// until it comes.
+pub(crate) const PAUSE_WISH: Migration = Migration {
+    name: "device pause, wished for",
+    sql: "ALTER TABLE devices ADD COLUMN pause_wish INTEGER;
+    UPDATE devices SET pause_wish = 1 WHERE paused;
+    ALTER TABLE devices DROP COLUMN paused",
 };
 
 /// How long a pairing code is good for.
@@ -67,9 +76,16 @@ pub(crate) struct Device {
     pub(crate) last_seen_at: Option<Timestamp>,
     /// Whether its link was up when the relay last wrote it down.
     pub(crate) was_connected: bool,
-    /// Whether it gets no tasks until it is resumed.
-    pub(crate) is_paused: bool,
+    /// Whether it is to pause, or to take tasks again, as soon as it is there.
+    pub(crate) pause_wish: Option<bool>,
     hash: Hash,
+}
+
+impl Device {
+    /// Tells whether it is to be paused, and so gets nothing before it is.
+    pub(crate) fn is_to_pause(&self) -> bool {
+        self.pause_wish == Some(true)
+    }
 }
 
 /// All computers of a relay.
@@ -145,7 +161,7 @@ impl Devices {
             enrolled_at: now(),
             last_seen_at: None,
             was_connected: false,
-            is_paused: false,
+            pause_wish: None,
             hash,
         };
         let row = device.clone();
@@ -273,15 +289,32 @@ impl Devices {
         Ok(())
     }
 
-    /// Pauses a computer, or lets it take tasks again.
-    pub(crate) async fn set_paused(&self, device: &DeviceId, paused: bool) -> Result<(), Fault> {
-        self.update(device, |device| device.is_paused = paused);
+    /// Keeps that a computer is to pause, or to take tasks again.
+    pub(crate) async fn wish_pause(&self, device: &DeviceId, paused: bool) -> Result<(), Fault> {
+        self.update(device, |device| device.pause_wish = Some(paused));
         let device = device.clone();
         self.db
             .write(Sync::Full, move |c| {
                 c.execute(
-                    "UPDATE devices SET paused = ?2 WHERE device_id = ?1",
+                    "UPDATE devices SET pause_wish = ?2 WHERE device_id = ?1",
                     params![device.as_str(), paused],
+                )
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets a wish that was heard, unless there is another one by now.
+    pub(crate) async fn strike_wish(&self, device: &DeviceId, heard: bool) -> Result<(), Fault> {
+        self.update(device, |device| {
+            device.pause_wish = device.pause_wish.filter(|wish| *wish != heard);
+        });
+        let device = device.clone();
+        self.db
+            .write(Sync::Full, move |c| {
+                c.execute(
+                    "UPDATE devices SET pause_wish = NULL WHERE device_id = ?1 AND pause_wish = ?2",
+                    params![device.as_str(), heard],
                 )
             })
             .await?;
@@ -401,7 +434,8 @@ fn checked_name(name: &str) -> Result<&str, Problem> {
 
 fn select(c: &rusqlite::Connection) -> rusqlite::Result<Vec<Device>> {
     c.prepare(
-        "SELECT device_id, name, os, hash, enrolled_at, last_seen_at, connected, paused FROM devices",
+        "SELECT device_id, name, os, hash, enrolled_at, last_seen_at, connected, pause_wish
+         FROM devices",
     )?
     .query_map([], |row| {
         Ok(Device {
@@ -412,7 +446,7 @@ fn select(c: &rusqlite::Connection) -> rusqlite::Result<Vec<Device>> {
             enrolled_at: from_ms(row.get(4)?),
             last_seen_at: row.get::<_, Option<i64>>(5)?.map(from_ms),
             was_connected: row.get(6)?,
-            is_paused: row.get(7)?,
+            pause_wish: row.get(7)?,
         })
     })?
     .collect()

@@ -41,7 +41,8 @@ use std::{
 
 use axum::serve::ListenerExt;
 use deskhand_protocol::{
-    Cursor, ErrorCode, Problem, Secret,
+    Cursor, DeviceId, ErrorCode, Problem, Secret,
+    device_request::{DeviceRequest, DeviceResponse},
     relay_request::{DeviceView, EnrolResponse, Presence, RelayRequest, RelayResponse, SignInLink},
 };
 use deskhand_sqlite::Database;
@@ -63,6 +64,9 @@ use crate::{
 
 /// How often overdue tasks are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a device may take to answer what a caller waits for.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sweeps between two looks for what is old enough to forget: an hour.
 const SWEEPS_TO_FORGET: u64 = 7_200;
@@ -171,6 +175,7 @@ impl Relay {
             devices::PAUSE,
             sessions::MIGRATION,
             keys::LIMITS_MIGRATION,
+            devices::PAUSE_WISH,
         ];
         let db = Database::open(&options.store, &migrations)?;
         let read = |fault| match fault {
@@ -351,17 +356,10 @@ impl Shared {
         self.listens_at.get().map(SocketAddr::port)
     }
 
-    /// Pauses a device, or lets it take what waits.
-    pub(crate) async fn set_paused(
-        &self,
-        device: &deskhand_protocol::DeviceId,
-        paused: bool,
-    ) -> Result<(), Problem> {
-        self.devices.set_paused(device, paused).await?;
-        if !paused {
-            self.registry.look_into_mailbox(device);
-        }
-        Ok(())
+    /// Tells whether a device is paused, or is to be as soon as it is there.
+    pub(crate) fn is_paused(&self, device: &devices::Device) -> bool {
+        let says = || self.registry.is_paused(&device.device_id);
+        device.pause_wish.unwrap_or_else(says)
     }
 
     /// Hands a task over that waited for somebody to look at it, or to start it.
@@ -387,11 +385,19 @@ impl Shared {
     }
 
     pub(crate) fn device_view(&self, device: &devices::Device) -> DeviceView {
-        let (status, reason, latency_ms) = self.registry.view(&device.device_id);
-        let status = match device.is_paused {
-            true => Presence::Paused,
-            false => status,
-        };
+        let (mut status, mut reason, latency_ms) = self.registry.view(&device.device_id);
+        match (device.pause_wish, status) {
+            (None, _) => {}
+            (Some(true), Presence::Offline | Presence::Reconnecting) => {
+                reason = Some("it is paused as soon as it is back".to_owned());
+            }
+            (Some(false), Presence::Offline | Presence::Reconnecting) => {
+                reason = Some("it takes tasks again as soon as it is back".to_owned());
+            }
+            (Some(true), _) => status = Presence::Paused,
+            // It is being asked.
+            (Some(false), _) => {}
+        }
         DeviceView {
             device_id: device.device_id.clone(),
             device_name: device.name.clone(),
@@ -407,7 +413,7 @@ impl Shared {
         }
     }
 
-    fn device_ids(&self, wanted: &[String]) -> Result<Vec<deskhand_protocol::DeviceId>, Problem> {
+    fn device_ids(&self, wanted: &[String]) -> Result<Vec<DeviceId>, Problem> {
         wanted
             .iter()
             .map(|wanted| {
@@ -427,6 +433,45 @@ impl Shared {
 }
 
 impl State {
+    /// Pauses a device, or has it take tasks again: it is asked, and where it is away the wish is kept
+    /// until it comes. Who asked may go; what was begun is carried on.
+    pub(crate) async fn set_paused(&self, device: &DeviceId, paused: bool) -> Result<(), Problem> {
+        let (state, device) = (self.clone(), device.clone());
+        let asked = tokio::spawn(async move {
+            state.devices.wish_pause(&device, paused).await?;
+            match state.registry.is_connected(&device) {
+                true => state.pause_as_wished(&device).await,
+                false => Ok(()),
+            }
+        });
+        asked
+            .await
+            .map_err(|_| Problem::new(ErrorCode::Internal, "the relay failed"))?
+    }
+
+    /// Asks a device for the pause that is wished for, if one is. The wish ends with the device's answer,
+    /// whatever it is; without one it is kept for its next session.
+    pub(crate) async fn pause_as_wished(&self, device: &DeviceId) -> Result<(), Problem> {
+        let known = self.devices.get(device);
+        let Some(paused) = known.and_then(|device| device.pause_wish) else {
+            return Ok(());
+        };
+        let request = match paused {
+            true => DeviceRequest::Pause,
+            false => DeviceRequest::Resume,
+        };
+        let answered = self.registry.ask(device, request, ANSWER_WITHIN).await;
+        let Ok(response) = answered else {
+            return Ok(());
+        };
+        self.devices.strike_wish(device, paused).await?;
+        self.registry.look_into_mailbox(device);
+        match response {
+            DeviceResponse::Problem { problem } => Err(problem),
+            _ => Ok(()),
+        }
+    }
+
     /// Runs a link beside the listener, which waits for it when the relay stops.
     pub(crate) fn track<F: Future<Output = ()>>(
         &self,

@@ -109,7 +109,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
         Some(_) => OnOffline::Fail,
         None => OnOffline::Queue,
     });
-    let presence = match device.is_paused {
+    let presence = match device.is_to_pause() {
         // It is there and gets nothing: what is asked of it waits, or is refused.
         true => Presence::Offline,
         false => state.registry.presence(&device.device_id),
@@ -157,7 +157,7 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
     let mut waiter = wait.map(|_| state.waiters.register(task.task_id));
     let mut replayed = None;
     match state.broker.put(new).await? {
-        Put::Stored if held || device.is_paused => {}
+        Put::Stored if held || device.is_to_pause() => {}
         Put::Stored => state.registry.hand_over(&device.device_id, &task, given_to),
         Put::Known(record) => {
             task = record.task.clone();
@@ -190,7 +190,9 @@ async fn carry_out(state: State, submission: Submission) -> Result<Submitted, Re
     }
     let (Some(wait), Some(waiter)) = (wait, waiter.as_mut()) else {
         let online = match state.registry.presence(&device.device_id) {
-            Presence::Online(session) => session.refuses().is_none() && !held && !device.is_paused,
+            Presence::Online(session) => {
+                session.refuses().is_none() && !held && !device.is_to_pause()
+            }
             Presence::Reconnecting { .. } | Presence::Offline => false,
         };
         let is_replayed = replayed.is_some();
@@ -410,8 +412,8 @@ pub(crate) fn reached_devices(state: &State, key: &Key) -> Vec<Arc<Device>> {
 }
 
 fn away(device: &Device) -> Problem {
-    if device.is_paused {
-        let error = format!("device `{}` is paused", device.name);
+    if device.is_to_pause() {
+        let error = format!("device `{}` is to be paused", device.name);
         return Problem::new(ErrorCode::DevicePaused, error)
             .with_hint("resume it, or send `\"on_offline\":\"queue\"`");
     }

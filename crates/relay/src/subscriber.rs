@@ -288,3 +288,111 @@ pub(crate) async fn close(socket: &mut WebSocket, code: u16, reason: &'static st
     // It may be gone already.
     let _ = timeout(within, socket.send(Message::Close(Some(frame)))).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use deskhand_protocol::relay_request::{RelayRequest, RelayResponse};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::{Options, Relay};
+
+    /// A WebSocket that does what it is told and nothing else: it answers no ping by itself.
+    struct Bare(TcpStream);
+
+    const PING: u8 = 9;
+    const CLOSE: u8 = 8;
+
+    impl Bare {
+        async fn open(address: &str, key: &str) -> Self {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = format!(
+                "GET /ws/devices/desk/timeline HTTP/1.1\r\nHost: {address}\r\n\
+                 Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-API-Key: {key}\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            assert!(
+                head.starts_with(b"HTTP/1.1 101"),
+                "{}",
+                String::from_utf8_lossy(&head)
+            );
+            Self(stream)
+        }
+
+        /// Reads a short frame: what it is, and what is in it.
+        async fn frame(&mut self) -> (u8, Vec<u8>) {
+            let kind = self.0.read_u8().await.unwrap() & 0x0f;
+            let mut content = vec![0; usize::from(self.0.read_u8().await.unwrap())];
+            self.0.read_exact(&mut content).await.unwrap();
+            (kind, content)
+        }
+
+        async fn pong(&mut self) {
+            // Masked with nothing.
+            self.0.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_silent_for_a_minute_is_closed_and_who_answers_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let relay = Relay::open(Options {
+            store: dir.path().join("relay.db"),
+            public_url: None,
+            github: None,
+            viewer: &[],
+        })
+        .await
+        .unwrap();
+        relay.enrol("desk", "linux").await.unwrap();
+        let create =
+            serde_json::json!({"type": "create_key", "name": "w", "scopes": ["devices:read"]});
+        let create: RelayRequest = serde_json::from_value(create).unwrap();
+        let RelayResponse::KeyCreated { secret, .. } = relay.request(create).await else {
+            panic!("no key");
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let serving = tokio::spawn({
+            let relay = relay.clone();
+            async move { relay.listen(listener).await }
+        });
+        let mut silent = Bare::open(&address, &secret).await;
+        let mut answering = Bare::open(&address, &secret).await;
+
+        tokio::time::pause();
+        let began = Instant::now();
+        let closed = async {
+            loop {
+                match silent.frame().await {
+                    (CLOSE, content) => return (content, began.elapsed().as_secs()),
+                    (kind, _) => assert_eq!(kind, PING),
+                }
+            }
+        };
+        let answers = async {
+            // Two minutes and a half.
+            for _ in 0..5 {
+                assert_eq!(answering.frame().await.0, PING);
+                answering.pong().await;
+            }
+        };
+        let ((content, after), ()) = tokio::join!(closed, answers);
+        let (code, reason) = content.split_at(2);
+        assert_eq!(u16::from_be_bytes([code[0], code[1]]), CLOSE_SILENT);
+        assert_eq!(reason, b"silent for 60 s");
+        assert!(
+            (59..=61).contains(&after),
+            "{after} s of a clock that only moves when all wait"
+        );
+        serving.abort();
+    }
+}

@@ -151,7 +151,8 @@ impl Watch<'_> {
             }
             EventKind::TaskAccepted { .. }
             | EventKind::ApprovalAnswered { .. }
-            | EventKind::OutputAppended { .. } => Ok(()),
+            | EventKind::OutputAppended { .. }
+            | EventKind::RunsLeftOut(_) => Ok(()),
             EventKind::AttemptFinished { .. }
             | EventKind::TaskCancelled { .. }
             | EventKind::TaskExpired { .. } => self.refresh().await,

@@ -10,6 +10,7 @@ use deskhand_protocol::{
     approval::Approver,
     limits::TIMELINE_MESSAGE_BYTES,
     outcome::{EndStatus, Excerpt, Outcome},
+    schedule::LeftOutRuns,
     timeline::{TimelineEvent, TimelineFilters, WaitsFor},
 };
 use serde_json::Value;
@@ -186,6 +187,8 @@ pub(crate) fn of_event(device: &DeviceId, event: &Event, about: &About) -> Entry
         EventKind::AttemptFinished { outcome, .. }
         | EventKind::TaskCancelled { outcome }
         | EventKind::TaskExpired { outcome } => end(&bot_id, event, about, outcome),
+        // Of no task: its entry is made by `of_left_out`.
+        EventKind::RunsLeftOut(runs) => left_out(&bot_id, runs, timestamp),
     };
     Entry { facets, message }
 }
@@ -231,9 +234,9 @@ fn end(bot_id: &DeviceId, event: &Event, about: &About, outcome: &Outcome) -> St
 /// Returns where a task is by an event about it, and for an end whether it was a success.
 fn state_of(kind: &EventKind) -> (TaskStatus, Option<bool>) {
     match kind {
-        EventKind::TaskAccepted { .. } | EventKind::AttemptLost { .. } => {
-            (TaskStatus::Pending, None)
-        }
+        EventKind::TaskAccepted { .. }
+        | EventKind::AttemptLost { .. }
+        | EventKind::RunsLeftOut(_) => (TaskStatus::Pending, None),
         EventKind::ApprovalRequested { .. } | EventKind::ApprovalAnswered { .. } => {
             (TaskStatus::AwaitingApproval, None)
         }
@@ -275,6 +278,28 @@ pub(crate) fn of_queued(device: &DeviceId, task: &Task, waits_for: WaitsFor) -> 
         },
         message,
     }
+}
+
+/// Makes the entry of runs of a schedule that were left out.
+pub(crate) fn of_left_out(device: &DeviceId, runs: &LeftOutRuns, at: Timestamp) -> Entry {
+    Entry {
+        facets: Facets {
+            source: Some(Source::Schedule.as_str().to_owned()),
+            ..Facets::default()
+        },
+        message: left_out(device, runs, at),
+    }
+}
+
+fn left_out(device: &DeviceId, runs: &LeftOutRuns, at: Timestamp) -> String {
+    json(&TimelineEvent::RunsLeftOut {
+        bot_id: device.clone(),
+        schedule: clip(&runs.schedule, CALLER_BYTES).to_owned(),
+        left_out: runs.left_out,
+        n_runs: runs.n_runs,
+        planned_at: runs.planned_at,
+        timestamp: at,
+    })
 }
 
 /// Makes the entry of a device that came or went; `away` says why it went.

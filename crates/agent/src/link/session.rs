@@ -295,7 +295,7 @@ impl Speaker<'_> {
 
     async fn try_speak(&mut self) -> Result<(), String> {
         let mut health = self.device.health.subscribe();
-        self.say_health(&mut health).await?;
+        self.say_health().await?;
         self.flush().await?;
         loop {
             if self.is_behind() && self.has_room() {
@@ -313,8 +313,8 @@ impl Speaker<'_> {
                     // Its answer tells how long the way is.
                     self.feed_message(Message::Ping(Default::default())).await?;
                 }
-                Some(answer) = self.answers.recv() => self.feed(answer).await?,
-                Ok(()) = health.changed() => self.say_health(&mut health).await?,
+                Some(answer) = self.answers.recv() => self.answer(answer).await?,
+                Ok(()) = health.changed() => self.say_health().await?,
                 Ok(()) = self.stored.changed() => self.acknowledged(),
                 batch = self.bus.recv() => self.heard(batch).await?,
                 () = until(resend_at), if resend_at.is_some() => {
@@ -333,11 +333,14 @@ impl Speaker<'_> {
     }
 
     /// Says how we are, unless that was said.
-    async fn say_health(&mut self, health: &mut watch::Receiver<Health>) -> Result<(), String> {
-        let now = health.borrow_and_update().clone();
-        if now == self.said {
-            return Ok(());
-        }
+    async fn say_health(&mut self) -> Result<(), String> {
+        let now = {
+            let now = self.device.health.borrow();
+            if *now == self.said {
+                return Ok(());
+            }
+            now.clone()
+        };
         self.said = now.clone();
         self.feed(DeviceToRelay::Health {
             can_execute: now.can_execute,
@@ -347,11 +350,17 @@ impl Speaker<'_> {
         .await
     }
 
+    /// Answers, after how we are: who paused us and is answered that we are finds it so.
+    async fn answer(&mut self, answer: DeviceToRelay) -> Result<(), String> {
+        self.say_health().await?;
+        self.feed(answer).await
+    }
+
     /// Writes what is ready without waiting for more, up to a batch, so that it shares a flush.
     async fn feed_what_is_ready(&mut self) -> Result<(), String> {
         for _ in 0..BATCH {
             if let Ok(answer) = self.answers.try_recv() {
-                self.feed(answer).await?;
+                self.answer(answer).await?;
                 continue;
             }
             match self.bus.try_recv() {

@@ -102,6 +102,16 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     })
 }
 
+/// Deletes the events up to one that are of no task; their numbers are not given again.
+pub(super) fn delete_of_no_task(conn: &Connection, through: Seq) -> rusqlite::Result<()> {
+    conn.execute(
+        "DELETE FROM events WHERE seq <= ?1
+         AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.task_id = events.task_id)",
+        [through.0.cast_signed()],
+    )?;
+    Ok(())
+}
+
 /// Deletes the events of one task; their numbers are not given again.
 pub(super) fn delete(conn: &Connection, task_id: TaskId) -> rusqlite::Result<()> {
     conn.prepare_cached("DELETE FROM events WHERE task_id = ?1")?

@@ -230,5 +230,6 @@ pub(crate) fn clear(conn: &Connection, stored_through: Seq) -> rusqlite::Result<
         super::search::delete(conn, id_from(*task_id))?;
         super::approvals::delete(conn, id_from(*task_id))?;
     }
+    super::events::delete_of_no_task(conn, stored_through)?;
     Ok(finished.len() as u64)
 }

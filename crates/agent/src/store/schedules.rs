@@ -31,6 +31,12 @@ CREATE TABLE scheduled_runs (
 ",
 };
 
+/// When it was decided about a run.
+pub(super) const DECIDED: Migration = Migration {
+    name: "scheduled runs, decided",
+    sql: "ALTER TABLE scheduled_runs ADD COLUMN decided_at INTEGER;",
+};
+
 /// Runs that are kept of each schedule. Older instants are settled all the same.
 const KEPT_RUNS: i64 = 100;
 
@@ -150,23 +156,25 @@ pub(crate) fn settle(
     Ok(())
 }
 
-/// Enters a run that is started, or left out. Returns false when the instant has been entered before.
+/// Enters a run that is started, or left out, at `at`. Returns false when the instant has been entered before.
 pub(crate) fn enter(
     conn: &Connection,
     name: &str,
     planned_at: Timestamp,
     run: Result<TaskId, LeftOut>,
+    at: Timestamp,
 ) -> rusqlite::Result<bool> {
     let n = conn
         .prepare_cached(
-            "INSERT INTO scheduled_runs (schedule, planned_at, task_id, left_out)
-             VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            "INSERT INTO scheduled_runs (schedule, planned_at, task_id, left_out, decided_at)
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             name,
             planned_at.as_microsecond(),
             run.ok().map(id_bytes),
             run.err().map(LeftOut::as_str),
+            at.as_microsecond(),
         ])?;
     conn.prepare_cached(
         "DELETE FROM scheduled_runs WHERE schedule = ?1 AND planned_at <= (
@@ -195,7 +203,8 @@ pub(crate) fn runs(
     limit: u32,
 ) -> rusqlite::Result<Vec<ScheduledRun>> {
     conn.prepare_cached(
-        "SELECT planned_at, task_id, left_out, status, returncode FROM scheduled_runs LEFT JOIN tasks USING (task_id)
+        "SELECT planned_at, task_id, left_out, status, returncode, decided_at
+         FROM scheduled_runs LEFT JOIN tasks USING (task_id)
          WHERE schedule = ?1 ORDER BY planned_at DESC LIMIT ?2",
     )?
     .query_map(params![name, limit], |row| {
@@ -207,6 +216,7 @@ pub(crate) fn runs(
             status: status.as_deref().and_then(TaskStatus::parse),
             returncode: row.get(4)?,
             left_out: left_out.as_deref().and_then(LeftOut::parse),
+            decided_at: row.get::<_, Option<i64>>(5)?.map(time),
         })
     })?
     .collect()

@@ -4,10 +4,13 @@ use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 use deskhand_agent::{Agent, AgentHandle, Door};
 use deskhand_protocol::{
-    Action, ErrorCode, EventKind, Source, Task, TaskId, TaskRequest, TaskStatus, Timestamp,
+    Action, ErrorCode, EventKind, Seq, Source, Task, TaskId, TaskRequest, TaskStatus, Timestamp,
     device_request::{DeviceRequest, DeviceResponse, TaskFilter},
     link::DeviceToRelay,
-    schedule::{LeftOut, Missed, NewSchedule, ScheduleView, ScheduledRun, default_max_age_seconds},
+    schedule::{
+        LeftOut, LeftOutRuns, Missed, NewSchedule, ScheduleView, ScheduledRun,
+        default_max_age_seconds,
+    },
     task::TaskView,
 };
 use serde_json::{Value, json};
@@ -248,6 +251,7 @@ async fn a_schedule_that_is_changed_keeps_its_history_and_makes_up_for_nothing()
 async fn runs_do_not_overlap_and_what_is_left_out_is_told() {
     let (device, relay) = (TestDevice::new(), TestRelay::start().await);
     let agent = device.start(&relay).await;
+    let mut session = relay.session(0).await;
     let line = "echo x >> ran; while [ ! -e go ]; do sleep 0.02; done";
     add(&agent, schedule("every(1 second)", shell(line))).await;
     let agent = &agent;
@@ -257,12 +261,67 @@ async fn runs_do_not_overlap_and_what_is_left_out_is_told() {
     };
     let (_, runs) = eventually_some("one is left out", left_out).await;
     assert_eq!(runs[0].left_out, Some(LeftOut::Overlap));
+    assert!(runs[0].decided_at >= Some(runs[0].planned_at));
+    let (_, told) = left_out_runs(&mut session).await;
+    assert_eq!((told.schedule.as_str(), told.n_runs), ("s", 1));
+    let is_told = |run: &ScheduledRun| run.planned_at == told.planned_at;
+    let run = runs.iter().find(|run| is_told(run)).unwrap();
+    assert_eq!(run.left_out, Some(told.left_out));
     assert_eq!(runs.last().unwrap().status, Some(TaskStatus::InProgress));
     assert_eq!(device.file("ran"), "x\n");
     // Started by hand it does not overlap either.
     let run = ask(agent, DeviceRequest::RunSchedule { name: "s".into() }).await;
     assert!(matches!(run, DeviceResponse::Problem { .. }), "{run:?}");
     device.write("go", "");
+}
+
+/// Waits until the device says that runs were left out.
+async fn left_out_runs(session: &mut Session) -> (Seq, LeftOutRuns) {
+    let runs = |frame| match frame {
+        DeviceToRelay::Event { event } => match event.kind {
+            EventKind::RunsLeftOut(runs) => Some((event.seq, runs)),
+            _ => None,
+        },
+        _ => None,
+    };
+    session.until(runs).await
+}
+
+#[tokio::test]
+async fn runs_that_were_missed_are_told_together_and_forgotten_with_the_tasks() {
+    let (device, relay) = (TestDevice::new(), TestRelay::start().await);
+    let agent = device.start(&relay).await;
+    let mut session = relay.session(0).await;
+    ask(&agent, DeviceRequest::Pause).await;
+    let added = add(&agent, schedule("every(1 second)", echo("x"))).await;
+    let is_later = || Timestamp::now().duration_since(added.created_at).as_secs() >= 4;
+    eventually("four seconds have passed", is_later).await;
+    ask(&agent, DeviceRequest::Resume).await;
+    let (seq, told) = left_out_runs(&mut session).await;
+    assert_eq!(
+        (told.schedule.as_str(), told.left_out),
+        ("s", LeftOut::Missed)
+    );
+    // The last of them is on time, those before it were missed.
+    assert!(told.n_runs >= 3, "{told:?}");
+    let disable = DeviceRequest::EnableSchedule {
+        name: "s".into(),
+        enabled: false,
+    };
+    ask(&agent, disable).await;
+    assert!(shown(&agent).await.0.n_left_out >= told.n_runs);
+
+    // What the relay has is forgotten on request, and not said again.
+    session.stored(seq).await;
+    session.round_trip().await;
+    ask(&agent, DeviceRequest::ClearTasks).await;
+    agent.shutdown().await;
+    let _agent = device.start(&relay).await;
+    let mut session = relay.session(0).await;
+    let said = session.round_trip().await;
+    let is_told =
+        |frame: &DeviceToRelay| matches!(frame, DeviceToRelay::Event { event } if event.seq == seq);
+    assert!(!said.iter().any(is_told), "{said:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use deskhand_agent::{Agent, AgentHandle, Config, Door};
 use deskhand_protocol::{
+    RequestId,
     device_request::{DeviceRequest, DeviceResponse, DeviceStatus},
     link::{DeviceToRelay, RelayToDevice},
 };
@@ -105,8 +106,18 @@ async fn a_paused_device_takes_no_tasks_and_stays_paused_over_a_restart() {
     session.until_started(&running).await;
 
     // From afar: pausing is no change of the owner's rules.
-    let paused = session.ask(DeviceRequest::Pause).await;
-    assert_eq!(paused, DeviceResponse::Paused { paused: true });
+    let asked = RelayToDevice::Request {
+        request_id: RequestId(8),
+        request: DeviceRequest::Pause,
+    };
+    session.send(asked).await;
+    // It says so of itself before it answers: who asked finds it paused.
+    assert_eq!(health(&mut session).await, (true, None, true));
+    let response = DeviceToRelay::Response {
+        request_id: RequestId(8),
+        response: DeviceResponse::Paused { paused: true },
+    };
+    assert_eq!(session.next().await, response);
     assert!(status(&agent).await.paused);
     let task = echo("x");
     session.deliver(&task).await;

@@ -253,7 +253,8 @@ impl<'a> Follower<'a> {
             | EventKind::AttemptStarted { .. }
             | EventKind::AttemptFinished { .. }
             | EventKind::TaskCancelled { .. }
-            | EventKind::TaskExpired { .. } => {}
+            | EventKind::TaskExpired { .. }
+            | EventKind::RunsLeftOut(_) => {}
         }
         Ok(())
     }

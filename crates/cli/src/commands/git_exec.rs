@@ -3,19 +3,27 @@
 //! What is not native becomes the installed git. A command that reads starts it with the programs switched off that a
 //! repository names, since looking at a repository should start nothing; one that writes gets the owner's hooks and filters.
 
-use std::{ffi::OsString, io::Write, process::Command, sync::atomic::AtomicBool};
+use std::{
+    ffi::OsString,
+    io::{IsTerminal as _, Write},
+    process::Command,
+    sync::atomic::AtomicBool,
+};
 
 use anyhow::Context as _;
-use deskhand_git::{Environment, Exec, Nature, OutputLimits, Request};
+use deskhand_git::{Environment, Exec, Input, Nature, OutputLimits, Request};
 
 use crate::{args::GitExecArgs, context::Context, exit};
 
 pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<u8> {
-    let env: Environment = context
+    let mut env: Environment = context
         .environment
         .iter()
         .filter(|(name, _)| Environment::is_relevant(name))
         .collect();
+    if std::io::stdin().is_terminal() {
+        env.set_terminal();
+    }
     deskhand_git::init(&env);
     let mut argv = args.argv;
     if argv.first().is_none_or(|word| word != "git") {
@@ -25,7 +33,7 @@ pub(crate) async fn run(context: &Context, args: GitExecArgs) -> anyhow::Result<
         argv,
         cwd: std::env::current_dir().context("find the current directory")?,
         env,
-        stdin: None,
+        stdin: Some(Input::Process),
         within: None,
         limits: OutputLimits::default(),
     };

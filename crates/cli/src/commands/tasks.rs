@@ -305,6 +305,9 @@ fn describe(event: &Event) -> String {
         EventKind::AttemptLost { attempt } => format!("attempt {attempt} was lost"),
         EventKind::TaskCancelled { .. } => "cancelled".to_owned(),
         EventKind::TaskExpired { .. } => "expired".to_owned(),
+        EventKind::RunsLeftOut(runs) => {
+            format!("{} runs of {} left out", runs.n_runs, runs.schedule)
+        }
     }
 }
 

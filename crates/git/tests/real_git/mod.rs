@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "each test uses its part")]
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -145,4 +146,52 @@ pub(crate) fn verb(argv: &[OsString]) -> String {
         }
     }
     "(global)".to_string()
+}
+
+/// How many answers of one kind were what.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Tally {
+    pub(crate) total: usize,
+    pub(crate) same: usize,
+    pub(crate) handed_over: usize,
+    pub(crate) stderr_same: usize,
+}
+
+/// By tier and verb.
+pub(crate) type Tallies = BTreeMap<(u8, String), Tally>;
+
+/// Adds up all verbs of a tier.
+pub(crate) fn tier(tallies: &Tallies, tier: u8) -> Tally {
+    let mut sum = Tally::default();
+    for (_, tally) in tallies.iter().filter(|((t, _), _)| *t == tier) {
+        sum.total += tally.total;
+        sum.same += tally.same;
+        sum.handed_over += tally.handed_over;
+        sum.stderr_same += tally.stderr_same;
+    }
+    sum
+}
+
+/// Writes the table that is printed at the end.
+pub(crate) fn summarize(tallies: &Tallies) -> String {
+    let mut text = String::from(
+        "tier  verb              total  native+same  handed over  different  stderr same\n",
+    );
+    let mut line = |tier: u8, name: &str, t: &Tally| {
+        text.push_str(&format!(
+            "{tier:>4}  {name:<16} {:>6}  {:>11}  {:>11}  {:>9}  {:>11}\n",
+            t.total,
+            t.same,
+            t.handed_over,
+            t.total - t.same - t.handed_over,
+            t.stderr_same
+        ));
+    };
+    for ((tier, verb), tally) in tallies {
+        line(*tier, verb, tally);
+    }
+    for wanted in [1, 2] {
+        line(wanted, "all", &tier(tallies, wanted));
+    }
+    text
 }

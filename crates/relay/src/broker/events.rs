@@ -2,7 +2,9 @@
 //! it. It is the log behind every timeline: a row holds the event, the message that watchers get and
 //! the columns that filters are tested against.
 
-use deskhand_protocol::{DeviceId, Event, TaskId, Timestamp, timeline::WaitsFor};
+use deskhand_protocol::{
+    DeviceId, Event, TaskId, Timestamp, schedule::LeftOutRuns, timeline::WaitsFor,
+};
 use rusqlite::{Connection, params};
 
 use super::{blob, json, to_json};
@@ -48,6 +50,22 @@ pub(super) fn put_queued(
     };
     let entry = timeline::of_queued(device, task, waits_for);
     insert(c, device, task.created_at, NO_EVENT, &entry)
+}
+
+/// Notes that runs of a schedule were left out.
+pub(super) fn put_left_out(
+    c: &Connection,
+    device: &DeviceId,
+    runs: &LeftOutRuns,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    insert(
+        c,
+        device,
+        at,
+        NO_EVENT,
+        &timeline::of_left_out(device, runs, at),
+    )
 }
 
 /// Notes that a device came, or why it went.

@@ -102,6 +102,11 @@ pub(super) fn apply(
             Report::Event(event) if event.seq <= through => {}
             Report::Event(event) => {
                 through = event.seq;
+                if let EventKind::RunsLeftOut(runs) = &event.kind {
+                    // Of no task, so that there is nothing to hold it against.
+                    events::put_left_out(c, &session.device, runs, event.at)?;
+                    continue;
+                }
                 match look_up(c, session, &mut held, event.task_id)? {
                     Some(known) => {
                         if event.kind.outcome().is_some() && known.about.response.is_none() {
@@ -252,7 +257,8 @@ fn advance(
         EventKind::TaskAccepted { .. }
         | EventKind::ApprovalAnswered { .. }
         | EventKind::OutputAppended { .. }
-        | EventKind::ProgressMade { .. } => return Ok(()),
+        | EventKind::ProgressMade { .. }
+        | EventKind::RunsLeftOut(_) => return Ok(()),
     };
     if !known.status.may_become(next) {
         return Ok(());

@@ -235,6 +235,14 @@ impl Registry {
         }
     }
 
+    /// Tells whether a device is there and says that it is paused.
+    pub(crate) fn is_paused(&self, device: &DeviceId) -> bool {
+        match self.presence(device) {
+            Presence::Online(session) => session.health().paused,
+            Presence::Reconnecting { .. } | Presence::Offline => false,
+        }
+    }
+
     /// Tells whether a device has a link.
     pub(crate) fn is_connected(&self, device: &DeviceId) -> bool {
         self.lock().active.contains_key(device)

@@ -133,6 +133,7 @@ impl Session {
         if self.handle.refuses().is_none() {
             self.note_presence(None);
         }
+        self.pause_as_wished();
         let mut beat = interval(HEARTBEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = interval(TICK);
@@ -165,6 +166,21 @@ impl Session {
                 return Ok(reason);
             }
         }
+    }
+
+    /// Has the device do what was wished of it while it was away. Nobody waits for it; until it is done the
+    /// mailbox of one that is to pause stays closed.
+    fn pause_as_wished(&self) {
+        let (state, device) = (self.state.clone(), self.key.device.clone());
+        let known = state.devices.get(&device);
+        if known.is_none_or(|known| known.pause_wish.is_none()) {
+            return;
+        }
+        tokio::spawn(async move {
+            if let Err(problem) = state.pause_as_wished(&device).await {
+                tracing::warn!(%device, %problem, "a device was not paused or resumed as wished");
+            }
+        });
     }
 
     /// Tells the timeline that the device came, or why it went. Nobody waits for it.
@@ -400,7 +416,7 @@ impl Session {
         self.mailbox_read_at = Instant::now();
         let (device, store) = (self.key.device.clone(), self.key.store);
         let known = self.state.devices.get(&device);
-        let may_have = known.is_some_and(|device| !device.is_paused);
+        let may_have = known.is_some_and(|device| !device.is_to_pause());
         if may_have && self.handle.refuses().is_none() {
             let waiting = self.state.broker.take_mailbox(device.clone(), store);
             for record in waiting.await? {

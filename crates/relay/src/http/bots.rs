@@ -146,7 +146,7 @@ pub(super) async fn status(
         let work = work.map_err(Problem::from)?;
         Ok(Json(BotStatus {
             bot_id: device.device_id.clone(),
-            status: word(&device, work.current.is_some()),
+            status: word(&state, &device, work.current.is_some()),
             uptime_seconds: state.opened_at.elapsed().as_secs(),
             tasks_processed: work.n_ended,
             current_task: work.current,
@@ -159,8 +159,8 @@ pub(super) async fn status(
     respond(shown.await)
 }
 
-fn word(device: &Device, works: bool) -> &'static str {
-    match (device.is_paused, works) {
+fn word(state: &State, device: &Device, works: bool) -> &'static str {
+    match (state.is_paused(device), works) {
         (true, _) => "paused",
         (false, true) => "working",
         (false, false) => "idle",
@@ -203,7 +203,11 @@ async fn answer(
     let work = state.broker.workload(device.device_id.clone()).await;
     Ok(Json(Paused {
         bot_id: device.device_id.clone(),
-        status: word(&device, work.map_err(Problem::from)?.current.is_some()),
+        status: word(
+            state,
+            &device,
+            work.map_err(Problem::from)?.current.is_some(),
+        ),
         timestamp: now(),
     }))
 }

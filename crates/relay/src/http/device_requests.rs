@@ -1,9 +1,8 @@
 //! `POST /api/device-requests/{device}`: what a viewer asks a device, passed on over its link.
 //!
 //! The device answers as it does for any relay: what changes the owner's rules is refused there. A
-//! key needs `devices:read`, `tasks:run` for what ends a task, and `approve` for what answers a question.
-
-use std::time::Duration;
+//! key needs `devices:read`, `tasks:run` for what ends a task, `approve` for what answers a question, and
+//! `admin` for a pause.
 
 use axum::{
     Json,
@@ -18,10 +17,7 @@ use deskhand_protocol::{
 };
 
 use super::{auth::Caller, read_json, respond};
-use crate::{State, submit::choose_device};
-
-/// How long a device may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+use crate::{ANSWER_WITHIN, State, submit::choose_device};
 
 /// Asks the device and answers as it does; a problem becomes one of HTTP.
 pub(super) async fn answer(
@@ -40,6 +36,9 @@ pub(super) async fn answer(
         }
         if let DeviceRequest::Cancel { .. } = request {
             caller.needs(Scope::TasksRun)?;
+        }
+        if let DeviceRequest::Pause | DeviceRequest::Resume = request {
+            caller.needs(Scope::Admin)?;
         }
         if let DeviceRequest::AnswerApproval { by, .. } = &mut request {
             caller.needs(Scope::Approve)?;

@@ -67,7 +67,8 @@ pub(super) async fn show(
     respond(shown.map(|device| Json(state.device_view(&device))))
 }
 
-/// `POST /api/devices/{id}/pause`: it gets no tasks until it is resumed; what runs goes on.
+/// `POST /api/devices/{id}/pause`: it takes no tasks until it is resumed, from afar or by its owner; what
+/// runs goes on. One that is away is paused when it comes.
 pub(super) async fn pause(
     caller: Caller,
     Extract(state): Extract<State>,
@@ -77,7 +78,7 @@ pub(super) async fn pause(
     respond(paused.map(|device| Json(state.device_view(&device))))
 }
 
-/// `POST /api/devices/{id}/resume`: what waited goes to it.
+/// `POST /api/devices/{id}/resume`: it takes tasks again, and gets what waited.
 pub(super) async fn resume(
     caller: Caller,
     Extract(state): Extract<State>,

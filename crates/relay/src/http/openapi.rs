@@ -481,7 +481,7 @@ fn device_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
             "post",
             "/api/devices/{device}/pause",
             "pauseDevice",
-            "Lets it have no more tasks; what runs goes on.",
+            "Asks it to take no more tasks; what runs goes on. One that is away is asked when it comes.",
         )
         .answers(200, "The computer.", view.clone())
         .problems(&KEYED, problem),
@@ -489,7 +489,7 @@ fn device_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
             "post",
             "/api/devices/{device}/resume",
             "resumeDevice",
-            "Lets it have tasks again, and those that wait.",
+            "Asks it to take tasks again, and hands it those that wait.",
         )
         .answers(200, "The computer.", view)
         .problems(&KEYED, problem),

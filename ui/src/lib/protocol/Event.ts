@@ -12,7 +12,7 @@ export type Event = {
  */
 seq: Seq, 
 /**
- * The task it is about.
+ * The task it is about; of runs that were left out it is nobody's.
  */
 task_id: TaskId, 
 /**

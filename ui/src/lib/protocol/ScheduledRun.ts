@@ -26,4 +26,8 @@ returncode: number | null,
 /**
  * Why it was left out.
  */
-left_out: LeftOut | null, };
+left_out: LeftOut | null, 
+/**
+ * When it was started, or left out.
+ */
+decided_at: string | null, };

@@ -3,6 +3,7 @@ import type { Answer } from "./Answer";
 import type { Approver } from "./Approver";
 import type { DeviceId } from "./DeviceId";
 import type { ErrorCode } from "./ErrorCode";
+import type { LeftOut } from "./LeftOut";
 import type { Source } from "./Source";
 import type { Stream } from "./Stream";
 import type { TaskId } from "./TaskId";
@@ -292,6 +293,30 @@ answer: Answer,
 by: Approver, 
 /**
  * When.
+ */
+timestamp: string, } | { "type": "runs_left_out", 
+/**
+ * The device.
+ */
+bot_id: DeviceId, 
+/**
+ * The schedule's name.
+ */
+schedule: string, 
+/**
+ * Why.
+ */
+left_out: LeftOut, 
+/**
+ * How many.
+ */
+n_runs: number, 
+/**
+ * When the last of them was due.
+ */
+planned_at: string, 
+/**
+ * When they were left out.
  */
 timestamp: string, } | { "type": "device_online", 
 /**

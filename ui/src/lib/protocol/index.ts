@@ -42,6 +42,7 @@ export type * from "./KeyId";
 export type * from "./KeyView";
 export type * from "./LayerStatus";
 export type * from "./LeftOut";
+export type * from "./LeftOutRuns";
 export type * from "./Level";
 export type * from "./LinkStatus";
 export type * from "./LogReport";
