@@ -732,8 +732,16 @@ fn assistant_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation
     .answers(200, "What came of it.", object())
     .problems(&KEYED, problem);
     for status in [400, 403, 404, 409, 413, 416, 422, 429, 500, 503] {
-        call = call.answers(status, "The call was not made.", refused.clone());
+        // In the words of the tools, or in those of a door that was not passed.
+        let content = json!({
+            "application/json": {"schema": refused},
+            "application/problem+json": {"schema": problem},
+        });
+        let answer = json!({"description": "The call was not made.", "content": content});
+        call.responses.insert(status.to_string(), answer);
     }
+    // A tool that takes nothing needs no body.
+    call.fields["requestBody"]["required"] = false.into();
     call.parameters[0]["schema"] = one_of(&tools);
     let mut prompt = operation(
         "get",
