@@ -61,6 +61,15 @@ pub(crate) fn package() -> Result<ExitCode> {
     ]))?;
     // The pages are there already.
     let config = r#"{"build": {"beforeBuildCommand": null}}"#;
-    ui::tauri(&["build", "--ci", "--config", config])?;
+    // The package is not among those that are built when none is named.
+    ui::tauri(&[
+        "build",
+        "--ci",
+        "--config",
+        config,
+        "--",
+        "--package",
+        "deskhand-app",
+    ])?;
     Ok(ExitCode::SUCCESS)
 }
