@@ -129,10 +129,10 @@ impl Icon {
         value.await.unwrap()
     }
 
-    /// Returns the tooltip.
+    /// Returns the tooltip: what stands beneath its title, which is the application's name.
     pub(crate) async fn tooltip(&self) -> String {
         let tooltip = Structure::try_from(self.property("ToolTip").await).unwrap();
-        tooltip.fields()[2].clone().try_into().unwrap()
+        tooltip.fields()[3].clone().try_into().unwrap()
     }
 
     /// Waits until the tooltip holds a text.

@@ -75,14 +75,14 @@ async fn closing_the_window_leaves_the_icon_and_a_second_launch_shows_it_again()
     session.until_windows(TITLE, 1).await;
     let icon = Icon::find(&session).await;
     icon.until_tooltip("connected").await;
-    session.close(TITLE);
+    session.close(TITLE).await;
     session.until_windows(TITLE, 0).await;
     let done = app.caller.shell("closed", json!(["true"])).await;
     assert_eq!(done.body["status"], "completed");
 
     icon.click().await;
     session.until_windows(TITLE, 1).await;
-    session.close(TITLE);
+    session.close(TITLE).await;
     session.until_windows(TITLE, 0).await;
     let second = command(&session).status().unwrap();
     assert!(second.success());
@@ -144,8 +144,10 @@ async fn it_attaches_to_what_runs_already() {
     let session = Session::full().await;
     let home = session.path("deskhand");
     std::fs::create_dir_all(&home).unwrap();
-    let (headless, said) =
-        deskhand_tests::Program::start(&home, ["up", "--listen", "127.0.0.1:0"]).await;
+    let workspace = session.path("workspace");
+    let workspace = workspace.to_str().unwrap();
+    let args = ["up", "--listen", "127.0.0.1:0", "--workspace", workspace];
+    let (headless, said) = deskhand_tests::Program::start(&home, args).await;
     let mut app = App::start(&session, &["--hidden"]).await;
     let icon = Icon::find(&session).await;
     icon.until_tooltip("connected").await;

@@ -136,13 +136,19 @@ impl Session {
 
     /// Tells how many windows with a title are shown.
     pub(crate) fn n_windows(&self, title: &str) -> usize {
+        self.windows(title).len()
+    }
+
+    /// Returns the numbers of the windows with a title, a regular expression, that are shown.
+    fn windows(&self, title: &str) -> Vec<String> {
         let found = self
             .command("xdotool")
             .args(["search", "--onlyvisible", "--name", title])
             .stdout(Stdio::piped())
             .output()
             .unwrap();
-        found.stdout.iter().filter(|byte| **byte == b'\n').count()
+        let found = String::from_utf8(found.stdout).unwrap();
+        found.lines().map(str::to_owned).collect()
     }
 
     /// Waits until so many windows with a title are shown.
@@ -153,21 +159,14 @@ impl Session {
         .await;
     }
 
-    /// Closes the window with a title, as its own button does.
-    pub(crate) fn close(&self, title: &str) {
-        let closed = self
-            .command("xdotool")
-            .args([
-                "search",
-                "--onlyvisible",
-                "--name",
-                title,
-                "windowquit",
-                "%@",
-            ])
-            .status()
-            .unwrap();
-        assert!(closed.success());
+    /// Closes the window with a title, as its own button does, once the window manager has it.
+    pub(crate) async fn close(&self, title: &str) {
+        eventually("the window can be closed", || async {
+            let window = self.windows(title).pop()?;
+            let closed = self.command("wmctrl").args(["-i", "-c", &window]).status();
+            closed.unwrap().success().then_some(())
+        })
+        .await;
     }
 
     /// Returns the notifications that were shown, newest first: those on the screen are taken off it.
