@@ -187,6 +187,22 @@ impl Session {
             .collect()
     }
 
+    /// Waits until the window's page is painted: letters have hundreds of shades, an empty page has few.
+    pub(crate) async fn until_painted(&self) {
+        eventually("the page is painted", || async {
+            let mut import = self.command("import");
+            import.args(["-window", "root", "-format", "%k", "info:"]);
+            let counted = import.stdout(Stdio::piped()).output().unwrap();
+            let shades: u32 = String::from_utf8(counted.stdout)
+                .ok()?
+                .trim()
+                .parse()
+                .ok()?;
+            (shades > 1_000).then_some(())
+        })
+        .await;
+    }
+
     /// Writes a picture of the screen to a file.
     pub(crate) fn screenshot(&self, file: &Path) {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -1,4 +1,3 @@
-import "./locale-shim";
 import "./app.css";
 import { mount } from "svelte";
 import App from "./App.svelte";

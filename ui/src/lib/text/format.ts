@@ -1,13 +1,15 @@
 // Numbers and times as a person reads them.
 
-const number = new Intl.NumberFormat(navigator.language);
-const clock = new Intl.DateTimeFormat(navigator.language, { timeStyle: "medium" });
-const dayAndTime = new Intl.DateTimeFormat(navigator.language, {
+import { locale } from "./locale";
+
+const number = new Intl.NumberFormat(locale);
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
+const dayAndTime = new Intl.DateTimeFormat(locale, {
   dateStyle: "medium",
   timeStyle: "medium",
 });
-const dayMonth = new Intl.DateTimeFormat(navigator.language, { day: "numeric", month: "short" });
-const shortClock = new Intl.DateTimeFormat(navigator.language, {
+const dayMonth = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
+const shortClock = new Intl.DateTimeFormat(locale, {
   hour: "2-digit",
   minute: "2-digit",
 });
