@@ -5,16 +5,46 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use crate::bytes::{self, Bytes, lossy};
-use crate::config::Config;
+use crate::command_names;
 use crate::outcome::{Cancel, Out, Res, Stop};
+use crate::references::ref_filter;
+use crate::repository::config::Config;
+use crate::repository::repo;
 use crate::request::{Answer, Environment, Exec, Input, NotNative, Request};
-use crate::{
-    add, blame, branch, cat_file, check_ignore, clean, command_names, commit, config_cmd,
-    config_show, describe, diff, diff_plumbing, grep, init_repository, log, ls_files, merge, pick,
-    ref_filter, remote, remove, rename_files, repo, reset, restore, rev_list, rev_parse, shortlog,
-    show, show_ref, stash, status, switch, tag, worktree_list,
-};
+use crate::text::bytes::{self, Bytes, lossy};
+use crate::verbs::add;
+use crate::verbs::blame;
+use crate::verbs::branch;
+use crate::verbs::cat_file;
+use crate::verbs::check_ignore;
+use crate::verbs::clean;
+use crate::verbs::commit;
+use crate::verbs::config_cmd;
+use crate::verbs::config_show;
+use crate::verbs::describe;
+use crate::verbs::diff;
+use crate::verbs::diff_plumbing;
+use crate::verbs::grep;
+use crate::verbs::init_repository;
+use crate::verbs::log;
+use crate::verbs::ls_files;
+use crate::verbs::merge;
+use crate::verbs::pick;
+use crate::verbs::remote;
+use crate::verbs::remove;
+use crate::verbs::rename_files;
+use crate::verbs::reset;
+use crate::verbs::restore;
+use crate::verbs::rev_list;
+use crate::verbs::rev_parse;
+use crate::verbs::shortlog;
+use crate::verbs::show;
+use crate::verbs::show_ref;
+use crate::verbs::stash;
+use crate::verbs::status;
+use crate::verbs::switch;
+use crate::verbs::tag;
+use crate::verbs::worktree_list;
 
 /// What a command line would do, judged from the argv alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -303,7 +333,7 @@ impl Globals {
                     } else if let Some(v) = arg.strip_prefix(b"--work-tree=") {
                         globals.work_tree = Some(v.to_vec());
                     } else if !is_known_option(arg) {
-                        let usage = include_str!("usage/git.txt");
+                        let usage = include_str!("verbs/usage/git.txt");
                         return Err(Stop::Fail {
                             code: 129,
                             text: [b"unknown option: ".as_slice(), arg, b"\n", usage.as_bytes()]

@@ -6,12 +6,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use crate::bytes::{self, Bytes, lossy};
-use crate::config::Config;
 use crate::exec::{Call, Globals};
 use crate::outcome::{Cancel, Res, Stop};
-use crate::repo;
+use crate::repository::config::Config;
+use crate::repository::repo;
 use crate::request::{Environment, Request};
+use crate::text::bytes::{self, Bytes, lossy};
 
 /// A command line and the variables to add to (or replace in) the environment of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]

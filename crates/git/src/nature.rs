@@ -5,8 +5,8 @@
 
 use std::ffi::OsString;
 
-use crate::bytes::{self, Bytes};
 use crate::exec::Globals;
+use crate::text::bytes::{self, Bytes};
 
 /// What a command needs beyond reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 //! git's rules: `--name=value` and `--name value`, `--no-name`, clusters of short flags, `-n5`, options after
 //! arguments, `--` ends options. What is not in the table is not native, so abbreviated names are handed over.
 
-use crate::bytes::{Bytes, lossy};
 use crate::outcome::{Res, Stop};
+use crate::text::bytes::{Bytes, lossy};
 
 /// What follows an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

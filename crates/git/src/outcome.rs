@@ -135,7 +135,7 @@ impl Out {
 
     /// Returns the columns every line begins with.
     pub(crate) fn prefix_width(&self) -> usize {
-        crate::stat::width_of(&self.prefix)
+        crate::compare::stat::width_of(&self.prefix)
     }
 
     fn append(&mut self, bytes: &[u8]) {
