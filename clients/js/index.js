@@ -7,8 +7,12 @@
 
 /** The upper bound of the first wait before a new try; each further one is twice as long. */
 const FIRST_WAIT_MS = 250;
-/** The longest wait before a new try. */
-const LONGEST_WAIT_MS = 30_000;
+/** The longest wait while the relay was there a moment ago: who watches is back within 5 s of its return. */
+const LONGEST_WAIT_MS = 4_000;
+/** A relay that has been away for this long is asked less often. */
+const AWAY_AFTER_MS = 300_000;
+/** The longest wait then. */
+const LONGEST_WAIT_AWAY_MS = 30_000;
 /** A connection that held this long was a good one: the next wait is short again. */
 const GOOD_AFTER_MS = 10_000;
 /** How often the relay is asked for a sign of life. */
@@ -26,6 +30,15 @@ const QUEUE_TASKS = 100;
 
 /** The ways to follow a timeline, best first. */
 export const WAYS = ["websocket", "sse", "poll"];
+
+/**
+ * The upper bound of the wait before the next try, in milliseconds, after so many tries and with the relay
+ * away for so long. Who waits takes a random part of it, so that not all come back in one moment.
+ */
+export function longestWait(tries, awayMs) {
+  const longest = awayMs < AWAY_AFTER_MS ? LONGEST_WAIT_MS : LONGEST_WAIT_AWAY_MS;
+  return Math.min(FIRST_WAIT_MS * 2 ** tries, longest);
+}
 
 /** The relay said no. */
 export class RelayError extends Error {
@@ -115,7 +128,8 @@ export class Relay {
   async flush() {
     if (this.#sending) return;
     this.#sending = true;
-    let wait = FIRST_WAIT_MS;
+    let tries = 0;
+    let thereAt = Date.now();
     try {
       while (this.#queue.length > 0) {
         const { task, resolve, reject } = this.#queue[0];
@@ -123,15 +137,16 @@ export class Relay {
           const view = await this.json("POST", "/api/tasks", { body: task });
           this.#queue.shift();
           resolve(view);
-          wait = FIRST_WAIT_MS;
+          tries = 0;
+          thereAt = Date.now();
         } catch (error) {
           const passes = !(error instanceof RelayError) || error.status === 429 || error.status === 503;
           if (passes && error.code !== "device_offline" && error.code !== "device_paused") {
-            if (wait === FIRST_WAIT_MS) {
+            if (tries === 0) {
               this.#onWarning(`the relay is away: ${this.#queue.length} tasks wait`);
             }
-            await sleep(Math.random() * wait);
-            wait = Math.min(2 * wait, LONGEST_WAIT_MS);
+            await sleep(Math.random() * longestWait(tries, Date.now() - thereAt));
+            tries += 1;
           } else {
             this.#queue.shift();
             reject(error);
@@ -224,7 +239,8 @@ class Follower {
 
   async run() {
     const ways = this.#options.ways ?? WAYS;
-    let wait = FIRST_WAIT_MS;
+    let tries = 0;
+    let thereAt = Date.now();
     while (!this.#closed.signal.aborted) {
       if (this.#wayAt > 0 && Date.now() - this.#lessSince > UPGRADE_AFTER_MS) this.#wayAt = 0;
       this.way = ways[this.#wayAt];
@@ -264,10 +280,11 @@ class Follower {
           this.#options.onWarning?.(`${this.way} is blocked: trying ${ways[this.#wayAt]}`);
         }
       }
-      if (polite || (opened && Date.now() - began > GOOD_AFTER_MS)) wait = FIRST_WAIT_MS;
+      if (opened) thereAt = Date.now();
+      if (polite || (opened && Date.now() - began > GOOD_AFTER_MS)) tries = 0;
       this.#become("reconnecting", reason);
-      await sleep(Math.random() * wait, this.#closed.signal);
-      wait = Math.min(2 * wait, LONGEST_WAIT_MS);
+      await sleep(Math.random() * longestWait(tries, Date.now() - thereAt), this.#closed.signal);
+      tries += 1;
     }
   }
 

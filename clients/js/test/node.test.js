@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import WebSocket from "ws";
 
-import { Relay } from "../index.js";
+import { longestWait, Relay } from "../index.js";
 import { eventually, startProxy, startRelay } from "./harness.js";
 
 let server;
@@ -45,6 +45,12 @@ test("it hears what happens and knows how far away the relay is", async () => {
   seen.watch.close();
   assert.equal(seen.watch.state, "closed");
   assert.deepEqual(seen.states, ["connected", "closed"]);
+});
+
+test("who watches is back within five seconds of the relay, unless it was away for long", () => {
+  assert.deepEqual([0, 1, 2, 3].map((tries) => longestWait(tries, 0)), [250, 500, 1_000, 2_000]);
+  assert.equal(longestWait(1_000, 299_999), 4_000);
+  assert.equal(longestWait(1_000, 300_000), 30_000);
 });
 
 test("it comes back when the relay does, and misses nothing", async () => {
