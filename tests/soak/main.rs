@@ -38,7 +38,7 @@ enum Run {
     },
     /// A task that says nothing for longer than anybody may be silent
     Quiet,
-    /// A relay and a device until standard input ends; prints address and key
+    /// A relay and a device until standard input ends; prints where they are, and a key
     Serve,
 }
 
@@ -100,7 +100,13 @@ async fn serve() {
     let (relay, device, caller) = relay_and_device().await;
     caller.echo("one", "x").await;
     let repo = TestRepo::dirty(&device.workspace().join("repo"));
-    let said = json!({"url": relay.url(), "key": caller.key(), "repository": repo.dir()});
+    let devices = caller.get("/api/devices").await.body;
+    let said = json!({
+        "url": relay.url(),
+        "key": caller.key(),
+        "device": devices["devices"][0]["device_id"],
+        "repository": repo.dir(),
+    });
     println!("{said}");
     let mut line = String::new();
     // Ends with who started it.

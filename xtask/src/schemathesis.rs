@@ -51,7 +51,8 @@ pub(crate) fn run_checks(args: &[String]) -> Result<()> {
         .arg(config)
         .arg("run")
         .arg(format!("{}/openapi.json", text("url")))
-        .args(["--header", &format!("X-API-Key: {}", text("key"))])
+        .env("DESKHAND_API_KEY", text("key"))
+        .env("DESKHAND_DEVICE", text("device"))
         .args(args));
     // It ends when nobody speaks to it any longer.
     drop(server.stdin.take());

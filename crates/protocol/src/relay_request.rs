@@ -283,8 +283,10 @@ pub enum Presence {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrolRequest {
     /// The code.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub code: String,
     /// What to call the computer.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
     pub device_name: String,
     /// Its operating system.
     pub os: String,
@@ -306,5 +308,6 @@ pub struct EnrolResponse {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RenameDeviceRequest {
     /// The new name.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
     pub device_name: String,
 }

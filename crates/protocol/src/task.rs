@@ -326,6 +326,7 @@ pub struct TaskRequest {
     /// Id or name of the device; needed when the key reaches several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
+    #[cfg_attr(feature = "openapi", schema(max_length = 4096))]
     pub device: Option<String>,
     /// What to do when the device is offline; the door has a default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -334,6 +335,7 @@ pub struct TaskRequest {
     /// How long the task may wait for its device, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 604_800))]
     pub expires_in: Option<u32>,
     /// Which waiting task goes first.
     #[serde(default)]
@@ -341,6 +343,7 @@ pub struct TaskRequest {
     /// A title for lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
+    #[cfg_attr(feature = "openapi", schema(max_length = 4096))]
     pub title: Option<String>,
     /// When the relay hands it over; at once when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

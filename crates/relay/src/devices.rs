@@ -423,7 +423,7 @@ impl Devices {
 
 fn checked_name(name: &str) -> Result<&str, Problem> {
     let name = name.trim();
-    if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > 128 || name.chars().any(char::is_control) {
         return Err(Problem::new(
             ErrorCode::InvalidRequest,
             "device_name must be 1 to 128 characters without control characters",

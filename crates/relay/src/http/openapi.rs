@@ -70,7 +70,8 @@ impl Schemas {
         T::schemas(&mut found);
         found.push((T::name().into_owned(), T::schema()));
         for (name, schema) in found {
-            let schema = serde_json::to_value(schema).expect("a schema has only string keys");
+            let mut schema = serde_json::to_value(schema).expect("a schema has only string keys");
+            name_formats(&mut schema);
             self.0.insert(name, schema);
         }
         json!({"$ref": format!("#/components/schemas/{}", T::name())})
@@ -81,6 +82,18 @@ impl Schemas {
         all.values_mut()
             .for_each(|schema| merge_within(schema, &self.0));
         all
+    }
+}
+
+/// Writes `uint32` as the OpenAPI format registry does, where utoipa writes `u-int32`.
+fn name_formats(value: &mut Value) {
+    if let Some(bits) = value["format"].as_str().and_then(|f| f.strip_prefix("u-")) {
+        value["format"] = format!("u{bits}").into();
+    }
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(name_formats),
+        Value::Array(items) => items.iter_mut().for_each(name_formats),
+        _ => {}
     }
 }
 
