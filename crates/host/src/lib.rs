@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod control;
+pub mod desktop_session;
 mod dirs;
 pub mod enrolment;
 mod environment;

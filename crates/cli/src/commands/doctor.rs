@@ -5,6 +5,7 @@ use deskhand_host::{
     Config, Control, ControlError, Identity,
     config::{Require, SecretsIn},
     control::Here,
+    desktop_session::{DesktopSession, desktop_session},
     machine,
     secrets::{EMBEDDED, keyring_status},
 };
@@ -109,7 +110,43 @@ async fn look(context: &Context) -> Vec<Finding> {
             Some("deskhand down && deskhand up".to_owned()),
         )),
     }
+    findings.extend(desktop(desktop_session().await));
     findings
+}
+
+/// What the desktop application needs of the session; a computer without a desktop needs neither.
+fn desktop(session: Result<DesktopSession, String>) -> Vec<Finding> {
+    let session = match session {
+        Ok(session) => session,
+        Err(why) => return vec![ok("desktop", format!("no desktop session here: {why}"))],
+    };
+    let part = |check, is_there, found: &str, missing: &str, mend: &str| {
+        if is_there {
+            return ok(check, found.to_owned());
+        }
+        Finding {
+            check,
+            state: State::Warning,
+            found: missing.to_owned(),
+            mend: Some(mend.to_owned()),
+        }
+    };
+    vec![
+        part(
+            "tray",
+            session.tray,
+            "the session shows tray icons",
+            "nobody in this session shows tray icons; the application opens its window instead",
+            "start a panel with a tray; on GNOME install its AppIndicator extension",
+        ),
+        part(
+            "notify",
+            session.notifications,
+            "the session shows notifications",
+            "nobody in this session shows notifications",
+            "start a notification server, such as dunst",
+        ),
+    ]
 }
 
 fn config_found(context: &Context) -> String {
@@ -270,7 +307,10 @@ fn device_findings(status: &DeviceStatus) -> Vec<Finding> {
         ),
     }];
     findings.push(if status.can_execute {
-        ok("agent", "can execute".to_owned())
+        ok(
+            "agent",
+            "can execute, and its store can be written".to_owned(),
+        )
     } else {
         let reason = status.reason.as_deref().unwrap_or("no reason given");
         broken("agent", format!("cannot execute: {reason}"), None)
@@ -406,6 +446,21 @@ mod tests {
                 (State::Warning, Some("install namespaces")),
             ]
         );
+    }
+
+    #[test]
+    fn a_desktop_says_what_it_lacks_and_a_server_lacks_nothing() {
+        let states = |session| desktop(session).iter().map(|f| f.state).collect::<Vec<_>>();
+        let session = |tray, notifications| {
+            Ok(DesktopSession {
+                tray,
+                notifications,
+            })
+        };
+        assert_eq!(states(Err("no bus".to_owned())), [State::Ok]);
+        assert_eq!(states(session(true, true)), [State::Ok, State::Ok]);
+        assert_eq!(states(session(false, true)), [State::Warning, State::Ok]);
+        assert_eq!(states(session(true, false)), [State::Ok, State::Warning]);
     }
 
     #[test]
