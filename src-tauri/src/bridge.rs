@@ -13,8 +13,12 @@ use deskhand_host::{
 };
 use deskhand_protocol::{ErrorCode, Event, Problem};
 use serde::Serialize;
-use tauri::{AppHandle, Emitter, Manager, State};
-use tokio::time::{Instant, sleep_until};
+use tauri::{AppHandle, Emitter, Manager, State, WebviewWindow};
+use tauri_plugin_dialog::DialogExt;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until},
+};
 
 use crate::{Desk, window::VIEWER};
 
@@ -58,6 +62,28 @@ pub(crate) async fn request(
 
 fn problem(why: &str) -> ControlResponse {
     ControlResponse::Problem(Problem::new(ErrorCode::InvalidRequest, why))
+}
+
+/// Lets the owner choose a directory in the system's own dialog; none when they choose none. A path that
+/// is not UTF-8 cannot be opened to tasks, and is an error in words.
+#[tauri::command]
+pub(crate) async fn choose_folder(window: WebviewWindow) -> Result<Option<String>, String> {
+    let (tell, told) = oneshot::channel();
+    window
+        .dialog()
+        .file()
+        .set_parent(&window)
+        .pick_folder(move |chosen| {
+            // Nobody is left to tell when the window was closed meanwhile.
+            let _ = tell.send(chosen);
+        });
+    let Ok(Some(chosen)) = told.await else {
+        return Ok(None);
+    };
+    let path = chosen.into_path().map_err(|error| error.to_string())?;
+    let utf8 = path.into_os_string().into_string();
+    utf8.map(Some)
+        .map_err(|path| format!("the path {} is not UTF-8", path.display()))
 }
 
 /// A fault in the window's scripts, for the log: a page that stays blank is never silent.

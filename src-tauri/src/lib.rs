@@ -113,6 +113,7 @@ fn run_app(
         .manage(desk)
         .invoke_handler(tauri::generate_handler![
             bridge::request,
+            bridge::choose_folder,
             bridge::page_failed
         ])
         .on_window_event(window::on_event)

@@ -1,27 +1,23 @@
 // Questions to the owner, as they are seen and answered in the viewer.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { connected, eventually, openViewer, SCREENSHOTS, startBrowser, startDesk } from "./desk.mjs";
+import { describe, test } from "node:test";
+import { connected, eventually, forAll, openViewer, SCREENSHOTS } from "./desk.mjs";
 import { openWindow } from "./window.mjs";
 
 let browser;
 let desk;
 let assistant;
-before(async () => {
-  mkdirSync(SCREENSHOTS, { recursive: true });
-  browser = await startBrowser();
-  desk = await startDesk();
-  desk.cli("workspaces", "add", desk.workspace, "--level", "ask");
-  const made = JSON.parse(desk.cli("--json", "keys", "create", "claude"));
-  assistant = { "x-api-key": made.secret };
-});
-after(async () => {
-  await browser.close();
-  await desk.stop();
-});
+forAll(
+  (made) => ({ browser, desk } = made),
+  () => {
+    desk.cli("workspaces", "add", desk.workspace, "--level", "ask");
+    const made = JSON.parse(desk.cli("--json", "keys", "create", "claude"));
+    assistant = { "x-api-key": made.secret };
+  },
+);
 
 const ask = (command) => {
   const action = { type: "shell", command, working_dir: desk.workspace };

@@ -4,6 +4,7 @@ import { spawn, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { after, before } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
 
@@ -111,6 +112,23 @@ export function startBrowser() {
   // A page that was put in by hand has no address, and may not open sockets to this computer.
   if (process.env.VIEWER_DIST) args.push("--disable-features=LocalNetworkAccessChecks");
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
+}
+
+/** Gives all tests of a file one browser and one desk, which `fill` gives what they begin with. */
+export function forAll(take, fill = () => {}, options = {}) {
+  let browser;
+  let desk;
+  before(async () => {
+    mkdirSync(SCREENSHOTS, { recursive: true });
+    browser = await startBrowser();
+    desk = await startDesk(options);
+    take({ browser, desk });
+    await fill(desk);
+  });
+  after(async () => {
+    await browser?.close();
+    await desk?.stop();
+  });
 }
 
 /** Opens the viewer, signed in with a link, and fails the test on any error of the page. One that is deaf

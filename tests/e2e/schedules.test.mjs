@@ -3,22 +3,14 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { connected, eventually, openViewer, startBrowser, startDesk } from "./desk.mjs";
+import { describe, test } from "node:test";
+import { connected, eventually, forAll, openViewer } from "./desk.mjs";
 import { makeRepository } from "./scene.mjs";
 import { openWindow } from "./window.mjs";
 
 let browser;
 let desk;
-before(async () => {
-  browser = await startBrowser();
-  desk = await startDesk();
-  makeRepository(desk);
-});
-after(async () => {
-  await browser.close();
-  await desk.stop();
-});
+forAll((made) => ({ browser, desk } = made), makeRepository);
 
 const card = (page, name) => page.getByRole("article", { name });
 const listed = () => JSON.parse(desk.cli("--json", "schedules", "list"));

@@ -112,11 +112,13 @@ describe("the first page", () => {
     const { page, faults } = await openViewer(browser, desk);
     await page.getByRole("heading", { name: "Ready for the first task" }).waitFor();
     await page.getByText(desk.workspace).first().waitFor();
-    await page.getByRole("button", { name: "Claude" }).click();
-    await page.getByText("/llm-instructions").waitFor();
+    await page.getByRole("button", { name: "Gemini CLI" }).click();
+    await page.getByText("deskhand keys create gemini-cli").waitFor();
+    await page.getByText(`"httpUrl": "${desk.url}/key/mcp"`).waitFor();
+    await page.getByText("Nothing has come from gemini-cli yet").waitFor();
     await page.getByRole("button", { name: "Try it" }).click();
     await page.getByText("It works").waitFor();
-    await detail(page).getByText("notes.txt", { exact: true }).waitFor();
+    await terminal(page).getByText("notes.txt").waitFor();
     assert.deepEqual(faults, []);
     await page.context().close();
     await desk.stop();

@@ -2,11 +2,11 @@
 // screenshot of it in target/screenshots.
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { connected, openViewer, SCREENSHOTS, startBrowser, startDesk } from "./desk.mjs";
+import { describe, test } from "node:test";
+import { connected, forAll, openViewer, SCREENSHOTS, startDesk } from "./desk.mjs";
 import { BUILD, makeHistory, makeRepository, makeSchedules } from "./scene.mjs";
 import { openWindow } from "./window.mjs";
 
@@ -15,10 +15,10 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 let browser;
 let desk;
 let history;
-before(async () => {
-  mkdirSync(SCREENSHOTS, { recursive: true });
-  browser = await startBrowser();
-  desk = await startDesk({ config: '[device]\nname = "studio"\n' });
+const config = '[device]\nname = "studio"\n';
+forAll((made) => ({ browser, desk } = made), fill, { config });
+
+async function fill() {
   makeRepository(desk);
   history = await makeHistory(desk);
   await makeSchedules(desk);
@@ -33,11 +33,7 @@ before(async () => {
     const action = { type: "shell", command, working_dir: desk.workspace };
     await desk.call("POST", "/api/tasks", { action, title: titles[i] }, history.headers.claude);
   }
-});
-after(async () => {
-  await browser.close();
-  await desk.stop();
-});
+}
 
 const pages = () => ({
   tasks: { hash: "#/tasks", ready: (page) => page.getByText("linking station").waitFor() },
@@ -88,6 +84,41 @@ const pages = () => ({
     },
   },
   overview: { hash: "#/overview", ready: (page) => page.getByText("By caller").waitFor() },
+  connect: { hash: "#/connect", ready: (page) => page.getByText("claude mcp add").waitFor() },
+  "connect-hosted": {
+    hash: "#/connect",
+    ready: async (page) => {
+      await page.getByRole("button", { name: "Custom GPT" }).click();
+      await page.getByText("needs a public HTTPS address").first().waitFor();
+    },
+  },
+  "connect-window": {
+    isWindow: true,
+    hash: "#/connect",
+    ready: (page) => page.getByRole("button", { name: "Make a key" }).waitFor(),
+  },
+  keyboard: {
+    hash: "#/tasks",
+    ready: async (page) => {
+      await page.keyboard.press("?");
+      await page.getByRole("dialog").getByText("Next and previous task").waitFor();
+    },
+  },
+  "workspaces-window": {
+    isWindow: true,
+    hash: "#/workspaces",
+    ready: (page) => page.getByRole("button", { name: "Choose a folder" }).waitFor(),
+  },
+  "keys-window": {
+    isWindow: true,
+    hash: "#/keys",
+    ready: (page) => page.getByText("phone", { exact: true }).waitFor(),
+  },
+  "audit-window": {
+    isWindow: true,
+    hash: "#/audit",
+    ready: (page) => page.getByText("all as they were written").waitFor(),
+  },
   devices: { hash: "#/devices", ready: (page) => page.getByText("Enrolled").waitFor() },
   workspaces: { hash: "#/workspaces", ready: (page) => page.getByText("deskhand workspaces add").waitFor() },
   keys: { hash: "#/keys", ready: (page) => page.getByText("deskhand keys create").waitFor() },
@@ -119,8 +150,8 @@ async function open(name, options = {}) {
 
 const NAMES = [
   "tasks", "task-terminal", "task-status", "task-log", "task-diff", "search", "schedules",
-  "schedules-window", "schedules-form", "overview",
-  "devices", "workspaces", "keys", "audit", "settings", "about",
+  "schedules-window", "schedules-form", "overview", "connect", "connect-hosted", "connect-window", "keyboard",
+  "devices", "workspaces", "workspaces-window", "keys", "keys-window", "audit", "audit-window", "settings", "about",
 ];
 
 for (const colorScheme of ["light", "dark"]) {
@@ -169,7 +200,7 @@ describe("on a phone, and with large text", () => {
   });
 
   test("the first page", async () => {
-    const empty = await startDesk({ config: '[device]\nname = "studio"\n' });
+    const empty = await startDesk({ config });
     for (const colorScheme of ["light", "dark"]) {
       const { page, context } = await openViewer(browser, empty, { colorScheme });
       await page.getByRole("heading", { name: "Ready for the first task" }).waitFor();

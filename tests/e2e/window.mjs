@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { newPage } from "./desk.mjs";
 
-/** What the application's bridge is to the page; `__deskhand…` are the ends in this process. */
+/** What the application's bridge is to the page; `__deskhand…` are the ends in this process, and the
+ * directory that is chosen when the page asks for one. */
 function bridge() {
   const listeners = new Map();
   globalThis.__deskhandHear = (name, payload) => {
@@ -17,6 +18,7 @@ function bridge() {
   globalThis.__TAURI__ = {
     core: {
       invoke(command, args) {
+        if (command === "choose_folder") return Promise.resolve(globalThis.__deskhandFolder ?? null);
         if (command === "request") return globalThis.__deskhandRequest(args.request);
         return Promise.resolve(console.error(`${command}: ${args.message}`));
       },

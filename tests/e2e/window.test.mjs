@@ -1,22 +1,16 @@
 // What only the computer's own window does, against a real agent.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { connected, eventually, openViewer, startBrowser, startDesk } from "./desk.mjs";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { connected, eventually, forAll, openViewer } from "./desk.mjs";
 import { makeRepository } from "./scene.mjs";
 import { openWindow } from "./window.mjs";
 
 let browser;
 let desk;
-before(async () => {
-  browser = await startBrowser();
-  desk = await startDesk();
-  makeRepository(desk);
-});
-after(async () => {
-  await browser.close();
-  await desk.stop();
-});
+forAll((made) => ({ browser, desk } = made), makeRepository);
 
 const detail = (page) => page.getByRole("article", { name: "Task" });
 const command = (page) => page.getByRole("textbox", { name: "Command" });
@@ -27,7 +21,7 @@ describe("the window", () => {
     await connected(page);
     await page.getByRole("button", { name: "Try it" }).click();
     await page.getByText("It works").waitFor();
-    await detail(page).getByText("notes.txt", { exact: true }).waitFor();
+    await page.getByRole("region", { name: "Lines of output" }).getByText("notes.txt").waitFor();
 
     // The way to the first task stays until the page is opened again.
     await page.reload();
@@ -50,6 +44,55 @@ describe("the window", () => {
     await detail(page).getByText("done", { exact: true }).waitFor();
     await command(page).press("ArrowUp");
     assert.equal(await command(page).inputValue(), "printf 'one\\ntwo\\n' | wc -l");
+    assert.deepEqual(faults, []);
+    await page.context().close();
+  });
+
+  test("connects an assistant: its key is shown once, is good, and its first task is announced", async () => {
+    const { page, faults } = await openWindow(browser, desk, { hash: "#/connect" });
+    await connected(page);
+    await page.getByRole("button", { name: "Codex" }).click();
+    await page.getByText("Nothing has come from codex yet").waitFor();
+    await page.getByLabel("Only to read").check();
+    await page.getByRole("button", { name: "Make a key" }).click();
+    const shown = page.getByText(/^dh_\w+_\w+$/);
+    const key = await shown.innerText();
+    await page.getByText(`DESKHAND_API_KEY=${key}`).waitFor();
+    await page.getByText(`url = "${desk.url}/key/mcp"`).waitFor();
+
+    const git = (command) => {
+      const action = { type: "git", command, working_dir: desk.workspace };
+      return desk.call("POST", "/api/tasks", { action }, { "x-api-key": key, prefer: "wait=40" });
+    };
+    assert.equal((await git("git commit -am change")).code, "denied");
+    const { uid } = await git("git status");
+    await page.getByText("codex is connected").waitFor();
+    await page.locator(`a[href="#/tasks/${uid}"]`).filter({ hasText: "See it" }).click();
+    await detail(page).getByRole("heading", { name: "Staged" }).waitFor();
+
+    // Nobody sees the key again, and a second one has another name.
+    await page.evaluate(() => (location.hash = "#/connect"));
+    await page.getByRole("button", { name: "Codex" }).click();
+    assert.equal(await shown.count(), 0);
+    await page.getByRole("button", { name: "Make a key" }).click();
+    await page.getByRole("alert").getByText("there is a key called `codex` already").waitFor();
+    assert.deepEqual(faults, []);
+    await page.context().close();
+  });
+
+  test("opens the folder that is chosen to tasks", async () => {
+    const { page, faults } = await openWindow(browser, desk, { hash: "#/workspaces" });
+    await connected(page);
+    const open = () => JSON.parse(desk.cli("--json", "workspaces", "list")).map(({ path }) => path);
+    const before = open();
+    await page.getByRole("button", { name: "Choose a folder" }).click();
+    assert.deepEqual(open(), before);
+    const folder = join(desk.root, "projects");
+    mkdirSync(folder);
+    await page.evaluate((chosen) => (globalThis.__deskhandFolder = chosen), folder);
+    await page.getByRole("button", { name: "Choose a folder" }).click();
+    await page.getByText(folder).waitFor();
+    assert.deepEqual(open(), [...before, folder]);
     assert.deepEqual(faults, []);
     await page.context().close();
   });

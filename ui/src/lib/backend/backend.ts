@@ -35,6 +35,9 @@ export interface Backend {
   cancel(uid: string): Promise<void>;
   /** Answers a question; `always_here` is local. */
   answer(question: QuestionView, answer: Answer): Promise<void>;
+  /** Lets the owner choose a directory of this computer in the system's own dialog; nothing when they do
+   * not. Rejects with `local_only` in a browser. */
+  chooseFolder(): Promise<string | null>;
   pairingCode(): Promise<PairingCode>;
   /** Has a device take no more tasks, or take them again. */
   pause(device: string, paused: boolean): Promise<void>;

@@ -29,10 +29,8 @@ export function relayBackend(origin: string): Backend {
     devices: async () => (await call<{ devices: DeviceView[] }>("GET", "/api/devices")).devices,
     request: (name: string, request: DeviceRequest) =>
       call<DeviceResponse>("POST", `/api/device-requests/${device(name)}`, request),
-    relay: () =>
-      Promise.reject(
-        new BackendError("This is done on the computer itself.", "local_only"),
-      ),
+    relay: localOnly,
+    chooseFolder: localOnly,
     submit: (request: TaskRequest) => call<TaskView>("POST", "/api/tasks", request),
     cancel: (uid) => call<void>("POST", `/api/tasks/${uid}/cancel`),
     answer: ({ task_id, digest }, answer) =>
@@ -47,6 +45,10 @@ export function relayBackend(origin: string): Backend {
         return made.ticket;
       }),
   };
+}
+
+function localOnly(): Promise<never> {
+  return Promise.reject(new BackendError("This is done on the computer itself.", "local_only"));
 }
 
 async function ask<Body>(url: URL, method: string, body: unknown): Promise<Body> {

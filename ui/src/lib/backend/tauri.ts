@@ -149,6 +149,13 @@ export function tauriBackend(): Backend {
       const by = { name: "owner", door: "viewer" } as const;
       await device({ type: "answer_approval", task_id, digest, answer, by });
     },
+    async chooseFolder() {
+      try {
+        return await bridge.core.invoke<string | null>("choose_folder", {});
+      } catch (problem) {
+        throw new BackendError(String(problem));
+      }
+    },
     async pairingCode(): Promise<PairingCode> {
       const answer = await relay({ type: "create_pairing_code" });
       if (answer.type !== "pairing_code") throw new BackendError("the relay made no code");

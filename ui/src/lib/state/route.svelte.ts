@@ -4,6 +4,7 @@ export const VIEWS = [
   "tasks",
   "schedules",
   "overview",
+  "connect",
   "devices",
   "workspaces",
   "keys",

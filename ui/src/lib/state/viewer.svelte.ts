@@ -8,6 +8,9 @@ import { once } from "./once";
 /** How often devices and their state are read without a reason. */
 const REFRESH_MS = 30_000;
 
+/** Round trips that are remembered: an hour of them in a browser. */
+const MOST_LATENCIES = 360;
+
 const CODE = /^#sign-in=([\w-]+)$/;
 
 export type SignedIn =
@@ -15,6 +18,12 @@ export type SignedIn =
   | { kind: "out"; problem: string | null }
   | { kind: "in"; session: SessionView }
   | { kind: "unreachable"; problem: string };
+
+/** How long a round trip took, and when. */
+export interface Latency {
+  at: number;
+  ms: number;
+}
 
 export class Viewer {
   readonly live = new Live();
@@ -24,6 +33,8 @@ export class Viewer {
   device = $state.raw<DeviceView | null>(null);
   status = $state.raw<DeviceStatus | null>(null);
   connection = $state.raw<Connection>({ state: "connecting" });
+  /** Round trips to the device that is looked at, since the page was opened; the oldest first. */
+  latencies = $state.raw<Latency[]>([]);
   #following: Following | null = null;
   #followed: string | null = null;
   readonly refresh = once(() => this.#refresh(), 500);
@@ -114,19 +125,25 @@ export class Viewer {
     }
   }
 
+  #connected(connection: Connection): void {
+    this.connection = connection;
+    if (connection.state !== "connected" || connection.latencyMs === null) return;
+    const seen = { at: Date.now(), ms: connection.latencyMs };
+    this.latencies = [...this.latencies.slice(1 - MOST_LATENCIES), seen];
+  }
+
   #follow(): void {
     const id = this.device?.device_id ?? null;
     if (id === this.#followed) return;
     this.#following?.stop();
     this.#followed = id;
+    this.latencies = [];
     this.#following =
       id === null
         ? null
         : this.backend.follow(id, {
             event: (event) => this.live.push(event),
-            connection: (connection) => {
-              this.connection = connection;
-            },
+            connection: (connection) => this.#connected(connection),
           });
   }
 }

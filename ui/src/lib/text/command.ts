@@ -31,6 +31,13 @@ export function actionOf(line: string, workingDir: string | null): Action {
   return { type: "shell", command, ...where } as Action;
 }
 
+/** Tells whether an address can be called from afar: callers in a vendor's cloud take HTTPS alone. */
+export function isPublic(address: string): boolean {
+  if (!URL.canParse(address)) return false;
+  const { protocol, hostname } = new URL(address);
+  return protocol === "https:" && !/^(localhost|127\.|\[::1\]|10\.|192\.168\.)/.test(hostname);
+}
+
 /** Returns a line for a shell that asks for the same; the key is taken from the environment. */
 export function asCurl(relayUrl: string, device: string, action: Action): string {
   const body = JSON.stringify({ device, action });
