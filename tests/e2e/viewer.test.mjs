@@ -209,6 +209,10 @@ describe("tasks", () => {
     const { page, faults } = await openViewer(browser, desk, { hash: `#/tasks/${history.status.uid}` });
     await detail(page).getByRole("heading", { name: "Staged" }).waitFor();
     await detail(page).getByText("notes.txt", { exact: true }).waitFor();
+    // What let it run is said where it started, and who decided that among the details.
+    await detail(page).getByRole("listitem").filter({ hasText: "Started" }).getByText("it only reads").waitFor();
+    await detail(page).getByText("Details").click();
+    await detail(page).getByText(/^level .*: it only reads$|: it only reads$/).waitFor();
     await page.getByRole("tab", { name: "Terminal" }).click();
     await terminal(page).getByText("Changes not staged for commit").waitFor();
 

@@ -16,7 +16,7 @@ use std::{
 
 use deskhand_policy::{Decision, Denial, Permit, Question};
 use deskhand_protocol::{
-    Action, ErrorCode, Outcome, Task, TaskId, TaskResult, Timestamp,
+    Action, Allowed, ErrorCode, Outcome, Task, TaskId, TaskResult, Timestamp,
     approval::Answer,
     audit::AuditEntry,
     limits::{MAX_TEXT_BYTES, QUESTION_LIFETIME},
@@ -52,6 +52,9 @@ pub(crate) const ELAPSED_EVERY: Duration = Duration::from_secs(10);
 
 /// Longest text in a row of the audit trail.
 const AUDITED_BYTES: usize = 1_024;
+
+/// Bytes of the reason why an attempt was let run, in its event.
+const ALLOWED_BYTES: usize = 256;
 
 /// When the end of a task could not be stored it is tried again after this.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -259,6 +262,17 @@ impl Attempt {
         }
     }
 
+    /// Returns the decision that lets it run, which is about to be committed.
+    fn allowed(&self) -> Option<Allowed> {
+        let Some(AuditEntry::Judged { by, reason, .. }) = &self.to_audit else {
+            return None;
+        };
+        Some(Allowed {
+            by: by.clone(),
+            reason: self.device.recorder.mask().beginning(reason, ALLOWED_BYTES),
+        })
+    }
+
     /// Asks the owner, unless that was done: a stored answer answers this question if it is the same.
     /// Returns the permit or why there is none; an attempt whose question is open goes no further.
     async fn ask(&mut self, question: Question) -> Result<Result<Permit, Outcome>, Stopped> {
@@ -348,7 +362,7 @@ impl Attempt {
         let (task_id, attempt) = (self.task.task_id, self.attempt);
         let (result, unstored) = result_of(ran);
         self.commit(move |draft| {
-            draft.started(task_id, attempt)?;
+            draft.started(task_id, attempt, None)?;
             finish(draft, task_id, attempt, &result, &unstored)
         })
         .await?;
@@ -357,7 +371,8 @@ impl Attempt {
 
     async fn start(&mut self) -> Result<(), Stopped> {
         let (task_id, attempt) = (self.task.task_id, self.attempt);
-        self.commit(move |draft| draft.started(task_id, attempt))
+        let allowed = self.allowed();
+        self.commit(move |draft| draft.started(task_id, attempt, allowed))
             .await
     }
 

@@ -77,7 +77,7 @@ mod tests {
             let mask = Mask::default();
             let mut draft = Draft::new(conn, &mask);
             assert!(draft.accepted(&task, &Default::default())?);
-            draft.started(task.task_id, 1)?;
+            draft.started(task.task_id, 1, None)?;
             draft.output(task.task_id, Stream::Stdout, 0, b"x")
         })
         .await

@@ -14,7 +14,7 @@ use std::{
 };
 
 use deskhand_protocol::{
-    Event, EventKind, Outcome, Seq, Task, TaskId, TaskResult, Timestamp,
+    Allowed, Event, EventKind, Outcome, Seq, Task, TaskId, TaskResult, Timestamp,
     approval::{Answer, Approver},
     audit::AuditEntry,
     event::Stream,
@@ -297,9 +297,14 @@ impl<'a> Draft<'a> {
     }
 
     /// An attempt began.
-    pub(crate) fn started(&mut self, task_id: TaskId, attempt: u32) -> rusqlite::Result<()> {
+    pub(crate) fn started(
+        &mut self,
+        task_id: TaskId,
+        attempt: u32,
+        allowed: Option<Allowed>,
+    ) -> rusqlite::Result<()> {
         ledger::set_started(self.conn, task_id, attempt, self.at)?;
-        self.event(task_id, EventKind::AttemptStarted { attempt })
+        self.event(task_id, EventKind::AttemptStarted { attempt, allowed })
     }
 
     /// The task printed something that begins at `offset`, of any length.

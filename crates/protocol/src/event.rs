@@ -24,6 +24,17 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// The decision that let an attempt run, as the audit trail has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Allowed {
+    /// The rule or the level that decided, or who answered and through which door.
+    pub by: String,
+    /// Why, as a sentence, at most 256 bytes.
+    pub reason: String,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -64,6 +75,10 @@ pub enum EventKind {
     AttemptStarted {
         /// Which one, from 1.
         attempt: u32,
+        /// What let it run; absent for an echo, which nothing judges, and from agents that did not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        allowed: Option<Allowed>,
     },
     /// Output was stored.
     OutputAppended {

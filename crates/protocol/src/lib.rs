@@ -37,7 +37,7 @@ pub mod workspace;
 
 pub use command::Command;
 pub use error::{ErrorCode, Problem};
-pub use event::{Event, EventKind};
+pub use event::{Allowed, Event, EventKind};
 pub use ids::{DeviceId, Epoch, KeyId, RequestId, Seq, StoreId, TaskId, TaskName};
 pub use jiff::Timestamp;
 pub use outcome::{EndStatus, Outcome, TaskResult};

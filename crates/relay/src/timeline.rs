@@ -109,7 +109,7 @@ pub(crate) fn of_event(device: &DeviceId, event: &Event, about: &About) -> Entry
                 timestamp,
             })
         }
-        EventKind::AttemptStarted { attempt } => json(&TimelineEvent::TaskStarted {
+        EventKind::AttemptStarted { attempt, .. } => json(&TimelineEvent::TaskStarted {
             task_id,
             uid,
             bot_id,

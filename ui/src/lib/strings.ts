@@ -150,6 +150,7 @@ export const t = {
     notConfined: "nothing: it ran in process and only read",
     allowedBy: "Allowed by",
     allowedRules: "your rules",
+    decision: (by: string, why: string) => `${by}: ${why}`,
     allowedAnswer: (who: string, answer: string) => `${who}: ${answer}`,
     limits: "Limits it ran into",
     leftBehind: "Left behind what other programs would execute",
@@ -375,6 +376,7 @@ export const t = {
     resume: "Resume",
     show: "Show its tasks",
     shown: "Shown",
+    elsewhere: "This window shows its own computer. `deskhand viewer` opens all of them in a browser.",
     presence: {
       online: "online",
       cannot_execute: "cannot execute",

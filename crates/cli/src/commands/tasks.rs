@@ -269,7 +269,13 @@ fn describe(event: &Event) -> String {
         } => {
             format!("accepted from {caller} ({}): {action}", source.as_str())
         }
-        EventKind::AttemptStarted { attempt } => format!("attempt {attempt} started"),
+        EventKind::AttemptStarted { attempt, allowed } => match allowed {
+            Some(allowed) => format!(
+                "attempt {attempt} started, allowed by {}: {}",
+                allowed.by, allowed.reason
+            ),
+            None => format!("attempt {attempt} started"),
+        },
         EventKind::OutputAppended {
             stream,
             offset,

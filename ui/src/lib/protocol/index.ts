@@ -1,5 +1,6 @@
 // Written by `cargo xtask codegen`.
 export type * from "./Action";
+export type * from "./Allowed";
 export type * from "./Answer";
 export type * from "./ApprovalDoor";
 export type * from "./ApprovalRequest";
