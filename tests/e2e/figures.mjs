@@ -1,5 +1,5 @@
 // Measures the viewer against a real relay and agent, and prints what it saw: how soon the end of a task
-// reaches an open window, how long frames take while a hundred tasks print, and how fast a store of a
+// reaches an open window and a question its card, how long frames take while a hundred tasks print, and how fast a store of a
 // hundred thousand tasks is listed and searched. Absolute times are figures, not tests.
 
 import { execFileSync } from "node:child_process";
@@ -14,6 +14,42 @@ function summary(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (part) => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] * 10) / 10;
   return { n: sorted.length, p50: at(0.5), p95: at(0.95), max: at(1) };
+}
+
+/** Has the page note in `seen` when an element first holds both texts. */
+function watchFor(page, selector, ...texts) {
+  return page.evaluate(([selector, texts]) => {
+    globalThis.seen = new Promise((resolve) => {
+      const look = () => {
+        const has = (element) => texts.every((text) => element.textContent.includes(text));
+        if ([...document.querySelectorAll(selector)].some(has)) resolve(performance.timeOrigin + performance.now());
+      };
+      new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+    });
+  }, [selector, texts]);
+}
+
+async function questions() {
+  const desk = await startDesk();
+  desk.cli("workspaces", "add", desk.workspace, "--level", "ask");
+  const made = JSON.parse(desk.cli("--json", "keys", "create", "claude"));
+  const { page, context } = await openViewer(browser, desk);
+  await desk.run({ type: "echo", text: "first" });
+  await connected(page);
+  const times = [];
+  for (let i = 0; i < 40; i += 1) {
+    const command = `test -e question-${i}`;
+    await watchFor(page, "section.question", command);
+    const action = { type: "shell", command, working_dir: desk.workspace };
+    const { uid } = await desk.call("POST", "/api/tasks", { action }, { "x-api-key": made.secret });
+    const seen = await page.evaluate(() => globalThis.seen);
+    const { events } = await desk.ask({ type: "events", task_id: uid, after: 0 });
+    times.push(seen - Date.parse(events.find(({ kind }) => kind.type === "approval_requested").at));
+    await desk.call("POST", `/api/tasks/${uid}/approval`, { answer: "no" });
+  }
+  say("question to its card in the window, ms", summary(times));
+  await context.close();
+  await desk.stop();
 }
 
 async function ends() {
@@ -32,15 +68,7 @@ async function ends() {
     }, { title: `wait ${i}` });
     const row = page.getByRole("option").filter({ hasText: new RegExp(`wait ${i}\\b`) });
     await row.getByText("running").waitFor({ state: "attached" });
-    await page.evaluate((title) => {
-      globalThis.seen = new Promise((resolve) => {
-        const look = () => {
-          const found = [...document.querySelectorAll("[role=option]")].find((option) => option.textContent.includes(title));
-          if (found?.textContent.includes("done")) resolve(performance.timeOrigin + performance.now());
-        };
-        new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
-      });
-    }, `wait ${i} `.trimEnd());
+    await watchFor(page, "[role=option]", `wait ${i}`, "done");
     writeFileSync(go, "");
     const seen = await page.evaluate(() => globalThis.seen);
     const ended = await desk.call("GET", `/api/tasks/${task.uid}`);
@@ -165,7 +193,7 @@ async function store() {
   await desk.stop();
 }
 
-const parts = { ends, streams, store };
+const parts = { ends, questions, streams, store };
 for (const [name, measure] of Object.entries(parts)) {
   if (process.argv.length < 3 || process.argv.includes(name)) await measure();
 }

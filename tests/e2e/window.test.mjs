@@ -97,6 +97,42 @@ describe("the window", () => {
     await page.context().close();
   });
 
+  test("shows its own computer, and no other one as if it were that", async () => {
+    const { code } = await desk.call("POST", "/api/pairing-codes");
+    await desk.call("POST", "/api/enrol", { code, device_name: "elsewhere", os: "linux" });
+    const { page, faults } = await openWindow(browser, desk, { hash: "#/devices" });
+    await connected(page);
+    const other = page.getByRole("region", { name: "elsewhere" });
+    await other.getByText("shows its own computer").waitFor();
+    assert.equal(await other.getByRole("button").count(), 0);
+    assert.equal(await page.getByRole("combobox", { name: "Device" }).count(), 0);
+    // A browser goes from one to the other.
+    const far = await openViewer(browser, desk, { hash: "#/devices" });
+    await far.page.getByRole("region", { name: "elsewhere" }).getByRole("button", { name: "Show its tasks" }).click();
+    await far.page.getByText("This device is offline").waitFor();
+    desk.cli("devices", "remove", "elsewhere");
+    assert.deepEqual(faults, []);
+    await page.context().close();
+    await far.context.close();
+  });
+
+  test("has the newest of the audit trail first, by what was asked for", async () => {
+    const { page, faults } = await openWindow(browser, desk, { hash: "#/audit" });
+    await connected(page);
+    const before = await desk.shell("echo audited");
+    await page.reload();
+    await page.getByText("all as they were written").waitFor();
+    const told = page.getByRole("button");
+    await told.filter({ hasText: "echo audited" }).first().waitFor();
+    // What was decided of it, and how it ended.
+    const texts = await told.allInnerTexts();
+    assert.deepEqual(texts.filter((text) => text !== "").slice(0, 2), ["echo audited", "echo audited"]);
+    await told.filter({ hasText: "echo audited" }).first().click();
+    await eventually("its task is open", () => page.url().endsWith(before.uid));
+    assert.deepEqual(faults, []);
+    await page.context().close();
+  });
+
   test("says why a command was refused", async () => {
     const { page } = await openWindow(browser, desk);
     await connected(page);

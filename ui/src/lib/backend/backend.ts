@@ -27,6 +27,8 @@ export interface Backend {
   signIn(by: { key: string } | { code: string }): Promise<SessionView>;
   signOut(): Promise<void>;
   devices(): Promise<DeviceView[]>;
+  /** Tells whether a device can be looked at from here: a window shows its own computer alone. */
+  shows(device: string): boolean;
   /** Asks a device. A problem rejects. */
   request(device: string, request: DeviceRequest): Promise<DeviceResponse>;
   /** Asks the relay of this computer; rejects with `local_only` in a browser. */

@@ -27,6 +27,7 @@ export function relayBackend(origin: string): Backend {
     signIn: (by) => call<SessionView>("POST", "/api/session", by),
     signOut: () => call<void>("DELETE", "/api/session"),
     devices: async () => (await call<{ devices: DeviceView[] }>("GET", "/api/devices")).devices,
+    shows: () => true,
     request: (name: string, request: DeviceRequest) =>
       call<DeviceResponse>("POST", `/api/device-requests/${device(name)}`, request),
     relay: localOnly,

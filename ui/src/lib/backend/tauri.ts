@@ -64,6 +64,9 @@ export function tauriBackend(): Backend {
     location.hash = `#/${payload}`;
   });
 
+  /** What the relay calls this computer, once it was asked. */
+  let ownId = NO_ID;
+
   async function ask(request: Asked): Promise<Answered> {
     const answer = await bridge.core.invoke<Answered>("request", { request });
     if ("problem" in answer) throw problem(answer.problem);
@@ -90,8 +93,9 @@ export function tauriBackend(): Backend {
   async function thisDevice(): Promise<DeviceView> {
     const [place, status] = await Promise.all([here(), device({ type: "status" })]);
     if (status.type !== "status") throw new BackendError("the agent answered something else");
+    ownId = place.device_id ?? NO_ID;
     return {
-      device_id: place.device_id ?? NO_ID,
+      device_id: ownId,
       device_name: status.device_name,
       os: "",
       status: presenceOf(status),
@@ -132,6 +136,7 @@ export function tauriBackend(): Backend {
       if (others?.type !== "devices") return [own];
       return others.devices.map((view) => (view.device_id === own.device_id ? { ...view, status: own.status } : view));
     },
+    shows: (name) => name === ownId,
     request: (_, request) => device(request),
     relay,
     /** Opens the task here: with or without a relay, which hears of it when there is one. */

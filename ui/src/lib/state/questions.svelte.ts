@@ -4,9 +4,12 @@ import { type Backend, BackendError, type LiveEvent } from "../backend/backend";
 import type { Answer, QuestionView } from "../protocol";
 import { once } from "./once";
 
+/** How often the questions are read at most: a card is seen before its reader has looked up. */
+const READ_MS = 50;
+
 export class Questions {
   list = $state.raw<QuestionView[]>([]);
-  readonly read = once(() => this.#readAll(), 200);
+  readonly read = once(() => this.#readAll(), READ_MS);
 
   constructor(
     readonly backend: Backend,

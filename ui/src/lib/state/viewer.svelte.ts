@@ -29,6 +29,8 @@ export class Viewer {
   readonly live = new Live();
   signedIn = $state.raw<SignedIn>({ kind: "asking" });
   devices = $state.raw<DeviceView[]>([]);
+  /** Those that can be looked at from here. */
+  shown = $state.raw<DeviceView[]>([]);
   /** The device that is looked at. */
   device = $state.raw<DeviceView | null>(null);
   status = $state.raw<DeviceStatus | null>(null);
@@ -79,7 +81,7 @@ export class Viewer {
   }
 
   choose(id: string): void {
-    const device = this.devices.find((known) => known.device_id === id);
+    const device = this.shown.find((known) => known.device_id === id);
     if (device === undefined) return;
     this.device = device;
     this.status = null;
@@ -109,9 +111,10 @@ export class Viewer {
   async #refresh(): Promise<void> {
     try {
       this.devices = await this.backend.devices();
+      this.shown = this.devices.filter((device) => this.backend.shows(device.device_id));
       const id = this.device?.device_id;
-      const chosen = this.devices.find((device) => device.device_id === id);
-      this.device = chosen ?? this.devices.find(isThere) ?? this.devices[0] ?? null;
+      const chosen = this.shown.find((device) => device.device_id === id);
+      this.device = chosen ?? this.shown.find(isThere) ?? this.shown[0] ?? null;
       this.#follow();
       if (this.device === null || !isThere(this.device)) {
         this.status = null;
