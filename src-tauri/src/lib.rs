@@ -7,17 +7,22 @@
 
 mod args;
 mod awake;
+mod bell;
 mod bridge;
 mod icon;
 mod notices;
 mod notifications;
 mod picture;
 mod tray;
+mod trouble;
 mod window;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,14 +37,16 @@ use deskhand_protocol::{
     ErrorCode, Problem,
     device_request::{DeviceRequest, DeviceResponse, LinkStatus},
 };
-use tauri::{AppHandle, RunEvent};
-use tauri_plugin_autostart::MacosLauncher;
+use tauri::{AppHandle, Manager, RunEvent, Wry, plugin::TauriPlugin};
 use tokio::{runtime::Runtime, sync::watch};
 
 use crate::{args::Args, picture::Picture};
 
 /// How often it is looked whether tasks can run now.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// A tray may come after an application that is started at login; it is waited for so long.
+const TRAY_WITHIN: Duration = Duration::from_secs(10);
 
 /// A question is asked only while somebody attends; this says so for a while, again and again.
 const ATTEND_SECONDS: u32 = 120;
@@ -49,8 +56,8 @@ pub(crate) struct Desk {
     pub(crate) local: Arc<Local>,
     /// Whether a tray shows the icon.
     pub(crate) in_tray: AtomicBool,
-    /// Whether the owner said that the application stays without window and tray.
-    pub(crate) stays: AtomicBool,
+    /// There once the owner said that the application stays without window and tray.
+    pub(crate) stays_file: PathBuf,
 }
 
 /// Runs the desktop application until it is quit.
@@ -58,7 +65,8 @@ pub(crate) struct Desk {
 /// # Errors
 ///
 /// Fails when there is no display or no web view, when another program listens on the relay's address,
-/// or when the settings are wrong. A missing tray and a missing notification server are no errors.
+/// when the settings are wrong, or when the keyring is locked. Where nobody reads what a program prints, a
+/// dialogue says so first. A missing tray and a missing notification server are no errors.
 pub fn run() -> anyhow::Result<()> {
     let args = Args::parse();
     let environment = Environment::read();
@@ -67,29 +75,57 @@ pub fn run() -> anyhow::Result<()> {
     let _entered = runtime.enter();
     tauri::async_runtime::set(runtime.handle().clone());
 
-    let task_id = args.link.and_then(|link| link.task_id);
-    if runtime
-        .block_on(Control::of_desktop(&dirs).show(task_id))
-        .is_ok()
-    {
+    if runtime.block_on(is_shown_by_the_first(&args, &dirs)) {
         return Ok(());
     }
-    let config = Config::load(&dirs, &environment, &[])?;
+    let dialogue = trouble::Dialogue::of(&args, &environment);
+    let mut logs = false;
+    let (config, local) = loop {
+        match start(&runtime, &args, &dirs, &environment, &mut logs) {
+            Ok(started) => break started,
+            Err(error) if dialogue.asks_to_try_again(&error) => {}
+            Err(error) => return Err(error),
+        }
+    };
+    run_app(&runtime, &args, &dirs, config, local)
+}
+
+/// Tells whether an application runs already in this home; it then shows what this one should, unless
+/// this one should show nothing.
+async fn is_shown_by_the_first(args: &Args, dirs: &Dirs) -> bool {
+    let first = Control::of_desktop(dirs);
+    match (args.hidden, args.link) {
+        (true, None) => first.here().await.is_ok(),
+        (_, link) => first.show(link.and_then(|link| link.task_id)).await.is_ok(),
+    }
+}
+
+fn start(
+    runtime: &Runtime,
+    args: &Args,
+    dirs: &Dirs,
+    environment: &Environment,
+    logs: &mut bool,
+) -> anyhow::Result<(Config, Arc<Local>)> {
+    let config = Config::load(dirs, environment, &[])?;
     dirs.create()?;
-    logging::start(&config, &dirs.log_file(), ToStderr::Yes)?;
+    if !*logs {
+        logging::start(&config, &dirs.log_file(), ToStderr::Yes)?;
+        *logs = true;
+    }
     let parts = match config.relay_url.value.as_str() {
         "" => Parts::Both,
         url => Parts::Agent(Some(url.to_owned())),
     };
-    let local = Arc::new(runtime.block_on(Local::start_or_attach(Options {
+    let local = runtime.block_on(Local::start_or_attach(Options {
         dirs: dirs.clone(),
-        environment,
+        environment: environment.clone(),
         config: config.clone(),
         parts,
         workspaces: args.workspace.clone(),
         new_identity: false,
-    }))?);
-    run_app(&runtime, &args, &dirs, config, local)
+    }))?;
+    Ok((config, Arc::new(local)))
 }
 
 fn run_app(
@@ -99,17 +135,18 @@ fn run_app(
     config: Config,
     local: Arc<Local>,
 ) -> anyhow::Result<()> {
-    let autostart =
-        tauri_plugin_autostart::init(MacosLauncher::LaunchAgent, Some(vec!["--hidden"]));
     let desk = Desk {
         local: local.clone(),
         in_tray: AtomicBool::new(false),
-        stays: AtomicBool::new(args.hidden),
+        stays_file: dirs.stays_file(),
     };
+    // Joined to the folder that the plugin would take, this absolute path stays what it is.
+    let window_state = tauri_plugin_window_state::Builder::default()
+        .with_filename(dirs.window_file().display().to_string());
     let app = tauri::Builder::default()
-        .plugin(autostart)
+        .plugin(at_login(dirs))
         .plugin(tauri_plugin_dialog::init())
-        .plugin(tauri_plugin_window_state::Builder::default().build())
+        .plugin(window_state.build())
         .manage(desk)
         .invoke_handler(tauri::generate_handler![
             bridge::request,
@@ -126,8 +163,11 @@ fn run_app(
         runtime.spawn(write_ready_file(local.clone(), file));
     }
     end_on_signals(runtime, app.handle());
-    if !args.hidden {
-        window::show(app.handle(), args.link.and_then(|link| link.task_id));
+    match args.hidden {
+        false => window::show(app.handle(), args.link.and_then(|link| link.task_id)),
+        true => {
+            runtime.spawn(show_without_tray(app.handle().clone()));
+        }
     }
 
     let exit = app.run_return(|_, event| {
@@ -169,6 +209,29 @@ fn start_parts(runtime: &Runtime, app: &AppHandle, config: &Config, local: &Arc<
     }
 }
 
+/// Returns what starts the application at login: hidden, and in the home it was started in.
+fn at_login(dirs: &Dirs) -> TauriPlugin<Wry> {
+    let autostart = tauri_plugin_autostart::Builder::new().arg("--hidden");
+    match dirs.is_explicit() {
+        true => autostart.arg(format!("--home={}", dirs.data().display())),
+        false => autostart,
+    }
+    .build()
+}
+
+/// Shows the window where no tray does the application instead.
+async fn show_without_tray(app: AppHandle) {
+    tokio::time::sleep(TRAY_WITHIN).await;
+    if app.state::<Desk>().in_tray.load(Ordering::Relaxed) {
+        return;
+    }
+    let shown = app.clone();
+    // Windows are made on the main thread.
+    if let Err(error) = app.run_on_main_thread(move || window::show(&shown, None)) {
+        tracing::error!(%error, "cannot show the window");
+    }
+}
+
 /// A desktop session can be asked: by a notification, and by the window.
 async fn attend(local: Arc<Local>) {
     loop {
@@ -186,11 +249,23 @@ fn open_socket(dirs: &Dirs, app: &AppHandle) -> anyhow::Result<Server> {
     let answer = move |request| {
         let app = app.clone();
         async move {
-            let ControlRequest::Show { task_id } = request else {
-                return ControlResponse::Problem(Problem::new(
-                    ErrorCode::NotFound,
-                    "This is the desktop application's socket; it shows its window.",
-                ));
+            let task_id = match request {
+                ControlRequest::Show { task_id } => task_id,
+                ControlRequest::Here {} => {
+                    return match app.state::<Desk>().local.here().await {
+                        Ok(here) => ControlResponse::Here(here),
+                        Err(error) => ControlResponse::Problem(Problem::new(
+                            ErrorCode::Internal,
+                            error.to_string(),
+                        )),
+                    };
+                }
+                _ => {
+                    return ControlResponse::Problem(Problem::new(
+                        ErrorCode::NotFound,
+                        "This is the desktop application's socket; it shows its window.",
+                    ));
+                }
             };
             let shown = app.clone();
             // Windows are made on the main thread.

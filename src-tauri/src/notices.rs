@@ -5,6 +5,7 @@ use std::time::Duration;
 use deskhand_host::config::{NotifySuccess, QuietHours};
 use deskhand_protocol::{
     Outcome, TaskId, Timestamp,
+    characters::is_hidden,
     outcome::EndStatus,
     schedule::{LeftOut, ScheduledRun},
 };
@@ -14,6 +15,9 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// More ends than this at once are told in one notification.
 const TOLD_APART: usize = 2;
+
+/// More questions than this that wait are told in one notification.
+pub(crate) const ASKED_APART: usize = 3;
 
 /// Longest text of a notification, in characters.
 const MAX_TEXT: usize = 200;
@@ -34,12 +38,24 @@ pub(crate) enum About {
     Task(TaskId),
     /// A question; its digest binds the answer to what was shown.
     Question { task_id: TaskId, digest: String },
+    /// The questions that wait.
+    Questions,
     /// The list of tasks.
     Tasks,
     /// What the device does by itself.
     Schedules,
     /// How the device is.
     Device,
+}
+
+impl About {
+    /// Tells whether the owner has to answer.
+    pub(crate) fn asks(&self) -> bool {
+        match self {
+            About::Question { .. } | About::Questions => true,
+            About::Task(_) | About::Tasks | About::Schedules | About::Device => false,
+        }
+    }
 }
 
 /// A task that ended.
@@ -136,6 +152,15 @@ pub(crate) fn of_question(task_id: TaskId, digest: &str, command: &str, reason: 
     }
 }
 
+/// Returns what is said of so many questions that wait.
+pub(crate) fn of_questions(n: usize) -> Notice {
+    Notice {
+        summary: format!("{n} questions wait for you"),
+        body: String::new(),
+        about: About::Questions,
+    }
+}
+
 /// Returns what is said of runs of a schedule that were left out.
 pub(crate) fn of_left_out(schedule: &str, left_out: LeftOut) -> Notice {
     let why = match left_out {
@@ -186,23 +211,16 @@ fn length(duration: Duration) -> String {
     }
 }
 
-/// Shortens a text that a caller chose, and shows what cannot be seen in it.
+/// Shortens a text that a caller chose, and spells out what cannot be seen in it.
 fn clip(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars().take(MAX_TEXT) {
         match c {
-            '\n' => shown.push('\n'),
-            '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{2069}'
-            | '\u{feff}' => {
-                shown.extend(c.escape_unicode());
-            }
-            c if c.is_control() => shown.extend(c.escape_unicode()),
+            c if is_hidden(c) => shown.extend(c.escape_unicode()),
             c => shown.push(c),
         }
     }
-    if text.chars().count() > MAX_TEXT {
+    if text.chars().nth(MAX_TEXT).is_some() {
         shown.push('…');
     }
     shown
@@ -292,6 +310,8 @@ mod tests {
     fn what_a_caller_chose_is_shown_as_text() {
         let notice = of_question(id(1), "d", "rm <b>x</b> & \u{202e}y\u{7}", "because");
         assert_eq!(notice.body, "rm <b>x</b> & \\u{202e}y\\u{7}\nbecause");
+        let osc = clip("\u{1b}]8;;http://x\u{7}here\u{61c}\u{9b}");
+        assert_eq!(osc, r"\u{1b}]8;;http://x\u{7}here\u{61c}\u{9b}");
         assert_eq!(escaped("<a href=\"x\">&"), "&lt;a href=\"x\"&gt;&amp;");
         assert_eq!(clip(&"x".repeat(500)).chars().count(), MAX_TEXT + 1);
     }

@@ -29,6 +29,8 @@ pub(crate) struct Picture {
     pub(crate) state: State,
     /// More about the state, as a sentence.
     pub(crate) detail: String,
+    /// Whether the owner paused it; something more urgent may be shown.
+    pub(crate) paused: bool,
     pub(crate) n_running: u32,
     /// Newest first.
     pub(crate) recent: Vec<Recent>,
@@ -130,6 +132,7 @@ async fn look(local: &Local) -> Picture {
     Picture {
         state,
         detail,
+        paused: status.paused,
         n_running: status.n_running,
         recent,
     }

@@ -1,14 +1,14 @@
 //! The icon in the tray: says how the device is, and lists what it did last.
 //!
 //! What it owns: the icon and its menu, made anew from the picture when that changes.
-//! What it waits on: the picture, the desktop's clicks, and a tray to be in: where there is none yet it
-//! looks again.
+//! What it waits on: the picture, the desktop's clicks, and a tray to be in.
 //! What it never does: be the only way to anything. Without a tray everything else works.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
 use deskhand_protocol::{
     TaskId, TaskStatus,
+    characters::is_hidden,
     device_request::{DeviceRequest, DeviceResponse, TaskFilter},
 };
 use tauri::{
@@ -21,15 +21,18 @@ use tokio::sync::watch;
 
 use crate::{
     Desk, icon,
-    picture::{Picture, Recent, State},
+    picture::{Picture, Recent},
     window,
 };
 
-/// How often a tray is looked for where there is none.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// A tray that does not take the icon is asked again so much later.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Longest line of the menu, in characters.
 const MAX_LABEL: usize = 48;
+
+/// Longest tooltip, in characters.
+const MAX_TOOLTIP: usize = 120;
 
 const OPEN: &str = "open";
 const SETTINGS: &str = "settings";
@@ -43,12 +46,13 @@ const TASK: &str = "task:";
 /// Keeps an icon in the tray for as long as the application runs.
 pub(crate) async fn keep(app: AppHandle, mut picture: watch::Receiver<Picture>) {
     let icon = loop {
+        host::wait().await;
         let seen = picture.borrow_and_update().clone();
         match put(&app, &seen) {
             Ok(icon) => break icon,
             Err(error) => tracing::debug!(%error, "no tray for the icon yet"),
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(ASK_AGAIN).await;
     };
     app.state::<Desk>().in_tray.store(true, Ordering::Relaxed);
     while picture.changed().await.is_ok() {
@@ -57,6 +61,50 @@ pub(crate) async fn keep(app: AppHandle, mut picture: watch::Receiver<Picture>) 
             tracing::warn!(%error, "cannot change the tray's icon");
         }
     }
+}
+
+/// Waits for the desktop to have a tray.
+#[cfg(target_os = "linux")]
+mod host {
+    use futures_util::StreamExt;
+    use zbus::{Connection, fdo::DBusProxy, names::BusName};
+
+    /// Who keeps the list of icons on the session's bus.
+    const WATCHER: &str = "org.kde.StatusNotifierWatcher";
+
+    /// Returns once there is a tray; never where there is no session bus, which a session has from its
+    /// beginning or not at all.
+    pub(super) async fn wait() {
+        if let Err(error) = try_wait().await {
+            tracing::info!(%error, "without a session bus there is no tray");
+            std::future::pending().await
+        }
+    }
+
+    async fn try_wait() -> zbus::Result<()> {
+        let bus = Connection::session().await?;
+        let names = DBusProxy::new(&bus).await?;
+        let mut changes = names
+            .receive_name_owner_changed_with_args(&[(0, WATCHER)])
+            .await?;
+        if names.name_has_owner(BusName::try_from(WATCHER)?).await? {
+            return Ok(());
+        }
+        while let Some(change) = changes.next().await {
+            if change.args()?.new_owner().is_some() {
+                return Ok(());
+            }
+        }
+        Err(zbus::Error::InputOutput(std::sync::Arc::new(
+            std::io::ErrorKind::ConnectionAborted.into(),
+        )))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod host {
+    /// There is always one.
+    pub(super) async fn wait() {}
 }
 
 fn put(app: &AppHandle, seen: &Picture) -> tauri::Result<TrayIcon> {
@@ -90,7 +138,8 @@ fn tooltip(seen: &Picture) -> String {
         0 => String::new(),
         n => format!(", {n} running"),
     };
-    clip(&format!("Deskhand: {}{running}", seen.detail), 120)
+    // Some trays take it for markup.
+    line(&format!("Deskhand: {}{running}", seen.detail), MAX_TOOLTIP).replace('<', "‹")
 }
 
 fn menu(app: &AppHandle, seen: &Picture) -> tauri::Result<Menu<Wry>> {
@@ -113,9 +162,9 @@ fn menu(app: &AppHandle, seen: &Picture) -> tauri::Result<Menu<Wry>> {
         1 => menu = menu.item(&item(CANCEL_ALL, "Cancel the running task")?),
         n => menu = menu.item(&item(CANCEL_ALL, &format!("Cancel the {n} running tasks"))?),
     }
-    menu = match seen.state {
-        State::Paused => menu.item(&item(RESUME, "Resume")?),
-        _ => menu.item(&item(PAUSE, "Pause")?),
+    menu = match seen.paused {
+        true => menu.item(&item(RESUME, "Resume")?),
+        false => menu.item(&item(PAUSE, "Pause")?),
     };
     let at_login = tauri::menu::CheckMenuItemBuilder::with_id(AT_LOGIN, "Start at login")
         .checked(app.autolaunch().is_enabled().unwrap_or(false))
@@ -200,24 +249,22 @@ fn label(task: &Recent) -> String {
     format!("{mark} {}", clip(&task.action, MAX_LABEL))
 }
 
-/// Shortens a text to one line that a menu can bear: a caller chose it. What cannot be seen is left
-/// out, and an underscore is doubled, since a menu takes one for the sign of a shortcut.
+/// Returns a caller's text as a line of a menu, which takes an ampersand for the sign of a shortcut
+/// unless it is doubled.
 fn clip(text: &str, max: usize) -> String {
-    let shown = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut line: String = text
-        .chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(shown)
-        .take(max + 1)
-        .collect();
-    if line.chars().count() > max {
-        line = line.chars().take(max - 1).collect();
+    line(text, max).replace('&', "&&")
+}
+
+/// Shortens a text that a caller chose to one line, and leaves out what cannot be seen.
+fn line(text: &str, max: usize) -> String {
+    let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
+    let mut shown = text.chars().map(blank).filter(|c| !is_hidden(*c));
+    let mut line: String = shown.by_ref().take(max).collect();
+    if shown.next().is_some() {
+        line.pop();
         line.push('…');
     }
-    line.replace('_', "__").replace('&', "&&")
+    line
 }
 
 fn sentence(text: &str) -> String {
@@ -235,7 +282,7 @@ mod tests {
     #[test]
     fn a_callers_text_stays_one_plain_line() {
         assert_eq!(clip("git\nstatus", 20), "git status");
-        assert_eq!(clip("a_b & c", 20), "a__b && c");
+        assert_eq!(clip("a_b & c", 20), "a_b && c");
         assert_eq!(clip("\u{202e}evil\u{7}", 20), "evil");
         assert_eq!(clip("0123456789", 6), "01234…");
     }
@@ -266,5 +313,10 @@ mod tests {
         };
         assert_eq!(tooltip(&seen), "Deskhand: connected, 2 running");
         assert_eq!(sentence("connected"), "Connected");
+        let refused = Picture {
+            detail: "the relay refuses this computer: <b>no_thing".into(),
+            ..Picture::default()
+        };
+        assert!(tooltip(&refused).ends_with("‹b>no_thing"));
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn on_event(window: &Window, event: &WindowEvent) {
         return;
     };
     let desk = window.state::<Desk>();
-    if desk.in_tray.load(Ordering::Relaxed) || desk.stays.load(Ordering::Relaxed) {
+    if desk.in_tray.load(Ordering::Relaxed) || desk.stays_file.exists() {
         return;
     }
     api.prevent_close();
@@ -74,7 +74,10 @@ pub(crate) fn on_event(window: &Window, event: &WindowEvent) {
         ))
         .show(move |keep| {
             if keep {
-                app.state::<Desk>().stays.store(true, Ordering::Relaxed);
+                let stays_file = &app.state::<Desk>().stays_file;
+                if let Err(error) = std::fs::write(stays_file, "") {
+                    tracing::warn!(%error, "cannot remember that the application stays");
+                }
                 if let Err(error) = window.destroy() {
                     tracing::error!(%error, "cannot close the window");
                 }

@@ -52,6 +52,8 @@ pub struct Config {
     pub github_devices: Setting<Vec<String>>,
     /// Which successful tasks the desktop tells of.
     pub desktop_notify_success: Setting<NotifySuccess>,
+    /// After how many seconds without a relay it tells of that; never for 0.
+    pub desktop_offline_after: Setting<u32>,
     /// When it tells of nothing but questions.
     pub desktop_quiet_hours: Setting<QuietHours>,
     /// Whether a question's notification offers to allow it once.
@@ -347,6 +349,7 @@ impl Layers {
             github_secret: self.take("github.secret"),
             github_devices: self.take("github.devices"),
             desktop_notify_success: self.take("desktop.notify_success"),
+            desktop_offline_after: self.take("desktop.offline_after"),
             desktop_quiet_hours: self.take("desktop.quiet_hours"),
             desktop_allow_once: self.take("desktop.allow_once"),
             desktop_keep_awake: self.take("desktop.keep_awake"),

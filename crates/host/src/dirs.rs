@@ -162,6 +162,17 @@ impl Dirs {
         self.data.join("desktop.sock")
     }
 
+    /// Returns where the desktop application keeps the place and size of its window.
+    pub fn window_file(&self) -> PathBuf {
+        self.data.join("window.json")
+    }
+
+    /// Returns the file that is there once the owner said that the desktop application stays where no
+    /// tray shows it.
+    pub fn stays_file(&self) -> PathBuf {
+        self.data.join("stays-without-tray")
+    }
+
     /// Returns the file that the running process locks, with its number in it.
     pub fn pid_file(&self) -> PathBuf {
         self.data.join("pid")

@@ -1,8 +1,8 @@
 //! Who this computer is to its relays, and the keys that go with it: made at the first start, found
 //! again at every other.
 //!
-//! A keyring that is locked says "no such entry", so an installation that had secrets and finds none
-//! stops and says so; only the owner can decide to make new ones.
+//! An installation that had secrets and finds none, or a locked keyring, stops and says so; only the
+//! owner can decide to make new ones.
 
 use deskhand_protocol::{
     DeviceId, Problem, Secret,
@@ -82,13 +82,9 @@ impl Enrolment {
         let secrets = match vault.load() {
             Ok(Some(secrets)) => secrets,
             Ok(None) if is_first => Secrets::default(),
-            Ok(None) => return Err(lost("it has none, or is locked".to_owned())),
+            Ok(None) => return Err(lost("it has none".to_owned())),
             Err(SecretsError::Keyring(why)) => return Err(lost(why)),
-            Err(SecretsError::KeyringSilent) => {
-                return Err(lost(
-                    "it does not answer, so it is probably locked".to_owned(),
-                ));
-            }
+            Err(SecretsError::KeyringLocked) => return Err(lost("it is locked".to_owned())),
             Err(error) => return Err(error.into()),
         };
         Ok(Self {

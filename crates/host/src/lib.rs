@@ -13,6 +13,7 @@ mod environment;
 pub mod files;
 mod identity;
 mod instance;
+pub mod keyring;
 mod local;
 pub mod logging;
 pub mod machine;

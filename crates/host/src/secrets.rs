@@ -1,23 +1,19 @@
 //! The owner's key and the device tokens: in the keyring, or in a file that only the owner can read.
 //!
-//! All of them are one JSON text, so that a keyring is asked once. A keyring may show a dialogue and
-//! wait for its owner, so it is spoken to on a thread of its own and for at most five seconds. It
-//! may also answer "no such entry" while it is locked: whether something should be there is written
-//! in the [`Identity`](crate::Identity), and nothing is made anew over it unless the owner says so.
+//! All of them are one JSON text, so that a keyring is asked once. Whether something should be there is
+//! written in the [`Identity`](crate::Identity), and nothing is made anew over it unless the owner says so.
 
-use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf, sync::mpsc, thread, time::Duration};
+use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf};
 
 use deskhand_protocol::{DeviceId, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::{Dirs, config::SecretsIn, files};
-
-/// How long a keyring may take: an unlocked one answers in milliseconds, a locked one waits for its
-/// owner.
-const KEYRING: Duration = Duration::from_secs(5);
-
-/// The name under which a keyring shows the entry.
-const SERVICE: &str = "deskhand";
+use crate::{
+    Dirs,
+    config::SecretsIn,
+    files,
+    keyring::{self, Keyring, Refusal, SERVICE},
+};
 
 /// Everything secret that an installation keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,9 +49,9 @@ pub enum Vault {
 /// Why secrets cannot be read or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
-    /// The keyring did not answer; it probably asks its owner for a password.
-    #[error("use the keyring: it did not answer within 5 s, so it is probably locked")]
-    KeyringSilent,
+    /// The keyring is locked, or asks its owner for a password.
+    #[error("use the keyring: it is locked")]
+    KeyringLocked,
     /// The keyring said no.
     #[error("use the keyring: {0}")]
     Keyring(String),
@@ -78,13 +74,20 @@ pub enum SecretsError {
 
 impl Vault {
     /// Decides where new secrets go. With [`SecretsIn::Auto`] that is a file if the home is named,
-    /// and otherwise the keyring if this session has one.
+    /// and otherwise the keyring if this session has one that is not locked.
     pub fn choose(dirs: &Dirs, wanted: SecretsIn) -> Self {
         match wanted {
             SecretsIn::Keyring => Self::keyring(dirs),
             SecretsIn::File => Self::file(dirs),
-            SecretsIn::Auto if dirs.is_explicit() || keyring_status().is_err() => Self::file(dirs),
-            SecretsIn::Auto => Self::keyring(dirs),
+            SecretsIn::Auto if dirs.is_explicit() => Self::file(dirs),
+            SecretsIn::Auto => match keyring::status() {
+                Keyring::Unlocked => Self::keyring(dirs),
+                Keyring::Locked => {
+                    tracing::warn!("the keyring is locked: new secrets go into a file");
+                    Self::file(dirs)
+                }
+                Keyring::Absent => Self::file(dirs),
+            },
         }
     }
 
@@ -102,21 +105,12 @@ impl Vault {
         })
     }
 
-    /// Reads the secrets; none when there are none, which may mean that the keyring is locked.
+    /// Reads the secrets; none when there are none.
     ///
     /// Blocks, for a keyring up to five seconds.
     pub fn load(&self) -> Result<Option<Secrets>, SecretsError> {
         let text = match self {
-            Vault::Keyring(account) => {
-                let account = account.clone();
-                on_a_thread(move || {
-                    match keyring::v1::Entry::new(SERVICE, &account)?.get_password() {
-                        Ok(text) => Ok(Some(text)),
-                        Err(keyring::v1::Error::NoEntry) => Ok(None),
-                        Err(error) => Err(error),
-                    }
-                })?
-            }
+            Vault::Keyring(account) => keyring::get(account)?,
             Vault::File(path) => match fs::read_to_string(path) {
                 Ok(text) => Some(text),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -140,10 +134,7 @@ impl Vault {
     pub fn save(&self, secrets: &Secrets) -> Result<(), SecretsError> {
         let text = serde_json::to_string_pretty(secrets).expect("texts and maps become JSON");
         match self {
-            Vault::Keyring(account) => {
-                let account = account.clone();
-                on_a_thread(move || keyring::v1::Entry::new(SERVICE, &account)?.set_password(&text))
-            }
+            Vault::Keyring(account) => Ok(keyring::set(account, text)?),
             Vault::File(path) => {
                 files::write_private(path, text.as_bytes()).map_err(|source| SecretsError::File {
                     path: path.clone(),
@@ -163,41 +154,12 @@ impl fmt::Display for Vault {
     }
 }
 
-/// Tells whether this session has a keyring, and why not.
-pub fn keyring_status() -> Result<(), SecretsError> {
-    on_a_thread(|| match keyring::v1::Entry::store_status() {
-        Ok(()) => Ok(Ok(())),
-        Err(error) => Ok(Err(SecretsError::Keyring(error.to_string()))),
-    })?
-}
-
-/// Runs one conversation with the keyring. One that hangs keeps its thread until it ends by itself:
-/// a thread that waits for a dialogue cannot be stopped.
-fn on_a_thread<T: Send + 'static>(
-    talk: impl FnOnce() -> Result<T, keyring::v1::Error> + Send + 'static,
-) -> Result<T, SecretsError> {
-    let (answer, answered) = mpsc::sync_channel(1);
-    thread::Builder::new()
-        .name("keyring".to_owned())
-        .spawn(move || {
-            // Nobody listens any more when it took too long.
-            let _ = answer.send(talk());
-        })
-        .map_err(|error| SecretsError::Keyring(error.to_string()))?;
-    match answered.recv_timeout(KEYRING) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(SecretsError::Keyring(said(&error))),
-        Err(_) => Err(SecretsError::KeyringSilent),
-    }
-}
-
-/// Returns what a keyring said, without the bytes it may have found.
-fn said(error: &keyring::v1::Error) -> String {
-    match error {
-        keyring::v1::Error::BadEncoding(_) | keyring::v1::Error::BadDataFormat(..) => {
-            "the entry is not what this program wrote".to_owned()
+impl From<Refusal> for SecretsError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Locked => SecretsError::KeyringLocked,
+            Refusal::Said(why) => SecretsError::Keyring(why),
         }
-        other => other.to_string(),
     }
 }
 

@@ -12,9 +12,7 @@ pub mod grammar;
 pub mod lexer;
 pub mod programs;
 
-use deskhand_protocol::Command;
-
-use crate::characters::is_hidden;
+use deskhand_protocol::{Command, characters::is_hidden};
 
 /// Longest command that is read, in bytes; beyond, it counts as unreadable.
 pub const MAX_BYTES: usize = 16 * 1024;

@@ -9,7 +9,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod characters;
 pub mod command_line;
 mod decide;
 mod permit;

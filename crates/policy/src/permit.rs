@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use deskhand_protocol::{
     Action, Command, Task, Timestamp,
     approval::{ProfileView, QuestionView},
+    characters::in_sight,
     outcome::Engine,
     policy::NewRule,
     task::Caller,
 };
 use sha2::{Digest, Sha256};
 
-use crate::{characters::in_sight, rule};
+use crate::rule;
 
 /// Proof that one action may run, within a grant. Only this crate makes one.
 #[derive(Debug)]

@@ -6,8 +6,9 @@ use deskhand_host::{
     config::{Require, SecretsIn},
     control::Here,
     desktop_session::{DesktopSession, desktop_session},
+    keyring::{self, Keyring},
     machine,
-    secrets::{EMBEDDED, keyring_status},
+    secrets::EMBEDDED,
 };
 use deskhand_protocol::device_request::{
     DeviceRequest, DeviceResponse, DeviceStatus, LayerStatus, LinkStatus,
@@ -179,15 +180,15 @@ async fn secrets(context: &Context, config: Option<&Config>) -> Finding {
     // A locked keyring keeps us waiting.
     let looked = tokio::task::spawn_blocking(move || {
         let vault = identity.vault(&dirs, wanted);
-        (vault.load(), vault.to_string(), keyring_status().is_ok())
+        (vault.load(), vault.to_string(), keyring::status())
     });
-    let Ok((loaded, vault, has_keyring)) = looked.await else {
+    let Ok((loaded, vault, keyring)) = looked.await else {
         return broken("secrets", "looking for them failed".to_owned(), None);
     };
-    let keyring = if has_keyring {
-        ""
-    } else {
-        "; this session has no keyring"
+    let keyring = match keyring {
+        Keyring::Unlocked => "",
+        Keyring::Locked => "; this session's keyring is locked",
+        Keyring::Absent => "; this session has no keyring",
     };
     match loaded {
         Ok(Some(_)) => ok("secrets", format!("kept in {vault}{keyring}")),
@@ -197,7 +198,7 @@ async fn secrets(context: &Context, config: Option<&Config>) -> Finding {
         ),
         Ok(None) => broken(
             "secrets",
-            format!("{vault} has none, or is locked"),
+            format!("{vault} has none"),
             Some("unlock it, or: deskhand up --new-identity".to_owned()),
         ),
         Err(error) => broken(

@@ -6,7 +6,7 @@
 //! assignments, reserved words, here-documents, the background.
 
 use super::{MAX_BYTES, MAX_COMMANDS, programs};
-use crate::characters::is_hidden;
+use deskhand_protocol::characters::is_hidden;
 
 /// A line of plain commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
