@@ -33,6 +33,7 @@ pub(crate) fn show_at(app: &AppHandle, place: &str) {
 }
 
 fn try_show(app: &AppHandle, place: &str) -> tauri::Result<()> {
+    tracing::info!(place, "the window is shown");
     if let Some(viewer) = app.get_webview_window(VIEWER) {
         viewer.show()?;
         viewer.unminimize()?;

@@ -26,11 +26,7 @@ impl App {
         std::fs::create_dir_all(&home).unwrap();
         let config = home.join("config.toml");
         if !config.exists() {
-            std::fs::write(
-                &config,
-                "[relay]\nlisten = \"127.0.0.1:0\"\n[desktop]\nnotify_success = \"all\"\n",
-            )
-            .unwrap();
+            configure(session, "notify_success = \"all\"");
         }
         let log = std::fs::File::create(session.path("app.log")).unwrap();
         let child = command(session)
@@ -57,6 +53,11 @@ impl App {
         }
     }
 
+    /// Returns the number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it has ended, and tells whether it did so in order.
     pub(crate) async fn ended(&mut self) -> bool {
         let status = eventually("the application has ended", || {
@@ -64,6 +65,16 @@ impl App {
             async move { ended }
         });
         status.await.success()
+    }
+
+    /// Waits until its log says something.
+    pub(crate) async fn until_logged(&self, session: &Session, text: &str) {
+        let log = session.path("deskhand/logs/deskhand.log");
+        eventually("the log says so", || async {
+            let log = std::fs::read_to_string(&log).ok()?;
+            log.contains(text).then_some(())
+        })
+        .await;
     }
 
     /// Asks it to end, as the session does at logout.
@@ -79,6 +90,28 @@ impl Drop for App {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Writes the settings: a relay on a free port, and these of the desktop.
+pub(crate) fn configure(session: &Session, desktop: &str) {
+    let home = session.path("deskhand");
+    std::fs::create_dir_all(&home).unwrap();
+    let text = format!("[relay]\nlisten = \"127.0.0.1:0\"\n[desktop]\n{desktop}\n");
+    std::fs::write(home.join("config.toml"), text).unwrap();
+}
+
+/// Runs the command line in the application's home; returns what it said and whether it was content.
+pub(crate) fn deskhand(session: &Session, args: &[&str]) -> (String, bool) {
+    let mut command = session.command(deskhand_tests::program("deskhand"));
+    command.env("DESKHAND_HOME", session.path("deskhand"));
+    let output = command
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8(said).unwrap(), output.status.success())
 }
 
 /// Returns a launch of the application.

@@ -4,10 +4,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+#[allow(dead_code, reason = "the benchmark asks for more")]
 mod app;
+mod keyring;
+mod notifications;
+#[allow(dead_code, reason = "the benchmark asks for more")]
+mod screen;
 mod session;
-
-use std::path::Path;
+mod window;
 
 use deskhand_tests::eventually;
 use serde_json::json;
@@ -17,7 +21,7 @@ use crate::{
     session::Session,
 };
 
-const TITLE: &str = "^Deskhand$";
+pub(crate) const TITLE: &str = "^Deskhand$";
 
 #[tokio::test]
 async fn the_icon_says_how_it_is_and_lists_what_was_done() {
@@ -92,39 +96,6 @@ async fn closing_the_window_leaves_the_icon_and_a_second_launch_shows_it_again()
 }
 
 #[tokio::test]
-async fn the_owner_is_told_once_what_ended() {
-    let session = Session::full().await;
-    let app = App::start(&session, &["--hidden"]).await;
-    app.caller
-        .shell("one", json!(["sh", "-c", "exit 3 # <b>&"]))
-        .await;
-    let told = eventually("a notification was shown", || async {
-        let shown = session.notifications();
-        (!shown.is_empty()).then_some(shown)
-    })
-    .await;
-    assert!(told[0].0.starts_with("Failed after"), "{told:?}");
-    assert!(told[0].1.contains("exit code 3"), "{told:?}");
-    assert!(told[0].1.contains("&lt;b&gt;&amp;"), "{told:?}");
-
-    for n in 0..8 {
-        app.caller
-            .shell_async(&format!("burst-{n}"), json!(["true"]))
-            .await;
-    }
-    for n in 0..8 {
-        app.caller.ended(&format!("burst-{n}")).await;
-    }
-    let told = eventually("the burst was told of", || async {
-        let shown = session.notifications();
-        (shown.len() > 1).then_some(shown)
-    })
-    .await;
-    assert!(told[0].0.ends_with("tasks done"), "{told:?}");
-    assert!(told.len() <= 3, "{told:?}");
-}
-
-#[tokio::test]
 async fn without_tray_and_notifications_everything_else_works() {
     let mut session = Session::bare();
     let mut app = App::start(&session, &[]).await;
@@ -174,6 +145,5 @@ async fn the_window_shows_the_viewer() {
     Icon::find(&session).await.until_tooltip("connected").await;
     app.caller.shell("failing", json!(["false"])).await;
     session.until_painted().await;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots");
-    session.screenshot(&folder.join("desktop.png"));
+    session.screenshot(&session.pictures().join("desktop.png"));
 }

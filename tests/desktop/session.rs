@@ -2,7 +2,7 @@
 //! asks for besides: a panel with a tray, a notification server.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -14,17 +14,35 @@ use tempfile::TempDir;
 /// The panel's settings: a tray and nothing else.
 const PANEL: &str = include_str!("xfce4-panel.xml");
 
+/// A bus that is open to everybody who finds it, and starts what is in a folder.
+const BUS: &str = r#"<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  <servicedir>SERVICES</servicedir>
+  <policy context="default">
+    <allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/>
+  </policy>
+</busconfig>"#;
+
 /// A desktop. Everything in it ends with it.
 pub(crate) struct Session {
     root: TempDir,
     display: String,
-    bus: String,
+    bus: Option<String>,
+    system_bus: Option<String>,
     children: Vec<Child>,
 }
 
 impl Session {
     /// Starts a display, a bus and a window manager.
     pub(crate) fn bare() -> Self {
+        let mut session = Self::without_bus();
+        session.add_bus();
+        session
+    }
+
+    /// Starts a display and a window manager.
+    pub(crate) fn without_bus() -> Self {
         let root = tempfile::tempdir().unwrap();
         let panel = root.path().join(".config/xfce4/xfconf/xfce-perchannel-xml");
         for dir in [
@@ -50,20 +68,46 @@ impl Session {
             "tcp",
         ]);
         let (screen, number) = started(&mut screen);
-        let mut bus = Command::new("dbus-daemon");
-        bus.args(["--session", "--nofork", "--print-address"])
-            .env("HOME", root.path())
-            .env("XDG_RUNTIME_DIR", root.path().join("run"))
-            .env("DISPLAY", format!(":{number}"));
-        let (bus, address) = started(&mut bus);
         let mut session = Self {
             root,
             display: format!(":{number}"),
-            bus: address,
-            children: vec![bus, screen],
+            bus: None,
+            system_bus: None,
+            children: vec![screen],
         };
         session.add("openbox", &[]);
         session
+    }
+
+    /// Starts the session's bus. Of what this machine would start on it unasked it starts nothing but what
+    /// keeps the panel's settings.
+    fn add_bus(&mut self) {
+        let services = self.path("services");
+        std::fs::create_dir(&services).unwrap();
+        let settings = "org.xfce.Xfconf.service";
+        let installed = Path::new("/usr/share/dbus-1/services").join(settings);
+        std::os::unix::fs::symlink(installed, services.join(settings)).unwrap();
+        self.bus = Some(self.start_bus("session", &services));
+    }
+
+    /// Starts a bus like the one of the system, on which nobody is.
+    pub(crate) async fn add_system_bus(&mut self) -> zbus::Connection {
+        let services = self.path("no-services");
+        std::fs::create_dir(&services).unwrap();
+        self.system_bus = Some(self.start_bus("system", &services));
+        connect(self.system_bus.as_ref().unwrap()).await
+    }
+
+    fn start_bus(&mut self, name: &str, services: &Path) -> String {
+        let config = self.path(&format!("{name}-bus.xml"));
+        let text = BUS.replace("SERVICES", services.to_str().unwrap());
+        std::fs::write(&config, text).unwrap();
+        let mut bus = self.command("dbus-daemon");
+        bus.arg(format!("--config-file={}", config.display()))
+            .args(["--nofork", "--print-address"]);
+        let (bus, address) = started(&mut bus);
+        self.children.push(bus);
+        address
     }
 
     /// Starts a desktop with a tray and a notification server.
@@ -81,11 +125,23 @@ impl Session {
     }
 
     async fn add_notifications(&mut self) {
+        // Its menu is shown by another program, which answers what was chosen.
+        let menu = self.path("choose-deny");
+        std::fs::write(&menu, "#!/bin/sh\nexec grep -m 1 Deny\n").unwrap();
+        let runs = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&menu, runs).unwrap();
+        let settings = self.path(".config/dunst");
+        std::fs::create_dir_all(&settings).unwrap();
+        let text = format!(
+            "[global]\ndmenu = {}\nfont = DejaVu Sans 10\n",
+            menu.display()
+        );
+        std::fs::write(settings.join("dunstrc"), text).unwrap();
         self.add("dunst", &[]);
         self.until_owned("org.freedesktop.Notifications").await;
     }
 
-    async fn until_owned(&self, name: &'static str) {
+    pub(crate) async fn until_owned(&self, name: &'static str) {
         let bus = self.bus().await;
         let proxy = zbus::fdo::DBusProxy::new(&bus).await.unwrap();
         eventually(name, || async {
@@ -97,9 +153,70 @@ impl Session {
 
     /// Connects to the session's bus.
     pub(crate) async fn bus(&self) -> zbus::Connection {
-        let address: &str = &self.bus;
-        let builder = zbus::connection::Builder::address(address).unwrap();
-        builder.build().await.unwrap()
+        connect(self.bus.as_ref().unwrap()).await
+    }
+
+    /// Starts a keyring; with a password it is unlocked, and made if there is none.
+    pub(crate) async fn add_keyring(&mut self, password: Option<&str>) {
+        let mut keyring = self.command("gnome-keyring-daemon");
+        keyring.args(["--foreground", "--components=secrets"]);
+        if password.is_some() {
+            keyring.arg("--unlock").stdin(Stdio::piped());
+        }
+        let mut keyring = keyring.spawn().unwrap();
+        if let Some(password) = password {
+            let mut typed = keyring.stdin.take().unwrap();
+            typed.write_all(password.as_bytes()).unwrap();
+        }
+        self.children.push(keyring);
+        self.until_owned("org.freedesktop.secrets").await;
+    }
+
+    /// Ends what was started last.
+    pub(crate) fn end_last(&mut self) {
+        let mut last = self.children.pop().unwrap();
+        last.kill().unwrap();
+        last.wait().unwrap();
+    }
+
+    /// Types a key into the window that has the focus.
+    pub(crate) async fn press(&self, key: &str) {
+        eventually("a window has the focus", || async {
+            let focused = self.command("xdotool").arg("getactivewindow").status();
+            focused.unwrap().success().then_some(())
+        })
+        .await;
+        let pressed = self.command("xdotool").args(["key", key]).status();
+        assert!(pressed.unwrap().success());
+    }
+
+    /// Returns where pictures of the screen are kept.
+    pub(crate) fn pictures(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots")
+    }
+
+    /// Gives the window with a title another size.
+    pub(crate) async fn resize(&self, title: &str, size: [u32; 2]) {
+        let window = self.windows(title).pop().unwrap();
+        let geometry = format!("0,60,50,{},{}", size[0], size[1]);
+        let args = ["-i", "-r", &window, "-e", &geometry];
+        let resized = self.command("wmctrl").args(args).status();
+        assert!(resized.unwrap().success());
+        self.until_size(title, size).await;
+    }
+
+    /// Waits until the window with a title has a size.
+    pub(crate) async fn until_size(&self, title: &str, size: [u32; 2]) {
+        eventually("the window has its size", || async {
+            let window = self.windows(title).pop()?;
+            let args = ["getwindowgeometry", "--shell", &window];
+            let mut xdotool = self.command("xdotool");
+            let said = xdotool.args(args).stdout(Stdio::piped()).output().unwrap();
+            let said = String::from_utf8(said.stdout).unwrap();
+            let is = |name: &str, n: u32| said.contains(&format!("{name}={n}\n"));
+            (is("WIDTH", size[0]) && is("HEIGHT", size[1])).then_some(())
+        })
+        .await;
     }
 
     fn add(&mut self, program: &str, args: &[&str]) {
@@ -118,7 +235,6 @@ impl Session {
             .env("HOME", self.root.path())
             .env("XDG_RUNTIME_DIR", self.root.path().join("run"))
             .env("DISPLAY", &self.display)
-            .env("DBUS_SESSION_BUS_ADDRESS", &self.bus)
             // What services and CI have.
             .env("LANG", "C.UTF-8")
             // Some versions of the web view paint nothing on a display without a graphics card.
@@ -126,6 +242,14 @@ impl Session {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        for (name, address) in [
+            ("DBUS_SESSION_BUS_ADDRESS", &self.bus),
+            ("DBUS_SYSTEM_BUS_ADDRESS", &self.system_bus),
+        ] {
+            // One that is nowhere, rather than the machine's own.
+            let address = address.as_deref().unwrap_or("unix:path=/nowhere");
+            command.env(name, address);
+        }
         command
     }
 
@@ -187,6 +311,21 @@ impl Session {
             .collect()
     }
 
+    /// Presses on the notification that is shown, as a click of the mouse does.
+    pub(crate) fn press_on_notification(&self) {
+        self.dunstctl(&["action", "0"]);
+    }
+
+    /// Chooses *Deny* from the menu of the notification that is shown.
+    pub(crate) fn deny_in_notification(&self) {
+        self.dunstctl(&["context"]);
+    }
+
+    fn dunstctl(&self, args: &[&str]) {
+        let done = self.command("dunstctl").args(args).status();
+        assert!(done.unwrap().success());
+    }
+
     /// Waits until the window's page is painted: letters have hundreds of shades, an empty page has few.
     pub(crate) async fn until_painted(&self) {
         eventually("the page is painted", || async {
@@ -219,6 +358,11 @@ impl Drop for Session {
             let _ = child.wait();
         }
     }
+}
+
+async fn connect(address: &str) -> zbus::Connection {
+    let builder = zbus::connection::Builder::address(address).unwrap();
+    builder.build().await.unwrap()
 }
 
 /// Starts a program and returns the first line it says.

@@ -45,11 +45,39 @@ pub(crate) fn test(args: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the .deb and the .rpm: the desktop application, the command and the helper, all for release.
+/// Measures the desktop application, all built for release.
 ///
-/// The packages lie in `release/bundle` of the target folder, which must be `target`: tauri.conf.json names it.
-pub(crate) fn package() -> Result<ExitCode> {
+/// Fails when something cannot be built, or a figure cannot be taken.
+pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
     ui::build()?;
+    release_programs()?;
+    run(&mut cargo([
+        "build",
+        "--release",
+        "-p",
+        "deskhand-app",
+        "--features",
+        "tauri/custom-protocol",
+        "--bins",
+        "--example",
+        "empty-tray",
+    ]))?;
+    let bench = [
+        "run",
+        "--release",
+        "-p",
+        "deskhand-tests",
+        "--features",
+        "desktop",
+        "--bin",
+        "desktop-bench",
+        "--",
+    ];
+    run(cargo(bench).args(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn release_programs() -> Result<()> {
     run(&mut cargo([
         "build",
         "--release",
@@ -58,7 +86,15 @@ pub(crate) fn package() -> Result<ExitCode> {
         "-p",
         "deskhand-sandbox",
         "--bins",
-    ]))?;
+    ]))
+}
+
+/// Builds the .deb and the .rpm: the desktop application, the command and the helper, all for release.
+///
+/// The packages lie in `release/bundle` of the target folder, which must be `target`: tauri.conf.json names it.
+pub(crate) fn package() -> Result<ExitCode> {
+    ui::build()?;
+    release_programs()?;
     // The pages are there already.
     let config = r#"{"build": {"beforeBuildCommand": null}}"#;
     // The package is not among those that are built when none is named.

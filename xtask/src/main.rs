@@ -96,7 +96,8 @@ enum Chore {
         files: Vec<String>,
     },
     /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench git` measures the
-    /// native git against a spawned one, `bench sandbox [ROUNDS]` what confining a task costs.
+    /// native git against a spawned one, `bench sandbox [ROUNDS]` what confining a task costs, `bench desktop` the
+    /// memory of the desktop application and how soon it notifies; the last needs what `script/desktop-test` installs.
     Bench {
         /// Arguments of the benchmark itself.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -147,6 +148,9 @@ fn main() -> Result<ExitCode> {
         } => git_suite::suite(&dir, &scripts),
         Chore::GitConformance { all, .. } => git::conformance(all),
         Chore::Bench { args } if args.first().is_some_and(|a| a == "git") => git::bench(),
+        Chore::Bench { args } if args.first().is_some_and(|a| a == "desktop") => {
+            desktop::bench(&args[1..])
+        }
         Chore::Package => desktop::package(),
         Chore::Viewer => {
             ui::build()?;
