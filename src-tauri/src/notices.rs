@@ -126,9 +126,11 @@ pub(crate) fn of_endings(
         }];
     }
     let told = |ending: &Ending| Notice {
-        summary: match ending.succeeded {
-            true => format!("Done in {}", length(ending.duration)),
-            false => format!("Failed after {}", length(ending.duration)),
+        summary: match (ending.succeeded, length(ending.duration)) {
+            (true, None) => "Done".to_owned(),
+            (true, Some(length)) => format!("Done in {length}"),
+            (false, None) => "Failed".to_owned(),
+            (false, Some(length)) => format!("Failed after {length}"),
         },
         body: match (command(ending.task_id), ending.succeeded) {
             (Some(command), true) => clip(&command),
@@ -203,11 +205,12 @@ pub(crate) fn escaped(text: &str) -> String {
     safe
 }
 
-fn length(duration: Duration) -> String {
+/// Returns how long something took; nothing where nobody would have looked at the clock.
+fn length(duration: Duration) -> Option<String> {
     match duration.as_secs() {
-        0 => format!("{} ms", duration.as_millis()),
-        seconds @ 1..120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
+        0 => None,
+        seconds @ 1..120 => Some(format!("{seconds} s")),
+        seconds => Some(format!("{} min", seconds / 60)),
     }
 }
 

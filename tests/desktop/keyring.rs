@@ -63,7 +63,7 @@ async fn secrets_lie_in_the_keyring_and_a_locked_one_is_told_from_none() {
     assert!(!locked.status.success());
     assert!(said.contains("it is locked"), "{said}");
     let (said, _) = crate::app::deskhand(&session, &["doctor"]);
-    assert!(said.contains("keyring is locked"), "{said}");
+    assert!(said.contains("use the keyring: it is locked"), "{said}");
 
     // The desktop says so, and goes on when it is unlocked.
     let mut app = command(&session).spawn().unwrap();

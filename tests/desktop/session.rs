@@ -133,7 +133,7 @@ impl Session {
         let settings = self.path(".config/dunst");
         std::fs::create_dir_all(&settings).unwrap();
         let text = format!(
-            "[global]\ndmenu = {}\nfont = DejaVu Sans 10\n",
+            "[global]\ndmenu = {}\nfont = DejaVu Sans 10\nmarkup = full\n",
             menu.display()
         );
         std::fs::write(settings.join("dunstrc"), text).unwrap();
