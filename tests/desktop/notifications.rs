@@ -151,13 +151,21 @@ async fn what_a_caller_wrote_is_text_in_notification_and_menu() {
     let icon = Icon::find(&session).await;
     let hostile = "<b>x</b>&\n\u{202e}\u{1b}]8;;http://a\u{7}_y";
     let line = format!("exit 3 # {hostile}");
-    app.caller.shell("hostile", json!(["sh", "-c", line])).await;
-    let told = screen.until_shown("Failed", "exit 3").await;
-    assert!(told.body.contains("&lt;b&gt;x&lt;/b&gt;&amp;"), "{told:?}");
-    assert!(
-        !told.body.contains(['\u{202e}', '\u{1b}', '\u{7}']),
-        "{told:?}"
-    );
+    // What cannot be seen is asked about.
+    app.caller
+        .shell_async("hostile", json!(["sh", "-c", line]))
+        .await;
+    screen.until_shown("May this run?", "exit 3").await;
+    answer(&app, "hostile").await;
+    let failed = screen.until_shown("Failed", "exit 3").await;
+    for told in screen.shown() {
+        assert!(told.body.contains("&lt;b&gt;x&lt;/b&gt;&amp;"), "{told:?}");
+        assert!(
+            !told.body.contains(['\u{202e}', '\u{1b}', '\u{7}']),
+            "{told:?}"
+        );
+    }
+    assert!(failed.body.contains("\\u{202e}"), "{failed:?}");
     eventually("the menu lists it", || async {
         let menu = icon.menu().await;
         let (_, label) = menu.iter().find(|(_, label)| label.contains("exit 3"))?;
