@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use git2::{ErrorCode, ObjectType};
 
+use crate::history::rev_args;
 use crate::outcome::{Res, Stop};
 use crate::references::reflog;
 use crate::repository::id::Id;
@@ -27,6 +28,27 @@ impl Repo<'_> {
     /// Resolves a revision; `None` when it names nothing.
     pub(crate) fn resolve(&self, name: &[u8]) -> Res<Option<Id>> {
         Ok(self.resolve_full(name)?.map(|f| f.id))
+    }
+
+    /// Resolves a revision, or `a...b`, which is the one merge base of the two; `HEAD` is what is left out.
+    pub(crate) fn resolve_place(&self, name: &[u8]) -> Res<Option<Id>> {
+        let Some(dots) = bytes::find(name, b"...") else {
+            return self.resolve(name);
+        };
+        let side = |text: &[u8]| -> Res<Option<Id>> {
+            let text = if text.is_empty() { b"HEAD" } else { text };
+            match self.resolve(text)? {
+                Some(id) => self.peel_to_commit(id),
+                None => Ok(None),
+            }
+        };
+        let (Some(a), Some(b)) = (side(&name[..dots])?, side(&name[dots + 3..])?) else {
+            return Ok(None);
+        };
+        match rev_args::merge_bases(self, a, b)?.as_slice() {
+            [only] => Ok(Some(*only)),
+            _ => Ok(None),
+        }
     }
 
     /// Resolves a revision or a path in one; one that is not there is no error.

@@ -21,10 +21,8 @@ const FILES: &[&str] = &[
 
 /// Hands over when ending what is in progress would take more than forgetting it.
 pub(crate) fn refuse_sequences(repo: &Repo<'_>) -> Res<()> {
-    for file in ["sequencer", "MERGE_AUTOSTASH"] {
-        if repo.has_git_file(file) {
-            return Err(Stop::not_native("ending a sequence of commits"));
-        }
+    if repo.has_git_file("MERGE_AUTOSTASH") {
+        return Err(Stop::not_native("ending a merge that put changes aside"));
     }
     Ok(())
 }
@@ -40,9 +38,19 @@ pub(crate) fn forget(repo: &Repo<'_>, warn: bool) {
                 .warn(format!("warning: cancelling a {what} in progress\n"));
         }
     }
+    let picks = repo.has_git_file("CHERRY_PICK_HEAD") || repo.has_git_file("REVERT_HEAD");
+    if picks && is_last_of_sequence(repo) {
+        let _ = fs::remove_dir_all(bytes::to_path(&repo.git_path("sequencer")));
+    }
     for file in FILES {
         let _ = fs::remove_file(bytes::to_path(&repo.git_path(file)));
     }
+}
+
+/// Says whether the commit being picked is the last one of those that were to be.
+fn is_last_of_sequence(repo: &Repo<'_>) -> bool {
+    let todo = repo.git_file("sequencer/todo");
+    todo.is_some_and(|t| t.split_inclusive(|b| *b == b'\n').count() <= 1)
 }
 
 /// The title of a commit as git puts it on one line.

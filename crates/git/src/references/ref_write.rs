@@ -33,15 +33,20 @@ impl Repo<'_> {
         Ok(())
     }
 
+    /// Hands over where only a part of the files is checked out.
+    pub(crate) fn refuse_sparse(&self) -> Res<()> {
+        match self.config.bool("core.sparsecheckout")? {
+            Some(true) => Err(Stop::not_native("writing in a sparse work tree")),
+            _ => Ok(()),
+        }
+    }
+
     /// Hands over when the repository is not one that is written to here.
     pub(crate) fn refuse_odd_writes(&self) -> Res<()> {
         if self.config.get("core.sharedrepository").is_some() {
             return Err(Stop::not_native(
                 "writing to a repository with these settings",
             ));
-        }
-        if self.config.bool("core.sparsecheckout")? == Some(true) {
-            return Err(Stop::not_native("writing in a sparse work tree"));
         }
         if self
             .call
@@ -163,6 +168,11 @@ impl Repo<'_> {
         who: &Identity,
         message: &[u8],
     ) -> Res<()> {
+        // The branch HEAD was on may have moved since.
+        let old = match old {
+            Some(_) => self.head()?.id,
+            None => None,
+        };
         self.write_ref(b"HEAD", &[b"ref: ", branch, b"\n"].concat())?;
         if let Some(new) = self.ref_id(branch)? {
             self.log_ref(b"HEAD", old, new, who, message);
@@ -265,6 +275,23 @@ impl Repo<'_> {
         if let Ok(mut file) = fs::OpenOptions::new().append(true).create(true).open(&path) {
             let _ = file.write_all(&line);
         }
+    }
+
+    /// Ends with git's error when a reference is to be deleted twice at once.
+    pub(crate) fn refuse_doubles<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Res<()> {
+        let mut seen = std::collections::BTreeSet::new();
+        for name in names {
+            if !seen.insert(name) {
+                return Err(Stop::error(
+                    1,
+                    format!(
+                        "could not delete references: multiple updates for ref '{}' not allowed",
+                        lossy(name)
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Deletes a reference and its log; HEAD's log tells of it when HEAD is on it.

@@ -25,6 +25,15 @@ pub(crate) struct SubmoduleState {
 /// How deep submodules may nest.
 const MAX_DEPTH: usize = 8;
 
+/// Hands over where there are submodules, for a command that was told to follow into them.
+pub(crate) fn refuse_any(repo: &Repo<'_>) -> Res<()> {
+    let any = |mode: u32| crate::repository::object::mode::is_commit(mode);
+    if repo.index()?.entries.iter().any(|e| any(e.mode)) {
+        return Err(Stop::not_native("submodules to be followed into"));
+    }
+    Ok(())
+}
+
 /// Returns the commit a directory is at, when it is a repository of its own.
 pub(crate) fn head_of(repo: &Repo<'_>, path: &[u8]) -> Res<Option<Id>> {
     let full = bytes::join(repo.need_work_tree()?, path);

@@ -16,6 +16,48 @@ pub(crate) struct WorkTree {
     pub(crate) head: Bytes,
 }
 
+/// What keeps a branch in a work tree that is not on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    Rebased,
+    Bisected,
+}
+
+impl WorkTree {
+    /// Lists the branches (full names) that a rebase or a bisection in this work tree will come back to.
+    pub(crate) fn claims(&self) -> Vec<(Claim, Bytes)> {
+        let read = |name: &str| {
+            let path = bytes::join(&self.git_dir, name.as_bytes());
+            fs::read(bytes::to_path(&path)).ok()
+        };
+        let full = |text: &[u8]| {
+            let text = text.trim_ascii_end();
+            let short = text.strip_prefix(b"refs/heads/").unwrap_or(text);
+            [b"refs/heads/", short].concat()
+        };
+        let mut found = Vec::new();
+        let rebased = if read("rebase-apply/applying").is_some() {
+            None
+        } else {
+            read("rebase-apply/head-name").or_else(|| read("rebase-merge/head-name"))
+        };
+        if let Some(name) = rebased.filter(|n| n.trim_ascii_end() != b"detached HEAD") {
+            found.push((Claim::Rebased, full(&name)));
+        }
+        if read("BISECT_LOG").is_some()
+            && let Some(name) = read("BISECT_START")
+        {
+            found.push((Claim::Bisected, full(&name)));
+        }
+        let updates = read("rebase-merge/update-refs").unwrap_or_default();
+        // Each is three lines: its name, and what it was before and after.
+        let names = updates.split(|b| *b == b'\n').step_by(3);
+        let named = names.filter(|n| !n.is_empty());
+        found.extend(named.map(|n| (Claim::Rebased, n.to_vec())));
+        found
+    }
+}
+
 /// Lists the main work tree, then the linked ones in order of their paths.
 pub(crate) fn list(repo: &Repo<'_>) -> Res<Vec<WorkTree>> {
     let head = |dir: &[u8]| {

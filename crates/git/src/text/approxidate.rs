@@ -12,7 +12,7 @@ pub(crate) fn read(call: &Call<'_>, text: &[u8]) -> Res<i64> {
 
 /// Reads a point in time, and says whether anything in the text was understood.
 pub(crate) fn read_checked(call: &Call<'_>, text: &[u8]) -> Res<(i64, bool)> {
-    if let Some(time) = exact(call, text)? {
+    if let Some((time, _)) = exact(call, text)? {
         return Ok((time, true));
     }
     guess(call, text)
@@ -251,12 +251,12 @@ fn letters(text: &[u8]) -> usize {
     text.iter().take_while(|c| c.is_ascii_alphabetic()).count()
 }
 
-/// Reads a full date and time.
-fn exact(call: &Call<'_>, text: &[u8]) -> Res<Option<i64>> {
+/// Reads a full date and time; returns it and how many minutes its zone is ahead, where it names one.
+pub(crate) fn exact(call: &Call<'_>, text: &[u8]) -> Res<Option<(i64, Option<i64>)>> {
     if let Some(rest) = text.strip_prefix(b"@") {
         let n = digits(rest);
         if n > 0 && (n == rest.len() || rest[n] == b' ') {
-            return Ok(Some(number(rest)));
+            return Ok(Some((number(rest), None)));
         }
     }
     let mut parts = Parts::UNKNOWN;
@@ -281,11 +281,12 @@ fn exact(call: &Call<'_>, text: &[u8]) -> Res<Option<i64>> {
     let Some(naive) = parts.complete() else {
         return Ok(None);
     };
-    Ok(Some(match offset {
+    let time = match offset {
         _ if is_utc => naive,
         Some(minutes) => naive - minutes * 60,
         None => parts.local(call)?,
-    }))
+    };
+    Ok(Some((time, offset)))
 }
 
 fn word(text: &[u8], parts: &mut Parts, offset: &mut Option<i64>) -> usize {

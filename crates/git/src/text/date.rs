@@ -6,6 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::exec::Call;
 use crate::outcome::{Res, Stop};
+use crate::text::approxidate;
 use crate::text::bytes::lossy;
 
 /// A form of dates.
@@ -400,8 +401,24 @@ fn strftime(template: &[u8], time: i64, zone: i32) -> Res<String> {
     Ok(out)
 }
 
-/// Reads a date as commits take it: seconds and zone, ISO 8601 or RFC 2822; other forms are handed over.
+/// Reads a date as commits take it: seconds and zone, ISO 8601, RFC 2822 or what else git takes for a full date.
 pub(crate) fn exact(call: &Call<'_>, text: &[u8]) -> Res<(i64, i32)> {
+    let usual = usual(call, text);
+    if usual.is_ok() || text.starts_with(b"@") {
+        return usual;
+    }
+    match approxidate::exact(call, text)? {
+        Some((time, None)) => Ok((time, local_zone(call, time)?)),
+        Some((time, Some(ahead))) => {
+            let zone = ahead.signum() * (ahead.abs() / 60 * 100 + ahead.abs() % 60);
+            Ok((time, i32::try_from(zone).unwrap_or(0)))
+        }
+        None => usual,
+    }
+}
+
+/// Reads the forms programs write.
+fn usual(call: &Call<'_>, text: &[u8]) -> Res<(i64, i32)> {
     let shown = lossy(text).into_owned();
     let odd = || Stop::NotNative(format!("the date `{shown}`"));
     let raw = shown.strip_prefix('@').unwrap_or(&shown);

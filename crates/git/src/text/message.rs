@@ -163,6 +163,10 @@ pub(crate) fn read_file(repo: &Repo<'_>, file: &[u8], doing: &str) -> Res<Bytes>
         return repo.call.read_input();
     }
     let path = bytes::join(&repo.call.cwd, file);
+    let may_read = crate::repository::config::is_within(repo.call, &path);
+    if !may_read && bytes::to_path(&path).exists() {
+        return Err(Stop::not_native("a message from outside of the workspace"));
+    }
     fs::read(bytes::to_path(&path))
         .map_err(|e| Stop::fatal(format!("{doing} '{}': {}", lossy(file), system_words(&e))))
 }

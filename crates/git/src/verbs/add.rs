@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::exec::{Call, Plan};
+use crate::exec::{Call, Plan, after_setup};
 use crate::options::{Numbers, Parsed, Spec, flag, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::repository::object::mode;
@@ -13,6 +13,7 @@ use crate::work::ignore::Ignore;
 use crate::work::index::Index;
 use crate::work::index_edit::IndexEdit;
 use crate::work::pathspec::{Pathspec, from_top};
+use crate::work::pathspec_file::{self, FILE_NUL, FROM_FILE};
 use crate::work::staging::{Done, How, Staging};
 use crate::work::untracked::{self, Ignored, Wanted};
 
@@ -26,6 +27,9 @@ const OPTIONS: &[Spec] = &[
     flag("ignore-errors", None),
     flag("ignore-removal", None).or_no(),
     value("chmod", None),
+    flag("sparse", None),
+    FROM_FILE,
+    FILE_NUL,
 ];
 
 /// Says what an add would do.
@@ -35,13 +39,14 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::ADD)?;
+    let mut parsed = after_setup(call, parse_known(args, OPTIONS, Numbers::No, &known::ADD))?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     refuse(&repo)?;
     if parsed.has("all") && parsed.has("update") {
         return Err(Stop::fatal("options '-A' and '-u' cannot be used together"));
     }
+    parsed.args = pathspec_file::patterns(&repo, &parsed, &parsed.args)?;
     let chmod = chmod(&parsed)?;
     if chmod.is_some() && parsed.has("dry-run") {
         return Err(Stop::not_native("trying a change of modes"));
@@ -64,6 +69,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         refuse_way(&repo, &edit.base, arg)?;
     }
     let found = Others::find(&repo, &edit.base, &spec, &parsed)?;
+    refuse_left_out(&repo, &edit, &parsed, &found.others)?;
     for arg in &parsed.args {
         verify_match(&repo, &edit.base, arg, &found.others)?;
     }
@@ -202,6 +208,33 @@ fn refuse_way(repo: &Repo<'_>, index: &Index, arg: &[u8]) -> Res<()> {
                 "pathspec '{}' is beyond a symbolic link",
                 lossy(arg)
             )));
+        }
+    }
+    Ok(())
+}
+
+/// Hands over what git would say about paths that are left out of a sparse work tree.
+fn refuse_left_out(
+    repo: &Repo<'_>,
+    edit: &IndexEdit<'_>,
+    parsed: &Parsed,
+    others: &[Bytes],
+) -> Res<()> {
+    let refused = || Stop::not_native("adding what is left out of the work tree");
+    let outside = others.iter().any(|path| !edit.sparse.includes(path));
+    if outside || edit.sparse.is_on() && parsed.has("sparse") {
+        return Err(refused());
+    }
+    if !edit.iter().any(|(_, item)| item.skip_worktree) {
+        return Ok(());
+    }
+    for arg in &parsed.args {
+        let one = Pathspec::parse(repo, std::slice::from_ref(arg))?;
+        let mut known = edit.iter().filter(|((path, _), _)| one.matches(path));
+        let meant = others.iter().any(|path| one.matches(path))
+            || known.clone().any(|(_, item)| !item.skip_worktree);
+        if !meant && known.next().is_some() {
+            return Err(refused());
         }
     }
     Ok(())

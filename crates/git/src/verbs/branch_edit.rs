@@ -28,6 +28,7 @@ const OPTIONS: &[Spec] = &[
     maybe("track", Some(b't')).or_no(),
     value("set-upstream-to", Some(b'u')),
     flag("unset-upstream", None),
+    flag("set-upstream", None),
 ];
 
 /// What a command line asks for.
@@ -72,11 +73,7 @@ fn task(parsed: &Parsed) -> Res<Task> {
             text: crate::verbs::known::BRANCH.usage.unwrap_or_default().into(),
         });
     }
-    if wanted.next().is_some()
-        || !fits
-        || (track.is_some() && task != Task::Create)
-        || parsed.has("create-reflog")
-    {
+    if wanted.next().is_some() || !fits || (track.is_some() && task != Task::Create) {
         return Err(Stop::not_native("this form of `branch`"));
     }
     Ok(task)
@@ -87,8 +84,16 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let parsed = parse(args, OPTIONS, Numbers::No)?;
     let task = task(&parsed)?;
     let repo = Repo::open(call)?;
+    if parsed.has("set-upstream") {
+        return Err(Stop::fatal(
+            "the '--set-upstream' option is no longer supported. Please use '--track' or '--set-upstream-to' instead",
+        ));
+    }
     repo.refuse_odd_writes()?;
     repo.refuse_hooks(&[])?;
+    if parsed.has("create-reflog") && repo.config.bool("core.logallrefupdates")? == Some(false) {
+        return Err(Stop::not_native("a log for one branch only"));
+    }
     match task {
         Task::Create => create(&repo, &parsed, out),
         Task::Delete => branch_remove::run(&repo, &parsed, out),
@@ -188,16 +193,24 @@ pub(crate) fn valid_new_branch(repo: &Repo<'_>, name: &[u8], forced: bool) -> Re
 
 /// Returns the work tree that has a branch checked out (or is rebasing or bisecting it).
 pub(crate) fn used_by(repo: &Repo<'_>, full: &[u8]) -> Res<Option<Bytes>> {
-    for tree in worktrees::list(repo)? {
+    user(repo, full, worktrees::list(repo)?)
+}
+
+/// The same for work trees other than this one.
+pub(crate) fn used_elsewhere(repo: &Repo<'_>, full: &[u8]) -> Res<Option<Bytes>> {
+    let mut trees = worktrees::list(repo)?;
+    trees.retain(|t| t.git_dir != repo.git_dir);
+    user(repo, full, trees)
+}
+
+fn user(repo: &Repo<'_>, full: &[u8], trees: Vec<worktrees::WorkTree>) -> Res<Option<Bytes>> {
+    for tree in trees {
         let is_here = tree.head.strip_prefix(b"ref:").map(<[u8]>::trim_ascii) == Some(full);
         if is_here && !(repo.is_bare && tree.git_dir == repo.common_dir) {
             return Ok(Some(tree.path));
         }
-        for file in ["rebase-merge", "rebase-apply", "BISECT_START"] {
-            let path = bytes::join(&tree.git_dir, file.as_bytes());
-            if bytes::to_path(&path).exists() {
-                return Err(Stop::not_native("branches during a rebase or a bisection"));
-            }
+        if tree.claims().iter().any(|(_, name)| name == full) {
+            return Ok(Some(tree.path));
         }
     }
     Ok(None)
@@ -252,12 +265,9 @@ pub(crate) struct Start {
 impl Start {
     /// Finds out where a branch starts, or ends with git's error.
     pub(crate) fn find(repo: &Repo<'_>, text: &[u8], track: Track) -> Res<Start> {
-        if bytes::find(text, b"...").is_some() {
-            return Err(Stop::not_native("a start that is a merge base"));
-        }
         let shown = lossy(text);
         let explicit = track == Track::Explicit;
-        let Some(id) = repo.resolve(text)? else {
+        let Some(id) = repo.resolve_place(text)? else {
             let head = [b"refs/remotes/", text, b"/HEAD"].concat();
             if repo.symref(&head)?.is_some() {
                 return Err(Stop::not_native("a remote whose HEAD leads nowhere"));

@@ -30,10 +30,6 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
     } else {
         (b"refs/heads/", "branch")
     };
-    let is_linked = repo.git_dir != repo.common_dir;
-    if is_linked && !parsed.has("remotes") {
-        return Err(Stop::not_native("deleting branches in a linked work tree"));
-    }
     let head = repo.head()?;
     let mut failed = false;
     let mut doomed: Vec<Doomed> = Vec::new();
@@ -41,9 +37,6 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         let short = branch_name(repo, name)?;
         let full = [prefix, &short].concat();
         let shown = lossy(&short).into_owned();
-        if !is_valid_short_name(&short) {
-            return Err(Stop::not_native("a branch name git does not take"));
-        }
         if !remotes && let Some(path) = used_by(repo, &full)? {
             repo.call.warn(format!(
                 "error: cannot delete branch '{shown}' used by worktree at '{}'\n",
@@ -52,8 +45,10 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             failed = true;
             continue;
         }
-        let target = repo.symref(&full)?;
-        let id = repo.ref_id(&full)?;
+        // A name git does not take is one that is not there.
+        let valid = is_valid_short_name(&short);
+        let target = if valid { repo.symref(&full)? } else { None };
+        let id = if valid { repo.ref_id(&full)? } else { None };
         if id.is_none() && target.is_none() {
             repo.call.warn(format!(
                 "error: {kind} '{shown}' not found{}\n",
@@ -61,9 +56,6 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             ));
             failed = true;
             continue;
-        }
-        if doomed.iter().any(|d| d.full == full) {
-            return Err(Stop::not_native("a branch named twice"));
         }
         if !force
             && let Some(id) = id
@@ -79,6 +71,7 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         doomed.push(Doomed { full, short, was });
     }
     let who = Identity::of(repo, "COMMITTER")?;
+    repo.refuse_doubles(doomed.iter().map(|d| d.full.as_slice()))?;
     for one in &doomed {
         drop(repo.lock_ref(&one.full)?);
     }

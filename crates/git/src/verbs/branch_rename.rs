@@ -6,9 +6,9 @@ use crate::references::refs::is_valid_short_name;
 use crate::repository::config_edit;
 use crate::repository::identity::Identity;
 use crate::repository::repo::Repo;
-use crate::repository::worktrees;
+use crate::repository::worktrees::{self, Claim};
 use crate::text::bytes::{Bytes, lossy};
-use crate::verbs::branch_edit::{branch_name, used_by, valid_branch, valid_new_branch};
+use crate::verbs::branch_edit::{branch_name, valid_branch, valid_new_branch};
 
 /// Renames or copies a branch.
 pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, copy: bool) -> Res<()> {
@@ -43,6 +43,14 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, copy: bool) -> Res<()> {
         )));
     }
     let old_full = [b"refs/heads/", old.as_slice()].concat();
+    let is_on_it = |tree: &&worktrees::WorkTree| {
+        tree.head.strip_prefix(b"ref:").map(<[u8]>::trim_ascii) == Some(old_full.as_slice())
+    };
+    let trees = worktrees::list(repo)?;
+    let is_elsewhere = trees
+        .iter()
+        .filter(is_on_it)
+        .any(|t| t.git_dir != repo.git_dir);
     let Some(id) = repo.ref_id(&old_full)? else {
         if current == Some(old.as_slice()) {
             if copy {
@@ -51,20 +59,16 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, copy: bool) -> Res<()> {
                     lossy(&old)
                 )));
             }
-            if worktrees::list(repo)?.len() > 1 {
-                return Err(Stop::not_native(
-                    "renaming branches with several work trees",
-                ));
+            if is_elsewhere {
+                return Err(Stop::not_native("renaming the branch of another work tree"));
             }
             let full = valid_new_branch(repo, &new, forced)?;
             let text = repo.config_text()?;
             repo.write_ref(b"HEAD", &[b"ref: ", full.as_slice(), b"\n"].concat())?;
             return move_settings(repo, &text, &old, &new, false);
         }
-        if worktrees::list(repo)?.len() > 1 {
-            return Err(Stop::not_native(
-                "renaming branches with several work trees",
-            ));
+        if is_elsewhere {
+            return Err(Stop::not_native("renaming the branch of another work tree"));
         }
         return Err(Stop::fatal(format!("no branch named '{}'", lossy(&old))));
     };
@@ -76,12 +80,22 @@ pub(crate) fn run(repo: &Repo<'_>, parsed: &Parsed, copy: bool) -> Res<()> {
     } else {
         valid_new_branch(repo, &new, forced)?
     };
-    if worktrees::list(repo)?.len() > 1 {
-        return Err(Stop::not_native(
-            "renaming branches with several work trees",
-        ));
+    if is_elsewhere && !copy {
+        return Err(Stop::not_native("renaming the branch of another work tree"));
     }
-    used_by(repo, &old_full)?;
+    for tree in trees.iter().filter(|t| !t.head.starts_with(b"ref:")) {
+        if let Some((claim, _)) = tree.claims().iter().find(|(_, name)| *name == old_full) {
+            let doing = match claim {
+                Claim::Rebased => "rebased",
+                Claim::Bisected => "bisected",
+            };
+            return Err(Stop::fatal(format!(
+                "branch {} is being {doing} at {}",
+                lossy(&old_full),
+                lossy(&tree.path)
+            )));
+        }
+    }
     let who = Identity::of(repo, "COMMITTER")?;
     let overwritten = old != new && repo.ref_id(&new_full)?.is_some();
     if !overwritten && old != new {

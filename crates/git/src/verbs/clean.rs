@@ -72,6 +72,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         return Err(Stop::not_native("cleaning repositories away"));
     }
     repo.refuse_odd_writes()?;
+    repo.refuse_sparse()?;
     let index = repo.index()?;
     index.refuse_untracked_cache(&repo)?;
     if index.entries.iter().any(|e| e.skip_worktree) {

@@ -5,7 +5,7 @@
 
 use git2::ObjectType;
 
-use crate::exec::{Call, Plan};
+use crate::exec::{Call, Plan, after_setup};
 use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::references::branch_state;
@@ -23,6 +23,7 @@ use crate::verbs::commit_task::Task;
 use crate::verbs::known;
 use crate::verbs::status;
 use crate::work::index_edit::IndexEdit;
+use crate::work::pathspec_file::{self, FILE_NUL, FROM_FILE};
 
 const OPTIONS: &[Spec] = &[
     value("message", Some(b'm')),
@@ -58,6 +59,8 @@ const OPTIONS: &[Spec] = &[
     flag("post-rewrite", None).or_no(),
     flag("status", None).or_no(),
     flag("verbose", Some(b'v')).or_no(),
+    FROM_FILE,
+    FILE_NUL,
 ];
 
 /// Says what a commit would do.
@@ -81,10 +84,19 @@ fn is_dry(parsed: &Parsed) -> bool {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    plan(args)?;
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::COMMIT)?;
+    after_setup(call, plan(args))?;
+    let mut parsed = after_setup(
+        call,
+        parse_known(args, OPTIONS, Numbers::No, &known::COMMIT),
+    )?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
+    if parsed.has(FROM_FILE.name) && parsed.has("all") {
+        return Err(Stop::fatal(
+            "options '--pathspec-from-file' and '-a' cannot be used together",
+        ));
+    }
+    parsed.args = pathspec_file::patterns(&repo, &parsed, &parsed.args)?;
     refuse(&repo, &parsed)?;
     let head = repo.head()?;
     repo.index()?.refuse_untracked_cache(&repo)?;
@@ -214,11 +226,12 @@ fn advise_about_nothing(repo: &Repo<'_>, task: &Task) -> Res<()> {
              remove the commit entirely with \"git reset HEAD^\".\n",
         );
     } else if task.picked.is_some() {
-        repo.call.warn(
+        repo.call.warn(format!(
             "The previous cherry-pick is now empty, possibly due to conflict resolution.\n\
              If you wish to commit it anyway, use:\n\n    git commit --allow-empty\n\n\
-             Otherwise, please use 'git cherry-pick --skip'\n",
-        );
+             Otherwise, please use 'git {} --skip'\n",
+            task.picking
+        ));
     }
     Ok(())
 }
@@ -257,11 +270,6 @@ fn refuse(repo: &Repo<'_>, parsed: &Parsed) -> Res<()> {
         return Err(Stop::not_native("remembered resolutions"));
     }
     branch_state::refuse_sequences(repo)?;
-    if repo.has_git_file("CHERRY_PICK_HEAD")
-        && (repo.has_git_file("rebase-merge") || repo.has_git_file("rebase-apply"))
-    {
-        return Err(Stop::not_native("a commit in the middle of a rebase"));
-    }
     Ok(())
 }
 

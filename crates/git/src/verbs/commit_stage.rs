@@ -140,9 +140,10 @@ fn partial(
         return Err(Stop::fatal("cannot do a partial commit during a merge."));
     }
     if task.picked.is_some() {
-        return Err(Stop::fatal(
-            "cannot do a partial commit during a cherry-pick.",
-        ));
+        return Err(Stop::fatal(format!(
+            "cannot do a partial commit during a {}.",
+            task.picking
+        )));
     }
     let head_tree = match repo.head()?.id {
         Some(id) => repo.commit(id)?.tree,
@@ -160,7 +161,9 @@ fn partial(
     if unmatched(repo, args, &known, false, out)? {
         return Ok(None);
     }
-    let meant = |p: &Bytes| !args.is_empty() && spec.matches(p);
+    // What is left out of the work tree stays as HEAD has it.
+    let left_out = |p: &Bytes| edit.get(p).is_some_and(|item| item.skip_worktree);
+    let meant = |p: &Bytes| !args.is_empty() && spec.matches(p) && !left_out(p);
     let paths: Vec<Bytes> = known.into_iter().filter(meant).collect();
     let staging = Staging::of_paths(repo, &paths)?;
     staging.refuse_filters(repo, &edit.base)?;

@@ -33,7 +33,7 @@ pub(crate) fn print(repo: &Repo<'_>, made: &Made<'_>, out: &mut Out) -> Res<()> 
         Some(branch) => lossy(branch.strip_prefix(b"refs/heads/").unwrap_or(branch)).into_owned(),
         None => "detached HEAD".to_string(),
     };
-    let root = if commit.parents.is_empty() {
+    let root = if made.head.id.is_none() {
         " (root-commit)"
     } else {
         ""

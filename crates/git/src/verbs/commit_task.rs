@@ -29,6 +29,8 @@ pub(crate) struct Task {
     pub(crate) merge_heads: Vec<Id>,
     /// The commit that is being picked.
     pub(crate) picked: Option<Id>,
+    /// What it is picked by: `cherry-pick` or `rebase`.
+    pub(crate) picking: &'static str,
     /// The commit author and date are taken from.
     pub(crate) source: Option<Commit>,
     /// Name and address of `--author`.
@@ -96,9 +98,10 @@ impl Task {
         }
         let raw = raw_message(repo, parsed, (&amends, &reused))?;
         let source = match (reused, &amends, picked) {
+            // Who wrote the commit that is picked is who writes this one, whatever else is named.
+            (_, None, Some(id)) => Some(repo.commit(id)?),
             (Some(commit), ..) => Some(commit),
             (None, Some(commit), _) => Some(commit.clone()),
-            (None, None, Some(id)) => Some(repo.commit(id)?),
             (None, None, None) => None,
         };
         let task = Task {
@@ -110,6 +113,7 @@ impl Task {
             amends,
             merge_heads,
             picked,
+            picking: picking(repo),
             source,
             author,
             searched: parsed
@@ -167,9 +171,6 @@ impl Task {
     /// Returns the parents of the new commit.
     pub(crate) fn parents(&self, repo: &Repo<'_>, head: &Head) -> Res<Vec<Id>> {
         if let Some(commit) = &self.amends {
-            if !commit.cut_parents.is_empty() {
-                return Ok(commit.cut_parents.clone());
-            }
             return Ok(commit.parents.clone());
         }
         let mut parents: Vec<Id> = head.id.into_iter().collect();
@@ -229,12 +230,27 @@ impl Task {
             b"commit (initial)"
         } else if !self.merge_heads.is_empty() {
             b"commit (merge)"
+        } else if self.picked.is_some() && self.picking == "rebase" {
+            b"commit (rebase)"
         } else if self.picked.is_some() {
             b"commit (cherry-pick)"
         } else {
             b"commit"
         }
     }
+}
+
+/// Names what picks the commit that is being picked.
+fn picking(repo: &Repo<'_>) -> &'static str {
+    let named = |file: &str| {
+        let text = repo.git_file(file)?;
+        Id::parse(text.get(..40)?)
+    };
+    let rebased = named("REBASE_HEAD");
+    let by_rebase = repo.has_git_file("rebase-merge")
+        && rebased.is_some()
+        && rebased == named("CHERRY_PICK_HEAD");
+    if by_rebase { "rebase" } else { "cherry-pick" }
 }
 
 /// Returns the commit that is replaced, the other sides of a merge, and the commit that is being picked.
@@ -261,9 +277,10 @@ fn in_progress(
             ));
         }
         (true, Some(_)) if picked.is_some() => {
-            return Err(Stop::fatal(
-                "You are in the middle of a cherry-pick -- cannot amend.",
-            ));
+            return Err(Stop::fatal(format!(
+                "You are in the middle of a {} -- cannot amend.",
+                picking(repo)
+            )));
         }
         (true, Some(id)) => Some(repo.commit(id)?),
     };

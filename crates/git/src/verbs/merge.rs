@@ -94,6 +94,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
 
 fn refuse(repo: &Repo<'_>) -> Res<()> {
     add::refuse(repo)?;
+    repo.refuse_sparse()?;
     repo.refuse_hooks(&[
         "pre-merge-commit",
         "prepare-commit-msg",

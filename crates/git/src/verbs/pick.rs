@@ -171,6 +171,7 @@ fn run(call: &Call<'_>, action: Action, args: &[Bytes], out: &mut Out) -> Res<()
 
 fn refuse(repo: &Repo<'_>) -> Res<()> {
     add::refuse(repo)?;
+    repo.refuse_sparse()?;
     repo.refuse_hooks(&[
         "prepare-commit-msg",
         "post-commit",

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::exec::{Call, Plan};
+use crate::exec::{Call, Plan, refusal_in_repository};
 use crate::options::{Numbers, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::repository::object::mode;
@@ -12,6 +12,7 @@ use crate::verbs::known;
 use crate::work::checkout_file::WorkTree;
 use crate::work::index_edit::IndexEdit;
 use crate::work::pathspec::Pathspec;
+use crate::work::pathspec_file::{self, FILE_NUL, FROM_FILE};
 use crate::work::tree_index;
 use crate::work::work_tree::{Look, State};
 
@@ -22,6 +23,9 @@ const OPTIONS: &[Spec] = &[
     flag("force", Some(b'f')),
     flag("recursive", Some(b'r')),
     flag("ignore-unmatch", None),
+    flag("sparse", None),
+    FROM_FILE,
+    FILE_NUL,
 ];
 
 /// Says what an rm would do.
@@ -31,11 +35,13 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::RM)?;
+    let mut parsed = parse_known(args, OPTIONS, Numbers::No, &known::RM)
+        .map_err(|refusal| refusal_in_repository(call, refusal, false))?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     repo.refuse_odd_writes()?;
     repo.refuse_hooks(&["post-index-change"])?;
+    parsed.args = pathspec_file::patterns(&repo, &parsed, &parsed.args)?;
     if parsed.args.is_empty() {
         return Err(Stop::fatal(
             "No pathspec was given. Which files should I remove?",
@@ -44,6 +50,9 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let cached = parsed.has("cached");
     let mut edit = IndexEdit::begin(&repo)?;
     let spec = Pathspec::parse(&repo, &parsed.args)?;
+    if edit.sparse.is_on() && parsed.has("sparse") {
+        return Err(Stop::not_native("removing what is not checked out"));
+    }
     let doomed = meant(
         &repo,
         &edit,
@@ -64,8 +73,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     }
     if !parsed.has("quiet") {
         for (path, _) in &doomed {
-            // A path in conflict is listed once for each side.
-            for _ in 0..edit.sides(path) {
+            let sides = (0..edit.sides(path)).filter(|n| spec.matches_side(path, *n));
+            for _ in sides {
                 out.put([b"rm '", path.as_slice(), b"'\n"].concat());
             }
         }
@@ -104,10 +113,13 @@ fn meant(
     unmatched_ok: bool,
 ) -> Res<Vec<(Bytes, u32)>> {
     let mut doomed: Vec<(Bytes, u32)> = Vec::new();
-    for ((path, _), item) in edit.iter() {
-        if spec.matches(path) && doomed.last().is_none_or(|(p, _)| p != path) {
+    let mut left_out = false;
+    for ((path, stage), item) in edit.iter() {
+        let before = edit.sides_before(path, *stage);
+        if spec.matches_side(path, before) && doomed.last().is_none_or(|(p, _)| p != path) {
             if item.skip_worktree {
-                return Err(Stop::not_native("removing what is not checked out"));
+                left_out = true;
+                continue;
             }
             doomed.push((path.clone(), item.mode));
         }
@@ -125,6 +137,9 @@ fn meant(
         if hits.is_empty() {
             if unmatched_ok {
                 continue;
+            }
+            if left_out {
+                return Err(Stop::not_native("removing what is not checked out"));
             }
             return Err(Stop::fatal(
                 [b"pathspec '".as_slice(), arg, b"' did not match any files"].concat(),

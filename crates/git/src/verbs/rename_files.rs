@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::exec::{Call, Plan};
+use crate::exec::{Call, Plan, after_setup};
 use crate::options::{Numbers, Spec, flag, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::repository::lock::system_words;
@@ -21,6 +21,7 @@ const OPTIONS: &[Spec] = &[
     flag("dry-run", Some(b'n')),
     flag("force", Some(b'f')),
     flag("skip", Some(b'k')),
+    flag("sparse", None),
 ];
 
 /// Says what a move would do.
@@ -43,8 +44,8 @@ struct Move {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    plan(args)?;
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::MV)?;
+    after_setup(call, plan(args))?;
+    let parsed = after_setup(call, parse_known(args, OPTIONS, Numbers::No, &known::MV))?;
     let repo = Repo::open(call)?;
     let top = repo.need_work_tree()?.to_vec();
     repo.refuse_odd_writes()?;
@@ -66,6 +67,10 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let exists = |path: &[u8]| fs::symlink_metadata(bytes::to_path(&bytes::join(&top, path)));
     let dest = path_of(last)?;
     let dest_plain = dest.strip_suffix(b"/").unwrap_or(&dest).to_vec();
+    let inside = [dest_plain.as_slice(), b"/file"].concat();
+    if !edit.sparse.includes(&dest_plain) && !edit.sparse.includes(&inside) {
+        return Err(Stop::not_native("moving in a sparse work tree"));
+    }
     let dest_is_dir = dest_plain.is_empty() || exists(&dest_plain).is_ok_and(|m| m.is_dir());
     if !dest_is_dir && sources.len() > 1 {
         return Err(Stop::fatal(format!(
@@ -187,6 +192,15 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
     }
     let dry = parsed.has("dry-run");
+    if parsed.has("sparse") && edit.sparse.is_on() {
+        return Err(Stop::not_native("moving in a sparse work tree"));
+    }
+    for one in &moves {
+        let left_out = edit.get(&one.from).is_some_and(|i| i.skip_worktree);
+        if left_out || !one.is_directory && !edit.sparse.includes(&one.to) {
+            return Err(Stop::not_native("moving what is not checked out"));
+        }
+    }
     if !dry {
         repo.call.wrote.set(true);
     }

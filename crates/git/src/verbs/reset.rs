@@ -1,17 +1,19 @@
 //! `git reset`: HEAD, index and work tree to a commit, or some paths of the index.
 
-use crate::exec::{Call, Plan};
+use crate::exec::{Call, Plan, refusal_in_repository};
 use crate::history::rev::ambiguous_argument;
-use crate::options::{Numbers, Parsed, Spec, flag, parse_known};
+use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known};
 use crate::outcome::{Out, Res, Stop};
 use crate::references::branch_state;
 use crate::repository::id::Id;
 use crate::repository::identity::Identity;
 use crate::repository::repo::Repo;
+use crate::repository::submodule;
 use crate::text::bytes::{self, Bytes, lossy};
 use crate::verbs::known;
 use crate::work::index_edit::{IndexEdit, Item};
 use crate::work::pathspec::{Pathspec, from_top};
+use crate::work::pathspec_file::{self, FILE_NUL, FROM_FILE};
 use crate::work::tree_index;
 use crate::work::unpack;
 use crate::work::work_tree;
@@ -25,6 +27,9 @@ const OPTIONS: &[Spec] = &[
     flag("quiet", Some(b'q')).or_no(),
     flag("refresh", None).or_no(),
     flag("intent-to-add", Some(b'N')),
+    maybe("recurse-submodules", None).or_no(),
+    FROM_FILE,
+    FILE_NUL,
 ];
 
 /// How far the reset goes.
@@ -67,7 +72,8 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::RESET)?;
+    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::RESET)
+        .map_err(|refusal| refusal_in_repository(call, refusal, false))?;
     let repo = Repo::open(call)?;
     repo.refuse_odd_writes()?;
     repo.refuse_hooks(&["post-index-change"])?;
@@ -76,8 +82,12 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             return Err(Stop::NotNative(format!("the setting `{key}`")));
         }
     }
+    if parsed.has("recurse-submodules") {
+        submodule::refuse_any(&repo)?;
+    }
     let kind = Kind::of(&parsed).unwrap_or(Kind::Mixed);
     let (rev, paths) = split_arguments(&repo, &parsed)?;
+    let paths = pathspec_file::patterns(&repo, &parsed, &paths)?;
     let unborn = rev == b"HEAD" && repo.head()?.id.is_none();
     let target = find_target(&repo, &rev, paths.is_empty(), unborn)?;
     if !paths.is_empty() {
@@ -257,9 +267,6 @@ fn mixed(
     out: &mut Out,
 ) -> Res<()> {
     let mut edit = IndexEdit::begin(repo)?;
-    if edit.iter().any(|(_, item)| item.skip_worktree) {
-        return Err(Stop::not_native("files that are left out of the work tree"));
-    }
     let tree_or_nothing = (tree != Id::EMPTY_TREE).then_some(tree);
     let pairs = tree_index::changes(repo, tree_or_nothing, &edit.base, spec)?;
     // Announced files are different from every tree.
@@ -279,12 +286,24 @@ fn mixed(
             },
             _ => pair.old.exists().then_some((pair.old.mode, pair.old.id)),
         };
+        // What is left out of the work tree stays so.
+        let skip_worktree = match edit.get(&path) {
+            Some(old) => old.skip_worktree,
+            None => !edit.has(&path) && !edit.sparse.includes(&path),
+        };
         match old {
-            Some((mode, id)) => edit.put(&path, Item::new(mode, id)),
+            Some((mode, id)) => {
+                let item = Item {
+                    skip_worktree,
+                    ..Item::new(mode, id)
+                };
+                edit.put(&path, item);
+            }
             None if announce => {
                 // What kind of file it was is forgotten.
                 let mut item = Item::new(crate::repository::object::mode::FILE, Id::EMPTY_BLOB);
                 item.intent_to_add = true;
+                item.skip_worktree = skip_worktree;
                 edit.put(&path, item);
             }
             None => edit.remove(&path),
@@ -421,7 +440,7 @@ fn move_head(repo: &Repo<'_>, rev: &[u8], commit: Id, who: &Identity) -> Res<()>
     let head = repo.head()?;
     if let Some(old) = head.id {
         repo.write_ref(b"ORIG_HEAD", format!("{old}\n").as_bytes())?;
-        repo.log_ref(b"ORIG_HEAD", None, old, who, b"updating ORIG_HEAD");
+        repo.log_ref(b"ORIG_HEAD", None, old, who, b"reset: updating ORIG_HEAD");
     }
     let message = [b"reset: moving to ".as_slice(), rev].concat();
     match &head.branch {

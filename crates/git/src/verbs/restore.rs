@@ -1,17 +1,19 @@
 //! `git restore` and `git checkout -- <paths>`: paths from the index or a tree, into the index, the work tree or both.
 
-use crate::exec::{Call, Plan};
-use crate::options::{Numbers, Spec, flag, parse_known, value};
+use crate::exec::{Call, Plan, after_setup};
+use crate::options::{Numbers, Spec, flag, maybe, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::repository::id::Id;
 use crate::repository::object::mode;
 use crate::repository::repo::Repo;
+use crate::repository::submodule;
 use crate::repository::tree_diff;
 use crate::text::bytes::{Bytes, lossy};
 use crate::verbs::known;
 use crate::work::checkout_file::WorkTree;
 use crate::work::index_edit::{IndexEdit, Item};
 use crate::work::pathspec::Pathspec;
+use crate::work::pathspec_file::{self, FILE_NUL, FROM_FILE};
 use crate::work::work_tree::Look;
 
 const OPTIONS: &[Spec] = &[
@@ -23,7 +25,12 @@ const OPTIONS: &[Spec] = &[
     flag("overlay", None).or_no(),
     flag("ours", Some(b'2')),
     flag("theirs", Some(b'3')),
+    flag("merge", Some(b'm')).or_no(),
     flag("ignore-unmerged", None),
+    flag("ignore-skip-worktree-bits", None),
+    maybe("recurse-submodules", None).or_no(),
+    FROM_FILE,
+    FILE_NUL,
 ];
 
 /// What is to be restored.
@@ -38,6 +45,10 @@ pub(crate) struct Paths<'a> {
     pub(crate) overlay: bool,
     pub(crate) ours: bool,
     pub(crate) theirs: bool,
+    /// Whether paths that are left out of the work tree are written as well.
+    pub(crate) ignore_skip_bits: bool,
+    /// Whether conflicts are made anew.
+    pub(crate) merge: bool,
     /// The option that lets conflicts pass.
     pub(crate) ignore_unmerged: Option<&'static str>,
     pub(crate) quiet: bool,
@@ -52,25 +63,28 @@ pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
 
 /// Carries it out.
 pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    let parsed = parse_known(args, OPTIONS, Numbers::No, &known::RESTORE)?;
+    let mut parsed = after_setup(
+        call,
+        parse_known(args, OPTIONS, Numbers::No, &known::RESTORE),
+    )?;
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     repo.refuse_odd_writes()?;
     repo.refuse_hooks(&["post-checkout", "post-index-change"])?;
     let staged = parsed.has("staged");
-    let work_tree = parsed.last("worktree").map_or(!staged, |g| !g.negated);
+    let asked = parsed.last("staged").is_some();
+    let work_tree = parsed.last("worktree").map_or(!asked, |g| !g.negated);
     if !staged && !work_tree {
-        return Err(Stop::not_native("restoring nothing"));
+        return Err(Stop::fatal(
+            "neither '--staged' or '--worktree' is specified",
+        ));
     }
     let name = parsed.last("source").map(|g| g.text().to_vec());
     let name = name.or_else(|| staged.then(|| b"HEAD".to_vec()));
     let source = match &name {
         None => None,
-        Some(name) if crate::text::bytes::find(name, b"...").is_some() => {
-            return Err(Stop::not_native("a merge base as a source"));
-        }
         Some(name) => {
-            let Some(id) = repo.resolve(name)? else {
+            let Some(id) = repo.resolve_place(name)? else {
                 return Err(Stop::fatal(format!("could not resolve {}", lossy(name))));
             };
             match repo.peel_to_tree(id)? {
@@ -84,12 +98,27 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             }
         }
     };
+    if parsed.has("recurse-submodules") {
+        submodule::refuse_any(&repo)?;
+    }
+    parsed.args = pathspec_file::patterns(&repo, &parsed, &parsed.args)?;
     if parsed.args.is_empty() {
         return Err(Stop::fatal("you must specify path(s) to restore"));
     }
     let (ours, theirs) = (parsed.has("ours"), parsed.has("theirs"));
-    if (ours || theirs) && (staged || source.is_some()) || ours && theirs {
+    if ours && theirs {
         return Err(Stop::not_native("this form of `restore`"));
+    }
+    let merges = parsed.has("merge");
+    if staged && (ours || theirs || merges) {
+        let options = if ours || theirs {
+            "'--ours' or '--theirs'"
+        } else {
+            "'--merge' or '--conflict'"
+        };
+        return Err(Stop::fatal(format!(
+            "{options} cannot be used with --staged"
+        )));
     }
     update(
         &repo,
@@ -101,6 +130,8 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             overlay: parsed.has("overlay"),
             ours,
             theirs,
+            merge: parsed.has("merge"),
+            ignore_skip_bits: parsed.has("ignore-skip-worktree-bits"),
             ignore_unmerged: parsed.has("ignore-unmerged").then_some("--ignore-unmerged"),
             quiet: parsed.has("quiet"),
             count: false,
@@ -117,8 +148,29 @@ struct Target {
 
 /// Restores paths.
 pub(crate) fn update(repo: &Repo<'_>, paths: &Paths<'_>, out: &mut Out) -> Res<()> {
-    if (paths.ours || paths.theirs) && paths.source.is_some() || paths.ours && paths.theirs {
-        return Err(Stop::not_native("one side of a conflict from a tree"));
+    if paths.ours && paths.theirs {
+        return Err(Stop::not_native("both sides of a conflict"));
+    }
+    let ways = [
+        paths.ours || paths.theirs,
+        paths.ignore_unmerged == Some("--force"),
+        paths.merge,
+    ];
+    if ways.iter().filter(|w| **w).count() > 1 {
+        return Err(Stop::fatal(
+            "git checkout: --ours/--theirs, --force and --merge are incompatible when\n\
+             checking out of the index.",
+        ));
+    }
+    if paths.ignore_unmerged.is_some() && paths.merge {
+        return Err(Stop::fatal(
+            "options '--ignore-unmerged' and '-m' cannot be used together",
+        ));
+    }
+    if (paths.ours || paths.theirs || paths.merge) && paths.source.is_some() {
+        return Err(Stop::fatal(
+            "'--merge', '--ours', or '--theirs' cannot be used when checking out of a tree",
+        ));
     }
     let spec = Pathspec::parse(repo, paths.args)?;
     let mut edit = IndexEdit::begin(repo)?;
@@ -133,6 +185,18 @@ pub(crate) fn update(repo: &Repo<'_>, paths: &Paths<'_>, out: &mut Out) -> Res<(
                 continue;
             }
             let item = Item::new(pair.new.mode, pair.new.id);
+            match edit.get(&path) {
+                Some(old) if old.skip_worktree => {
+                    if old.mode == item.mode && old.id == item.id {
+                        continue;
+                    }
+                    return Err(Stop::not_native("paths that are not to be checked out"));
+                }
+                None if !edit.sparse.includes(&path) => {
+                    return Err(Stop::not_native("paths that are not to be checked out"));
+                }
+                _ => {}
+            }
             known.push(path.clone());
             from_tree.push(Target { path, item });
         }
@@ -140,11 +204,15 @@ pub(crate) fn update(repo: &Repo<'_>, paths: &Paths<'_>, out: &mut Out) -> Res<(
     // What is in the index and meant, one step for each path.
     let mut conflicts: Vec<Bytes> = Vec::new();
     for ((path, stage), item) in edit.iter() {
-        if !spec.matches(path) || known.last() == Some(path) && *stage > 1 {
+        let meant = spec.matches_side(path, edit.sides_before(path, *stage));
+        if !meant || known.last() == Some(path) && *stage > 1 {
             continue;
         }
-        if item.skip_worktree {
+        if item.skip_worktree && paths.ignore_skip_bits {
             return Err(Stop::not_native("paths that are not to be checked out"));
+        }
+        if item.skip_worktree {
+            continue;
         }
         if item.intent_to_add && paths.source.is_none() {
             return Err(Stop::not_native("restoring an announced file"));
@@ -153,13 +221,16 @@ pub(crate) fn update(repo: &Repo<'_>, paths: &Paths<'_>, out: &mut Out) -> Res<(
             .binary_search_by(|t| t.path.as_slice().cmp(path))
             .is_ok();
         if *stage > 0 {
-            if conflicts.last() != Some(path) && (paths.source.is_none()) {
-                conflicts.push(path.clone());
+            if paths.source.is_some() && (in_tree || paths.overlay) {
+                continue;
             }
-            if paths.source.is_some() && !in_tree && !paths.overlay {
+            if paths.source.is_some() && paths.ignore_unmerged.is_some() {
                 return Err(Stop::not_native("conflicts that the source does not have"));
             }
-            if !known.contains(path) && paths.source.is_none() {
+            if conflicts.last() != Some(path) {
+                conflicts.push(path.clone());
+            }
+            if !known.contains(path) {
                 known.push(path.clone());
             }
             continue;
@@ -179,6 +250,9 @@ pub(crate) fn update(repo: &Repo<'_>, paths: &Paths<'_>, out: &mut Out) -> Res<(
     if report_unmatched(repo, paths.args, &known)? {
         out.code = 1;
         return Ok(());
+    }
+    if paths.merge && !conflicts.is_empty() {
+        return Err(Stop::not_native("conflicts to be made anew"));
     }
     let sides = one_side(repo, paths, &edit, &conflicts)?;
     let Some(sides) = sides else {

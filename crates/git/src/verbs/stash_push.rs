@@ -62,6 +62,7 @@ pub(crate) fn plan(args: &[Bytes], is_save: bool) -> Res<Plan> {
 /// Hands over what no stash command does here.
 pub(crate) fn refuse(repo: &Repo<'_>, index: &Index) -> Res<()> {
     add::refuse(repo)?;
+    repo.refuse_sparse()?;
     branch_state::refuse_sequences(repo)?;
     index.refuse_untracked_cache(repo)?;
     if index.entries.iter().any(|e| mode::is_commit(e.mode)) {

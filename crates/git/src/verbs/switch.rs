@@ -3,7 +3,7 @@
 //! The order is git's: everything that can be refused is refused before the first file is written. Paths are
 //! `restore`'s business.
 
-use crate::exec::{Call, Plan};
+use crate::exec::{Call, Plan, after_setup};
 use crate::history::rev::At;
 use crate::history::revwalk::{Tip, Walk, Walker};
 use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known, value};
@@ -15,8 +15,9 @@ use crate::repository::id::Id;
 use crate::repository::identity::Identity;
 use crate::repository::operation::Operation;
 use crate::repository::repo::Repo;
+use crate::repository::submodule;
 use crate::text::bytes::{self, Bytes, lossy};
-use crate::verbs::branch_edit::{Start, Track, used_by, valid_branch, valid_new_branch};
+use crate::verbs::branch_edit::{Start, Track, used_elsewhere, valid_branch, valid_new_branch};
 use crate::verbs::diff;
 use crate::verbs::known;
 use crate::verbs::restore::{self, Paths};
@@ -24,6 +25,7 @@ use crate::verbs::status::Tracking;
 use crate::verbs::status_long;
 use crate::work::index_edit::IndexEdit;
 use crate::work::pathspec::from_top;
+use crate::work::pathspec_file::{self, FILE_NUL, FROM_FILE};
 use crate::work::unpack;
 use crate::work::unpack::Trust;
 
@@ -40,6 +42,14 @@ const CHECKOUT: &[Spec] = &[
     flag("overlay", None).or_no(),
     flag("ours", Some(b'2')),
     flag("theirs", Some(b'3')),
+    flag("merge", Some(b'm')).or_no(),
+    flag("ignore-other-worktrees", None).or_no(),
+    flag("overwrite-ignore", None),
+    maybe("recurse-submodules", None).or_no(),
+    flag("reflog", Some(b'l')),
+    flag("ignore-skip-worktree-bits", None),
+    FROM_FILE,
+    FILE_NUL,
 ];
 
 const SWITCH: &[Spec] = &[
@@ -53,6 +63,10 @@ const SWITCH: &[Spec] = &[
     maybe("track", Some(b't')).or_no(),
     flag("guess", None).or_no(),
     flag("progress", None).or_no(),
+    flag("merge", Some(b'm')).or_no(),
+    flag("ignore-other-worktrees", None).or_no(),
+    flag("overwrite-ignore", None),
+    maybe("recurse-submodules", None).or_no(),
 ];
 
 /// The two commands differ in what they allow.
@@ -127,12 +141,20 @@ pub(crate) fn plan_switch(args: &[Bytes]) -> Res<Plan> {
 
 /// Carries out `git checkout`.
 pub(crate) fn run_checkout(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    run(call, Wish::parse(Command::Checkout, args)?, out)
+    run(
+        call,
+        after_setup(call, Wish::parse(Command::Checkout, args))?,
+        out,
+    )
 }
 
 /// Carries out `git switch`.
 pub(crate) fn run_switch(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
-    run(call, Wish::parse(Command::Switch, args)?, out)
+    run(
+        call,
+        after_setup(call, Wish::parse(Command::Switch, args))?,
+        out,
+    )
 }
 
 fn run(call: &Call<'_>, wish: Wish, out: &mut Out) -> Res<()> {
@@ -150,8 +172,12 @@ fn run(call: &Call<'_>, wish: Wish, out: &mut Out) -> Res<()> {
         }
     }
     let mut wish = wish;
+    if wish.parsed.has("recurse-submodules") {
+        submodule::refuse_any(&repo)?;
+    }
     name_by_tracking(&mut wish)?;
     let (place, paths) = find_place(&repo, &mut wish)?;
+    let paths = pathspec_file::patterns(&repo, &wish.parsed, &paths)?;
     if !paths.is_empty() {
         return update_paths(&repo, &wish, place, &paths, out);
     }
@@ -213,15 +239,12 @@ fn find_place(repo: &Repo<'_>, wish: &mut Wish) -> Res<(Option<Place>, Vec<Bytes
     } else {
         given.clone()
     };
-    if bytes::find(&name, b"...").is_some() {
-        return Err(Stop::not_native("a merge base as a place"));
-    }
     let mut name = name;
     let is_previous = given == b"-" || given.starts_with(b"@{-");
     let mut id = if is_previous && no_previous(repo, &name)? {
         None
     } else {
-        repo.resolve(&name)?
+        repo.resolve_place(&name)?
     };
     if id.is_none() {
         let is_file = !certain && names_file(repo, &name)?;
@@ -363,6 +386,9 @@ fn update_paths(
     if wish.new.is_some() || wish.orphan.is_some() || wish.parsed.last("track").is_some() {
         return Err(Stop::not_native("a new branch and paths"));
     }
+    if wish.parsed.has("reflog") {
+        return Err(Stop::fatal("'-l' cannot be used with updating paths"));
+    }
     restore::update(
         repo,
         &Paths {
@@ -373,6 +399,8 @@ fn update_paths(
             overlay: wish.parsed.last("overlay").is_none_or(|g| !g.negated),
             ours: wish.parsed.has("ours"),
             theirs: wish.parsed.has("theirs"),
+            merge: wish.parsed.has("merge"),
+            ignore_skip_bits: wish.parsed.has("ignore-skip-worktree-bits"),
             ignore_unmerged: wish.force.then_some("--force"),
             quiet: wish.quiet,
             count: !wish.quiet && !wish.has_dashes,
@@ -383,11 +411,18 @@ fn update_paths(
 
 fn switch(repo: &Repo<'_>, wish: &Wish, place: Option<Place>, out: &mut Out) -> Res<()> {
     let is_switch = wish.command == Command::Switch;
-    if wish.parsed.has("ours") || wish.parsed.has("theirs") || wish.parsed.last("overlay").is_some()
-    {
+    const OF_PATHS: &[&str] = &["ours", "theirs", "ignore-skip-worktree-bits"];
+    let of_paths = OF_PATHS.iter().any(|o| wish.parsed.has(o));
+    if of_paths || wish.parsed.last("overlay").is_some() {
         return Err(Stop::not_native("options of paths"));
     }
     let makes = wish.new.is_some() || wish.orphan.is_some();
+    if wish.parsed.has("reflog") && repo.config.bool("core.logallrefupdates")? == Some(false) {
+        return Err(Stop::not_native("a log for one branch only"));
+    }
+    if wish.parsed.has("merge") && (wish.force || wish.orphan.is_some()) {
+        return Err(Stop::not_native("a merge of what is thrown away"));
+    }
     if wish.detach && makes {
         return Err(Stop::not_native("a new branch that is detached"));
     }
@@ -437,8 +472,9 @@ fn switch(repo: &Repo<'_>, wish: &Wish, place: Option<Place>, out: &mut Out) -> 
     if let Some(branch) = place.as_ref().and_then(|p| p.branch.as_ref())
         && !wish.detach
         && !makes
+        && !wish.parsed.has("ignore-other-worktrees")
         && head.branch.as_ref() != Some(branch)
-        && let Some(path) = used_by(repo, branch)?
+        && let Some(path) = used_elsewhere(repo, branch)?
     {
         return Err(Stop::fatal(format!(
             "'{}' is already used by worktree at '{}'",
@@ -580,6 +616,8 @@ fn go(
     let stays = !named
         && wish.orphan.is_none()
         && !wish.force
+        && !wish.parsed.has("merge")
+        && !wish.parsed.has("reflog")
         && match wish.command {
             Command::Checkout => wish.new.as_ref().is_some_and(|(_, forced)| !forced),
             Command::Switch => true,
@@ -708,6 +746,12 @@ fn move_files(repo: &Repo<'_>, wish: &Wish, head: &Head, target: Id, out: &mut O
         };
         unpack::two_way(repo, &edit, (old, target), Trust::Contents)?
     };
+    if wish.parsed.has("recurse-submodules") && steps.sets_submodule() {
+        return Err(Stop::not_native("submodules that are checked out along"));
+    }
+    if !rejects.is_empty() && wish.parsed.has("merge") {
+        return Err(Stop::not_native("local changes to be merged"));
+    }
     if !rejects.is_empty() {
         let hints = repo
             .config

@@ -19,12 +19,18 @@ const OPTIONS: &[Spec] = &[
     value("message", Some(b'm')),
     value("file", Some(b'F')),
     value("cleanup", None),
+    value("trailer", None),
+    flag("create-reflog", None).or_no(),
+    flag("sign", None).or_no(),
 ];
 
 /// Says what a tag command that changes something would do.
 pub(crate) fn plan(args: &[Bytes]) -> Res<Plan> {
     let parsed = parse(args, OPTIONS, Numbers::No)?;
     let has_text = parsed.has("message") || parsed.has("file");
+    if parsed.has("sign") || parsed.has("create-reflog") || parsed.has("trailer") {
+        return Err(Stop::not_native("this form of `tag`"));
+    }
     if parsed.has("annotate") && !has_text && !parsed.has("delete") {
         return Err(Stop::not_native("a message from an editor"));
     }
@@ -80,7 +86,7 @@ fn create(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
             lossy(&target)
         )));
     };
-    if name.starts_with(b"-") || name == b"HEAD" || !is_valid_short_name(name) {
+    if name.starts_with(b"-") || !is_valid_short_name(name) {
         return Err(Stop::fatal(format!(
             "'{}' is not a valid tag name.",
             lossy(name)
@@ -184,12 +190,10 @@ fn delete(repo: &Repo<'_>, names: &[Bytes], out: &mut Out) -> Res<()> {
                     .warn(format!("error: tag '{}' not found.\n", lossy(name)));
                 failed = true;
             }
-            Some(_) if doomed.iter().any(|(_, f, _)| *f == full) => {
-                return Err(Stop::not_native("a tag named twice"));
-            }
             Some(id) => doomed.push((name, full, id)),
         }
     }
+    repo.refuse_doubles(doomed.iter().map(|(_, full, _)| full.as_slice()))?;
     for (_, full, _) in &doomed {
         drop(repo.lock_ref(full)?);
     }

@@ -254,11 +254,6 @@ impl Conversion {
             None
         })
     }
-
-    /// Says whether nothing is ever converted.
-    pub(crate) fn is_none(self) -> bool {
-        self.crlf == Crlf::Binary && !self.ident
-    }
 }
 
 /// Says whether a path is stored as text with CRLF.

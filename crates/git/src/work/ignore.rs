@@ -218,7 +218,8 @@ impl Ignore {
     }
 }
 
-fn read(file: &[u8], shown: &[u8], base: &[u8]) -> Vec<Rule> {
+/// Reads a file of patterns; one that is not there has none.
+pub(crate) fn read(file: &[u8], shown: &[u8], base: &[u8]) -> Vec<Rule> {
     let Ok(text) = fs::read(bytes::to_path(file)) else {
         return Vec::new();
     };

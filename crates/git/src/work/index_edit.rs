@@ -18,6 +18,7 @@ use crate::repository::repo::Repo;
 use crate::text::bytes::{self, Bytes, lossy};
 use crate::work::index::{Index, Stat};
 use crate::work::pathspec::Pathspec;
+use crate::work::sparse::Sparse;
 use crate::work::work_tree::{Look, State};
 
 /// One entry.
@@ -51,6 +52,8 @@ type Undo = [Option<(u32, Id)>; 3];
 pub(crate) struct IndexEdit<'r> {
     repo: &'r Repo<'r>,
     lock: LockFile,
+    /// Which of its paths are in the work tree.
+    pub(crate) sparse: Sparse,
     /// As it was read.
     pub(crate) base: Index,
     items: BTreeMap<(Bytes, u8), Item>,
@@ -64,6 +67,8 @@ impl<'r> IndexEdit<'r> {
     pub(crate) fn begin(repo: &'r Repo<'r>) -> Res<IndexEdit<'r>> {
         let lock = LockFile::take(&repo.index_path())?;
         let base = repo.index()?;
+        let sparse = Sparse::load(repo)?;
+        sparse.refuse_inconsistent(repo, &base)?;
         let items = base
             .entries
             .iter()
@@ -89,6 +94,7 @@ impl<'r> IndexEdit<'r> {
         Ok(IndexEdit {
             repo,
             lock,
+            sparse,
             base,
             items,
             trees,
@@ -111,6 +117,17 @@ impl<'r> IndexEdit<'r> {
         self.items
             .range((path.to_vec(), 0)..=(path.to_vec(), 3))
             .count()
+    }
+
+    /// Counts the entries of a path below a stage.
+    pub(crate) fn sides_before(&self, path: &[u8], stage: u8) -> usize {
+        match stage {
+            0 => 0,
+            _ => self
+                .items
+                .range((path.to_vec(), 0)..(path.to_vec(), stage))
+                .count(),
+        }
     }
 
     /// Says whether a path has any entry.

@@ -97,6 +97,16 @@ impl Pathspec {
             .any(|i| i.matches_as_directory(path))
     }
 
+    /// Says whether the `n`th index entry of a path in conflict is meant, counted from 0.
+    ///
+    /// git does not ask an item again that has met exactly its path before: of `rm a` it lists one side only, and with
+    /// `:!a` it leaves out one side only.
+    pub(crate) fn matches_side(&self, path: &[u8], n: usize) -> bool {
+        let asked = |i: &&Item| n == 0 || i.pattern != path;
+        (self.items.is_empty() || self.items.iter().filter(asked).any(|i| i.matches(path)))
+            && !self.excludes.iter().filter(asked).any(|i| i.matches(path))
+    }
+
     /// Says whether anything below a directory (given with its slash) could be meant.
     pub(crate) fn may_match_below(&self, dir: &[u8]) -> bool {
         self.items.is_empty() || self.items.iter().any(|i| i.may_match_below(dir))

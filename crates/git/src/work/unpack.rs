@@ -295,6 +295,13 @@ impl<'a, 'r> Way<'a, 'r> {
 }
 
 impl Steps {
+    /// Says whether a submodule is among what is set.
+    pub(crate) fn sets_submodule(&self) -> bool {
+        self.set
+            .iter()
+            .any(|(_, mode, _)| crate::repository::object::mode::is_commit(*mode))
+    }
+
     /// Hands over when a path is not one that is written here.
     pub(crate) fn refuse(&self, work_tree: &WorkTree<'_>) -> Res<()> {
         for (path, mode, _) in &self.set {
@@ -307,10 +314,30 @@ impl Steps {
     pub(crate) fn carry_out(&self, repo: &Repo<'_>, edit: &mut IndexEdit<'_>) -> Res<bool> {
         let mut work_tree = WorkTree::of(repo)?;
         self.refuse(&work_tree)?;
+        let top = repo.need_work_tree()?;
+        let is_there = |path: &[u8]| fs::symlink_metadata(bytes::to_path(&bytes::join(top, path)));
+        let (shown, hidden): (Vec<_>, Vec<_>) = self
+            .set
+            .iter()
+            .partition(|(path, ..)| edit.sparse.includes(path));
+        if hidden.iter().any(|(path, ..)| is_there(path).is_ok()) {
+            return Err(Stop::not_native("a file where a sparse work tree has none"));
+        }
         repo.call.wrote.set(true);
         let mut whole = true;
+        for (path, mode, id) in hidden {
+            let item = Item {
+                skip_worktree: true,
+                ..Item::new(*mode, *id)
+            };
+            edit.put(path, item);
+        }
         for (path, mode) in &self.gone {
+            let was_hidden = edit.get(path).is_some_and(|item| item.skip_worktree);
             edit.forget(path);
+            if was_hidden && edit.sparse.is_on() {
+                continue;
+            }
             if let Err(text) = work_tree.remove(path, *mode) {
                 repo.call.warn(format!("warning: {text}\n"));
             }
@@ -318,8 +345,9 @@ impl Steps {
         work_tree.remove_empty_directories();
         // Attributes come first: they say how the others are written.
         let is_attributes = |path: &[u8]| bytes::basename(path) == b".gitattributes".as_slice();
-        let (first, rest): (Vec<_>, Vec<_>) =
-            self.set.iter().partition(|(path, ..)| is_attributes(path));
+        let (first, rest): (Vec<_>, Vec<_>) = shown
+            .into_iter()
+            .partition(|(path, ..)| is_attributes(path));
         let any_first = !first.is_empty() || self.gone.iter().any(|(p, _)| is_attributes(p));
         for (path, mode, id) in first {
             whole &= set_one(repo, edit, &mut work_tree, path, *mode, *id)?;
@@ -343,8 +371,10 @@ fn set_one(
     mode: u32,
     id: Id,
 ) -> Res<bool> {
+    let same = |old: &&Item| old.mode == mode && old.id == id;
     let mut item = Item {
-        assume_valid: false,
+        // A promise about a file outlives that it is written anew.
+        assume_valid: edit.get(path).filter(same).is_some_and(|i| i.assume_valid),
         fresh: true,
         ..Item::new(mode, id)
     };

@@ -1,7 +1,7 @@
 //! Files that are not in the index: untracked ones, and ignored ones where they are asked for.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::ops::Range;
 
@@ -78,6 +78,9 @@ pub(crate) fn list_with(
     if walk.ignore.met_link() {
         return Err(Stop::not_native("a .gitignore that is a symbolic link"));
     }
+    if repo.config.bool("core.ignorecase")? == Some(true) {
+        refuse_other_case(index, lists.untracked.iter().chain(&lists.ignored))?;
+    }
     // A directory in the place of a tracked file is that file's deletion, nothing else.
     let is_other =
         |path: &Bytes| path.last() != Some(&b'/') || index.find(&path[..path.len() - 1]).is_none();
@@ -86,6 +89,34 @@ pub(crate) fn list_with(
     lists.untracked.sort_unstable();
     lists.ignored.sort_unstable();
     Ok(lists)
+}
+
+/// Hands over where case does not count and a name differs from a tracked one by case alone.
+fn refuse_other_case<'p>(index: &Index, others: impl Iterator<Item = &'p Bytes>) -> Res<()> {
+    let mut tracked = HashSet::new();
+    for entry in &index.entries {
+        for part in parts(index.path(entry)) {
+            tracked.insert(part.to_ascii_lowercase());
+        }
+    }
+    for path in others {
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        for part in parts(path) {
+            let exact = index.find(part).is_some() || index.has_below(&[part, b"/"].concat());
+            if !exact && tracked.contains(&part.to_ascii_lowercase()) {
+                return Err(Stop::not_native("names that differ by case alone"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lists the directories above a path, and the path.
+fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/');
+    slashes
+        .map(|(i, _)| &path[..i])
+        .chain(std::iter::once(path))
 }
 
 struct Walk<'r> {

@@ -377,10 +377,8 @@ impl<'r> Look<'r> {
         if self.rules.stat_matches(entry, &stat) && !self.index.is_racy(entry) {
             return Ok(State::Same);
         }
-        if entry.stat.size != 0
-            && entry.stat.size != stat.size
-            && Conversion::of(self.repo, &self.attributes, path)?.is_none()
-        {
+        // git does not look at what a conversion would make of another size.
+        if entry.stat.size != 0 && entry.stat.size != stat.size {
             return Ok(State::Differs(now));
         }
         let data = if meta.is_symlink() {
