@@ -1,5 +1,5 @@
 # Repository states for the differential test: `bash states.sh <state> <empty directory>`.
-# `bash states.sh --list` prints the names. Every state is made by the real git, with fixed dates and people.
+# `bash states.sh --list` prints the names, `--list-writes` those of the states that are only written to. Every state is made by the real git, with fixed dates and people.
 set -eu
 
 tick=1700000000
@@ -168,9 +168,14 @@ s_suite_no_log() { base; git config core.logAllRefUpdates false; git checkout -q
 s_suite_replaced() { base; git replace "$(git rev-parse HEAD)" "$(git rev-parse HEAD~1)"; }
 s_suite_link_and_map() { base; ln -s docs link; echo 'Mapped < test@example.org >' > map; git config mailmap.file map; }
 
-if [ "$1" = --list ]; then
-	declare -F | sed -n 's/^declare -f s_//p'
-	exit 0
-fi
+# What matters to writing alone.
+. "$(dirname "$0")/states_writes.sh"
+
+case "$1" in
+--list) declare -F | sed -n 's/^declare -f s_//p'; exit 0 ;;
+--list-writes) declare -F | sed -n 's/^declare -f w_//p'; exit 0 ;;
+esac
+state=s_$1
+declare -F "$state" >/dev/null || state=w_$1
 mkdir -p "$2" && cd "$2"
-"s_$1"
+"$state"

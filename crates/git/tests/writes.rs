@@ -2,7 +2,7 @@
 //! that is left behind must agree.
 //!
 //! `writes.txt` is the table. `DESKHAND_GIT_STATES` and `DESKHAND_GIT_VERBS` narrow it, `DESKHAND_GIT_ALL` compares
-//! everything instead of a part, `DESKHAND_GIT_REPORT` names a file (`.writes` is added) for every difference.
+//! everything instead of a part, `DESKHAND_GIT_PART` one pair of so many, `DESKHAND_GIT_REPORT` names a file (`.writes` is added) for every difference.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -21,11 +21,15 @@ use real_git::{Tallies, build, cases, copy, environment, reference_git, summariz
 /// States that are not written to here: what they hold is handed over.
 const LEFT_OUT: &[&str] = &["sha256", "reftable", "split_index", "sparse"];
 
+/// What the user has configured.
+const PERSON: &str = "[user]\n\tname = Test Person\n\temail = test@example.org\n";
+
 #[test]
 fn writes_leave_what_git_leaves() {
     let Some(git) = reference_git() else { return };
     let root = tempfile::tempdir().unwrap();
     let all = std::env::var_os("DESKHAND_GIT_ALL").is_some();
+    let part = std::env::var("DESKHAND_GIT_PART").map_or(50, |n| n.parse().unwrap());
     let listed = |name: &str| {
         let list = std::env::var(name).ok()?;
         Some(list.split(',').map(str::to_string).collect::<Vec<_>>())
@@ -33,6 +37,7 @@ fn writes_leave_what_git_leaves() {
     let (states, verbs) = (listed("DESKHAND_GIT_STATES"), listed("DESKHAND_GIT_VERBS"));
     let mut work: Vec<(usize, String)> = real_git::list_states()
         .into_iter()
+        .chain(real_git::states("--list-writes"))
         .filter(|s| !LEFT_OUT.contains(&s.as_str()))
         .enumerate()
         .filter(|(_, s)| states.as_ref().is_none_or(|w| w.contains(s)))
@@ -56,11 +61,7 @@ fn writes_leave_what_git_leaves() {
                 let place = root.path().join(format!("t{n}"));
                 let home = place.join("home");
                 std::fs::create_dir_all(&home).unwrap();
-                std::fs::write(
-                    home.join(".gitconfig"),
-                    "[user]\n\tname = Test Person\n\temail = test@example.org\n",
-                )
-                .unwrap();
+                std::fs::write(home.join(".gitconfig"), PERSON).unwrap();
                 let mut env = environment(&home, &git);
                 env.set("GIT_AUTHOR_DATE", "1750000000 +0100");
                 env.set("GIT_COMMITTER_DATE", "1750000100 +0200");
@@ -74,7 +75,7 @@ fn writes_leave_what_git_leaves() {
                     let _ = std::fs::remove_dir_all(dir.join(".git/hooks"));
                     copy(&dir, &template);
                     let before = snapshot(&git, &dir, &env);
-                    let due = |case: usize| all || (case + i).is_multiple_of(20);
+                    let due = |case: usize| all || (case * 7 + i).is_multiple_of(part);
                     for (_, (tier, argv)) in table.iter().filter(|(case, _)| due(*case)) {
                         let found = compare(&git, &dir, (&template, &before), argv, &env);
                         let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,6 +179,8 @@ fn compare(
     let restore = |state: &str| {
         if state != before {
             copy(template, dir);
+            let home = env.get("HOME").map(Path::new).unwrap();
+            std::fs::write(home.join(".gitconfig"), PERSON).unwrap();
         }
     };
     let our_state = snapshot(git, dir, env);
@@ -232,11 +235,17 @@ fn compare(
 fn snapshot(git: &Path, dir: &Path, env: &Environment) -> String {
     let mut text = String::new();
     files_below(dir, Path::new(""), &mut text);
-    let git_dir = if dir.join(".git").is_dir() {
-        dir.join(".git")
+    // A linked work tree has its main repository beside it, in `.main`.
+    let (git_dir, common) = if dir.join(".main").is_dir() {
+        (dir.join(".main/worktrees/linked"), dir.join(".main"))
+    } else if dir.join(".git").is_dir() {
+        (dir.join(".git"), dir.join(".git"))
     } else {
-        dir.to_path_buf()
+        (dir.to_path_buf(), dir.to_path_buf())
     };
+    let home = env.get("HOME").map(Path::new).unwrap();
+    let global = std::fs::read_to_string(home.join(".gitconfig")).unwrap();
+    text.push_str(&format!("== ~/.gitconfig\n{global}\n"));
     for name in [
         "HEAD",
         "ORIG_HEAD",
@@ -252,7 +261,8 @@ fn snapshot(git: &Path, dir: &Path, env: &Environment) -> String {
         "packed-refs",
         "shallow",
     ] {
-        if let Ok(content) = std::fs::read(git_dir.join(name)) {
+        let file = git_dir.join(name);
+        if let Ok(content) = std::fs::read(file).or_else(|_| std::fs::read(common.join(name))) {
             text.push_str(&format!(
                 "== {name}\n{}\n",
                 String::from_utf8_lossy(&content)
@@ -261,6 +271,9 @@ fn snapshot(git: &Path, dir: &Path, env: &Environment) -> String {
     }
     for name in ["refs", "logs", "sequencer", "rebase-merge", "rebase-apply"] {
         files_below(&git_dir, Path::new(name), &mut text);
+        if common != git_dir {
+            files_below(&common, Path::new(name), &mut text);
+        }
     }
     for entry in std::fs::read_dir(&git_dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -309,7 +322,10 @@ fn files_below(root: &Path, dir: &Path, text: &mut String) {
     for entry in entries {
         let name = entry.file_name();
         let path = dir.join(&name);
-        if name == ".git" || name == "objects" || name == "modules" {
+        if [".git", ".main", "objects", "modules"]
+            .iter()
+            .any(|n| name == *n)
+        {
             continue;
         }
         let meta = std::fs::symlink_metadata(entry.path()).unwrap();

@@ -68,8 +68,13 @@ pub(crate) fn environment(home: &Path, git: &Path) -> Environment {
 }
 
 pub(crate) fn list_states() -> Vec<String> {
+    states("--list")
+}
+
+/// Lists the names of states: all that are read (`--list`), or those that only matter to writing (`--list-writes`).
+pub(crate) fn states(which: &str) -> Vec<String> {
     let output = Command::new("bash")
-        .args([scripts().join("states.sh").as_os_str(), "--list".as_ref()])
+        .args([scripts().join("states.sh").as_os_str(), which.as_ref()])
         .output()
         .unwrap();
     String::from_utf8(output.stdout)
@@ -107,12 +112,12 @@ pub(crate) fn cases(file: &str) -> Vec<(u8, Vec<OsString>)> {
         .filter(|l| !l.is_empty() && !l.starts_with('#'))
         .map(|line| {
             let (tier, rest) = line.split_once(' ').unwrap();
-            (tier.parse().unwrap(), words(rest))
+            (tier.parse().unwrap(), words(&rest.replace("\\n", "\n")))
         })
         .collect()
 }
 
-/// Splits at blanks; single quotes hold a word together.
+/// Splits at blanks; single quotes hold a word together, `\\n` is a line's end.
 pub(crate) fn words(text: &str) -> Vec<OsString> {
     let mut words = Vec::new();
     let (mut word, mut quoted, mut any) = (String::new(), false, false);
