@@ -190,6 +190,44 @@ describe("tasks", () => {
     await page.context().close();
   });
 
+  test("the keyboard goes past the navigation, is seen where it is, and nothing moves for who wants no motion", async () => {
+    const { page } = await openViewer(browser, desk, { reducedMotion: "reduce" });
+    await connected(page);
+    await row(page, "git diff HEAD").waitFor();
+    await desk.submit({ type: "shell", command: "sleep 600", working_dir: desk.workspace });
+    await page.getByRole("progressbar").waitFor();
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to content");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+    const seen = [];
+    for (let i = 0; i < 6; i += 1) {
+      await page.keyboard.press("Tab");
+      const [name, isMarked] = await page.evaluate(() => {
+        const focused = document.activeElement;
+        const isMarked = [focused, focused.parentElement].some((element) => {
+          const { outlineStyle, boxShadow } = getComputedStyle(element);
+          return outlineStyle !== "none" || boxShadow !== "none";
+        });
+        return [focused.ariaLabel ?? focused.textContent.trim().split(/\s/)[0], isMarked];
+      });
+      assert.equal(isMarked, true, `${name} shows that the keyboard is there`);
+      seen.push(name);
+    }
+    assert.deepEqual(seen.slice(0, 4), ["Command", "running", "Search commands and output", "Any status"]);
+    const moving = await page.evaluate(() =>
+      [...document.querySelectorAll("*")].filter((element) => {
+        const { animationName, animationDuration, transitionDuration } = getComputedStyle(element);
+        const lasts = (times) => times.split(",").some((time) => Number.parseFloat(time) > 0.01);
+        return (animationName !== "none" && lasts(animationDuration)) || lasts(transitionDuration);
+      }).length,
+    );
+    assert.equal(moving, 0);
+    const { tasks } = await desk.ask({ type: "list_tasks", is_open: true, limit: 10, skip: 0, count: false });
+    for (const { uid } of tasks) await desk.call("POST", `/api/tasks/${uid}/cancel`);
+    await page.context().close();
+  });
+
   test("the list is filtered by outcome, source, action and caller", async () => {
     const { page } = await openViewer(browser, desk);
     await row(page, "git diff HEAD").waitFor();
