@@ -330,6 +330,7 @@ async fn ready(local: &Local) -> Option<Ready> {
     let here = local.here().await.ok()?;
     Some(Ready {
         relay_url: here.relay_url.unwrap_or_default(),
+        public_url: None,
         api_key: None,
         device_id: here.device_id,
         device_name: here.device_name,

@@ -30,4 +30,5 @@ mod sync_webhook;
 mod task_stream;
 mod timeline;
 mod timeline_page;
+mod tls;
 mod watchers;

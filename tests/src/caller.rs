@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{eventually, program::REQUEST_WITHIN};
+use crate::{authority::install_algorithms, eventually, program::REQUEST_WITHIN};
 
 /// A caller with a key.
 #[derive(Debug, Clone)]
@@ -31,7 +31,19 @@ pub struct Answer {
 impl TestCaller {
     /// Makes a caller.
     pub fn new(url: &str, key: &str) -> Self {
-        let http = Client::builder().timeout(REQUEST_WITHIN).build().unwrap();
+        install_algorithms();
+        Self::with(Client::builder(), url, key)
+    }
+
+    /// Makes a caller that trusts one authority.
+    pub fn trusting(url: &str, key: &str, authority: &str) -> Self {
+        install_algorithms();
+        let authority = reqwest::Certificate::from_pem(authority.as_bytes()).unwrap();
+        Self::with(Client::builder().tls_certs_only([authority]), url, key)
+    }
+
+    fn with(http: ClientBuilder, url: &str, key: &str) -> Self {
+        let http = http.timeout(REQUEST_WITHIN).build().unwrap();
         Self {
             http,
             url: url.to_owned(),
@@ -52,7 +64,7 @@ impl TestCaller {
     /// Returns a typed client with the same key.
     pub fn client(&self) -> deskhand_client::Client {
         let key = deskhand_protocol::Secret::new(self.key.clone());
-        deskhand_client::Client::new(&self.url, Some(key)).unwrap()
+        deskhand_client::Client::new(&self.url, Some(key), None).unwrap()
     }
 
     /// Posts a body to `/webhook`.

@@ -10,6 +10,7 @@
     reason = "a harness says what went wrong by failing the test"
 )]
 
+mod authority;
 mod caller;
 mod device;
 pub mod effects;
@@ -20,6 +21,7 @@ mod repo;
 pub mod soak;
 pub mod watcher;
 
+pub use authority::TestAuthority;
 pub use caller::{Answer, TestCaller, task};
 pub use device::TestDevice;
 pub use effects::Effects;

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::eventually;
+use crate::{authority::install_algorithms, eventually};
 
 /// A running `deskhand`, killed when dropped.
 #[derive(Debug)]
@@ -70,6 +70,8 @@ impl Program {
         home: &Path,
         args: impl IntoIterator<Item = S>,
     ) -> (Self, Value) {
+        // Every test starts a program, and then calls it.
+        install_algorithms();
         let ready = home.join("ready.json");
         let _ = std::fs::remove_file(&ready);
         let program = Self::start_unready(home, args, &ready);

@@ -1,12 +1,12 @@
 //! A relay in a process of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    TestCaller,
+    TestAuthority, TestCaller,
     program::{self, Program},
 };
 
@@ -18,6 +18,17 @@ pub struct TestRelay {
     program: Option<Program>,
     url: String,
     owner_key: String,
+    /// The certificate of the authority behind it, in PEM, where it speaks TLS.
+    authority: Option<String>,
+}
+
+/// Makes a directory with a home and its configuration.
+fn rooted(config: &str) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let home = root.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("config.toml"), config).unwrap();
+    root
 }
 
 impl TestRelay {
@@ -28,17 +39,47 @@ impl TestRelay {
 
     /// Starts a relay with a configuration file.
     pub async fn start_configured(config: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = rooted(config);
+        Self::start_in(root, &["--listen", "127.0.0.1:0"], None).await
+    }
+
+    /// Starts a relay that listens for other computers too.
+    pub async fn start_for_others(config: &str) -> Self {
+        let root = rooted(config);
+        Self::start_in(root, &["--listen", "0.0.0.0:0"], None).await
+    }
+
+    /// Starts a relay over TLS with a certificate of an authority.
+    pub async fn start_over_tls(authority: &TestAuthority) -> Self {
+        let root = rooted("");
+        let (cert, key) = authority.issue(root.path());
+        let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+        let args = [
+            "--listen",
+            "127.0.0.1:0",
+            "--tls-cert",
+            cert,
+            "--tls-key",
+            key,
+        ];
+        Self::start_in(root, &args, Some(authority.certificate())).await
+    }
+
+    async fn start_in(root: TempDir, args: &[&str], authority: Option<String>) -> Self {
         let home = root.path().join("home");
-        std::fs::create_dir(&home).unwrap();
-        std::fs::write(home.join("config.toml"), config).unwrap();
-        let (program, ready) =
-            Program::start(&home, ["relay", "serve", "--listen", "127.0.0.1:0"]).await;
+        let args = [&["relay", "serve"], args].concat();
+        let (program, ready) = Program::start(&home, args).await;
+        // Behind TLS it has an address for the programs of its computer as well.
+        let name = match authority {
+            Some(_) => "public_url",
+            None => "relay_url",
+        };
         Self {
             root,
             program: Some(program),
-            url: ready["relay_url"].as_str().unwrap().to_owned(),
+            url: ready[name].as_str().unwrap().to_owned(),
             owner_key: ready["api_key"].as_str().unwrap().to_owned(),
+            authority,
         }
     }
 
@@ -54,13 +95,25 @@ impl TestRelay {
 
     /// Returns a caller with the owner's key.
     pub fn owner(&self) -> TestCaller {
-        TestCaller::new(&self.url, &self.owner_key)
+        self.caller_with(&self.owner_key)
+    }
+
+    fn caller_with(&self, key: &str) -> TestCaller {
+        match &self.authority {
+            Some(authority) => TestCaller::trusting(&self.url, key, authority),
+            None => TestCaller::new(&self.url, key),
+        }
+    }
+
+    /// Returns where its own files are.
+    pub fn root(&self) -> &Path {
+        self.root.path()
     }
 
     /// Makes a key and returns a caller that has it.
     pub fn caller(&self, name: &str, args: &[&str]) -> TestCaller {
         let made = self.cli_json(&[&["keys", "create", name], args].concat());
-        TestCaller::new(&self.url, made["secret"].as_str().unwrap())
+        self.caller_with(made["secret"].as_str().unwrap())
     }
 
     /// Runs the command line on the relay's machine.

@@ -1,7 +1,7 @@
 //! What an agent is told when it starts. It reads no environment, no home directory and no keyring
 //! itself: all of that arrives here.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
 
 use deskhand_protocol::Secret;
 use deskhand_sandbox::Tier;
@@ -11,6 +11,8 @@ use deskhand_sandbox::Tier;
 pub struct Config {
     /// The relay's address, `http://` or `https://`; the link is `/link` beneath it.
     pub relay_url: String,
+    /// Whom to trust over TLS; needed for `https://` only.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The token the relay gave this device.
     pub device_token: Secret,
     /// What the owner calls this computer.

@@ -3,6 +3,7 @@
 use deskhand_client::Client;
 use deskhand_host::{
     Config, Control, ControlError, Dirs, Environment, Identity, config::Flag, secrets::EMBEDDED,
+    trust,
 };
 use deskhand_protocol::{DeviceId, Secret, Source};
 
@@ -100,7 +101,7 @@ impl Context {
             .find(|(relay, _)| **relay == name || same(relay, &name))
             .map(|(_, device)| device.clone());
         Ok(Relay {
-            client: Client::new(&relay_url, key)?.with_source(Source::Cli),
+            client: client(&relay_url, key, &config)?.with_source(Source::Cli),
             this_device,
         })
     }
@@ -109,6 +110,11 @@ impl Context {
     async fn own_relay(&self) -> Result<Option<String>, ControlError> {
         Ok(self.control().here().await?.own_relay_url)
     }
+}
+
+/// Makes a client for a relay; for one over TLS, it trusts whom the settings say.
+pub(crate) fn client(url: &str, key: Option<Secret>, config: &Config) -> anyhow::Result<Client> {
+    Ok(Client::new(url, key, trust::for_address(url, config)?)?)
 }
 
 /// A setting that a flag gives.

@@ -6,7 +6,7 @@
 //! shell says of a program whose reader went away.
 
 use deskhand_client as client;
-use deskhand_host::ControlError;
+use deskhand_host::{ControlError, TlsError, TrustError};
 use deskhand_protocol::{ErrorCode, TaskStatus, task::TaskView};
 
 use crate::out;
@@ -95,6 +95,11 @@ pub(crate) fn code(error: &anyhow::Error) -> Option<ErrorCode> {
     error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<client::Error>() {
             return error.code();
+        }
+        if cause.downcast_ref::<TlsError>().is_some()
+            || cause.downcast_ref::<TrustError>().is_some()
+        {
+            return Some(ErrorCode::InvalidCertificate);
         }
         match cause.downcast_ref::<ControlError>() {
             Some(ControlError::Problem(problem)) => Some(problem.code),

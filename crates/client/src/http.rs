@@ -1,6 +1,6 @@
 //! One call to a relay: address, headers, time limit, size limit, and what an answer means.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use deskhand_protocol::{ErrorCode, Problem};
 use reqwest::{Method, StatusCode, Url, header::HeaderMap};
@@ -17,8 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest answer that is read: a page of 100 tasks is far below it.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-pub(crate) fn pool() -> Result<reqwest::Client, Error> {
+pub(crate) fn pool(trust: Option<&rustls::ClientConfig>) -> Result<reqwest::Client, Error> {
+    let trust = trust.cloned().unwrap_or_else(nobody);
     reqwest::Client::builder()
+        .tls_backend_preconfigured(trust)
         .connect_timeout(CONNECT)
         // A key goes to the relay that was named and nowhere else.
         .redirect(reqwest::redirect::Policy::none())
@@ -31,7 +33,17 @@ pub(crate) fn pool() -> Result<reqwest::Client, Error> {
         })
 }
 
-pub(crate) fn relay_url(text: &str) -> Result<Url, Error> {
+/// Trusts nobody: for addresses without TLS.
+fn nobody() -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring speaks the default versions")
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+pub(crate) fn relay_url(text: &str, trusts_somebody: bool) -> Result<Url, Error> {
     let bad = |reason: &str| Error::Address {
         url: text.to_owned(),
         reason: reason.to_owned(),
@@ -39,10 +51,9 @@ pub(crate) fn relay_url(text: &str) -> Result<Url, Error> {
     let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
     match url.scheme() {
         "http" => Ok(url),
-        "https" => Err(bad(
-            "this build speaks http only; reach a remote relay through a tunnel or a proxy on this computer",
-        )),
-        _ => Err(bad("it begins with http://")),
+        "https" if trusts_somebody => Ok(url),
+        "https" => Err(bad("this client was given nobody to trust over TLS")),
+        _ => Err(bad("it begins with https:// or http://")),
     }
 }
 
@@ -68,7 +79,12 @@ fn causes(error: &reqwest::Error) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    innermost.to_string()
+    match innermost.to_string() {
+        reason if reason.contains("UnknownIssuer") => format!(
+            "{reason}; if the relay's certificate is of your own authority, name that in tls.ca_file"
+        ),
+        reason => reason,
+    }
 }
 
 /// A call that is being put together.
@@ -304,11 +320,12 @@ mod tests {
 
     #[test]
     fn only_an_address_of_a_relay_is_taken() {
-        for good in ["http://127.0.0.1:1", "http://host/prefix/"] {
-            assert!(relay_url(good).is_ok(), "{good}");
+        for good in ["http://127.0.0.1:1", "http://host/prefix/", "https://host"] {
+            assert!(relay_url(good, true).is_ok(), "{good}");
         }
-        for bad in ["", "127.0.0.1:1", "https://host", "ftp://host"] {
-            assert!(relay_url(bad).is_err(), "{bad}");
+        for bad in ["", "127.0.0.1:1", "ftp://host"] {
+            assert!(relay_url(bad, true).is_err(), "{bad}");
         }
+        assert!(relay_url("https://host", false).is_err());
     }
 }

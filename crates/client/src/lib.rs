@@ -13,7 +13,7 @@ mod events;
 mod http;
 mod timeline;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use deskhand_protocol::{
     Cursor, Problem, Secret, Source, TaskRequest, TaskStatus, Timestamp,
@@ -27,6 +27,7 @@ use deskhand_protocol::{
 };
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
+use tokio_tungstenite::Connector;
 
 pub use error::Error;
 pub use events::EventStream;
@@ -37,21 +38,27 @@ pub use timeline::{Heard, Timeline};
 pub struct Client {
     http: reqwest::Client,
     relay_url: reqwest::Url,
+    trust: Option<Arc<rustls::ClientConfig>>,
     key: Option<Secret>,
     source: Option<Source>,
 }
 
 impl Client {
-    /// Takes the relay's address (`http://host:port`, a path in front of the API is kept) and the
-    /// caller key. Nothing is sent yet.
+    /// Takes the relay's address (`https://host:port`, a path in front of the API is kept) and the
+    /// caller key; for `https://` also whom to trust. Nothing is sent yet.
     ///
     /// # Errors
     ///
     /// The address is not one this client can use.
-    pub fn new(relay_url: &str, key: Option<Secret>) -> Result<Self, Error> {
+    pub fn new(
+        relay_url: &str,
+        key: Option<Secret>,
+        trust: Option<Arc<rustls::ClientConfig>>,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            http: http::pool()?,
-            relay_url: http::relay_url(relay_url)?,
+            http: http::pool(trust.as_deref())?,
+            relay_url: http::relay_url(relay_url, trust.is_some())?,
+            trust,
             key,
             source: None,
         })
@@ -302,8 +309,19 @@ impl Client {
             segments.pop_if_empty().extend(path);
         }
         // Between schemes of the same kind this does not fail.
-        let _ = url.set_scheme("ws");
+        let _ = match url.scheme() {
+            "https" => url.set_scheme("wss"),
+            _ => url.set_scheme("ws"),
+        };
         url
+    }
+
+    /// How a socket to the relay begins.
+    pub(crate) fn connector(&self) -> Connector {
+        match &self.trust {
+            Some(trust) => Connector::Rustls(trust.clone()),
+            None => Connector::Plain,
+        }
     }
 
     pub(crate) fn key(&self) -> Option<&Secret> {

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{
         self, Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig,
     },
@@ -185,7 +185,12 @@ impl Timeline {
         config.read_buffer_size = SOCKET_BUFFER_BYTES;
         config.write_buffer_size = SOCKET_BUFFER_BYTES;
         config.max_message_size = Some(4 * SUBSCRIBED_BYTES);
-        let dialled = connect_async_with_config(request, Some(config), true);
+        let dialled = connect_async_tls_with_config(
+            request,
+            Some(config),
+            true,
+            Some(self.client.connector()),
+        );
         let mut socket = match timeout(DIAL_WITHIN, dialled).await {
             Err(_) => return Ok(Err("it did not answer in time".to_owned())),
             Ok(Ok((socket, _))) => socket,
@@ -354,7 +359,12 @@ mod tests {
     use super::*;
 
     fn timeline() -> Timeline {
-        let client = Client::new("http://127.0.0.1:1", Some(Secret::new("k".to_owned()))).unwrap();
+        let client = Client::new(
+            "http://127.0.0.1:1",
+            Some(Secret::new("k".to_owned())),
+            None,
+        )
+        .unwrap();
         client.timeline("desk", TimelineFilters::default(), None)
     }
 

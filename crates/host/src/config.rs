@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use deskhand_relay::{ForwardedHeader, Networks, TlsFiles};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use toml::de::{DeTable, DeValue};
 
@@ -39,7 +40,19 @@ pub struct Config {
     /// A relay elsewhere; empty means embedded.
     pub relay_url: Setting<String>,
     /// The address callers reach the relay by; empty means the one it listens on.
-    pub relay_public_url: Setting<String>,
+    pub relay_public_url: Setting<PublicUrl>,
+    /// The relay's certificate; empty means plain HTTP.
+    pub relay_tls_cert: Setting<PathBuf>,
+    /// Its key.
+    pub relay_tls_key: Setting<PathBuf>,
+    /// The proxies in front of the relay.
+    pub relay_trusted_proxies: Setting<Networks>,
+    /// What they write.
+    pub relay_forwarded_header: Setting<ForwardedHeader>,
+    /// Whether keys are taken over plain HTTP from other computers.
+    pub relay_allow_plain_http: Setting<bool>,
+    /// Authorities to trust beside the system's; empty means none.
+    pub tls_ca_file: Setting<PathBuf>,
     /// How many tasks run at once.
     pub agent_max_tasks: Setting<MaxTasks>,
     /// What must confine a task.
@@ -160,6 +173,36 @@ pub enum NotifySuccess {
     None,
 }
 
+/// The address callers reach the relay by, without a slash at its end; empty where nobody gave one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// Returns the address, if there is one.
+    pub fn get(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(self.0.as_str())
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let url = text.trim_end_matches('/');
+        let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+        let is_address = rest.is_some_and(|rest| {
+            let host = rest.split('/').next().unwrap_or_default();
+            let odd = |c: char| c.is_whitespace() || c.is_control() || "?#@\\\"".contains(c);
+            !host.is_empty() && !rest.contains(odd)
+        });
+        match url.is_empty() || is_address {
+            true => Ok(Self(url.to_owned())),
+            false => Err("an address such as `https://relay.example.com`"),
+        }
+    }
+}
+
 /// Times of the day in which the desktop is quiet; they may reach over midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -263,6 +306,15 @@ impl Config {
         layers.into_config()
     }
 
+    /// Returns where the relay's certificate is; nothing where it has none.
+    pub fn relay_tls(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (&self.relay_tls_cert.value, &self.relay_tls_key.value);
+        (!certificate.as_os_str().is_empty()).then(|| TlsFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        })
+    }
+
     /// Returns every setting, for people to read.
     pub fn rows(&self) -> &[Row] {
         &self.rows
@@ -343,6 +395,12 @@ impl Layers {
             relay_listen: self.take("relay.listen"),
             relay_url: self.take("relay.url"),
             relay_public_url: self.take("relay.public_url"),
+            relay_tls_cert: self.take("relay.tls_cert"),
+            relay_tls_key: self.take("relay.tls_key"),
+            relay_trusted_proxies: self.take("relay.trusted_proxies"),
+            relay_forwarded_header: self.take("relay.forwarded_header"),
+            relay_allow_plain_http: self.take("relay.allow_plain_http"),
+            tls_ca_file: self.take("tls.ca_file"),
             agent_max_tasks: self.take("agent.max_tasks"),
             sandbox_require: self.take("sandbox.require"),
             sandbox_helper: self.take("sandbox.helper"),
@@ -355,6 +413,11 @@ impl Layers {
             desktop_keep_awake: self.take("desktop.keep_awake"),
             rows,
         };
+        let is_given = |path: &Setting<PathBuf>| !path.value.as_os_str().is_empty();
+        if is_given(&config.relay_tls_cert) != is_given(&config.relay_tls_key) {
+            let fault = "`relay.tls_cert` and `relay.tls_key` go together";
+            self.faults.push(fault.to_owned());
+        }
         if self.faults.is_empty() {
             Ok(config)
         } else {
@@ -490,6 +553,36 @@ mod tests {
         let config = load("[github]\nsecret = \"hush\"\n", &[], &[]).unwrap();
         assert_eq!(config.github_secret.value, "hush");
         assert!(config.rows().iter().all(|row| !row.value.contains("hush")));
+    }
+
+    #[test]
+    fn an_address_is_one_that_callers_can_use() {
+        let read = |text: &str| PublicUrl::try_from(text.to_owned());
+        assert_eq!(
+            read("https://relay.example.com/").unwrap().get(),
+            Some("https://relay.example.com")
+        );
+        assert_eq!(
+            read("http://[::1]:8765").unwrap().get(),
+            Some("http://[::1]:8765")
+        );
+        assert_eq!(read("").unwrap().get(), None);
+        for bad in [
+            "relay.example.com",
+            "ftp://x",
+            "https://",
+            "https://u:p@x",
+            "https://x?key=1",
+            "https://x y",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        let error = load("[relay]\ntls_cert = \"cert.pem\"\n", &[], &[]).unwrap_err();
+        assert!(error.to_string().contains("go together"), "{error}");
     }
 
     #[test]

@@ -20,9 +20,11 @@ pub mod machine;
 mod ready;
 pub mod secrets;
 pub mod start;
+pub mod trust;
 
 pub use config::Config;
 pub use control::{Control, ControlError};
+pub use deskhand_relay::TlsError;
 pub use dirs::{Dirs, DirsError};
 pub use enrolment::Enrolment;
 pub use environment::Environment;
@@ -34,3 +36,4 @@ pub use local::{Local, LocalEvents};
 pub use ready::Ready;
 pub use secrets::{Credentials, Secrets, SecretsError, Vault};
 pub use start::{Options, Parts, Running, StartError, start};
+pub use trust::TrustError;

@@ -12,6 +12,9 @@ use crate::files;
 pub struct Ready {
     /// The relay.
     pub relay_url: String,
+    /// The address others use, where it is another: the public one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
     /// The owner's key; none with a relay elsewhere.
     pub api_key: Option<Secret>,
     /// This computer's id; none where only a relay runs.

@@ -5,7 +5,8 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
+    panic::resume_unwind,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -17,7 +18,7 @@ use deskhand_protocol::{
     device_request::{DeviceRequest, DeviceResponse, DeviceStatus, LinkStatus},
     relay_request::{RelayRequest, RelayResponse},
 };
-use deskhand_relay::{GithubOptions, Relay};
+use deskhand_relay::{GithubOptions, Proxies, Relay, Tls, TlsError, reachable};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
 
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     control::{ControlRequest, ControlResponse, Here, Server},
     enrolment::{self, Enrolment, EnrolmentError},
     machine,
+    trust::{self, TrustError},
 };
 
 /// The viewer, as it was built when this program was.
@@ -82,6 +84,12 @@ pub enum StartError {
     /// The relay's store cannot be opened.
     #[error("open the relay")]
     Relay(#[source] deskhand_relay::OpenError),
+    /// The relay's certificate cannot be used.
+    #[error("use the relay's certificate")]
+    Certificate(#[from] TlsError),
+    /// The authorities to trust cannot be read.
+    #[error("trust a relay over TLS")]
+    Trust(#[from] TrustError),
     /// Nobody can listen there.
     #[error("listen on {address}{}", if source.kind() == io::ErrorKind::AddrInUse { ": another program does; choose another address with --listen" } else { "" })]
     Listen {
@@ -215,7 +223,12 @@ async fn start_relay(options: &Options) -> Result<(OwnRelay, String), StartError
     let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let relay = Relay::open(deskhand_relay::Options {
         store: options.dirs.relay_store(),
-        public_url: some(&config.relay_public_url.value),
+        public_url: config.relay_public_url.value.get().map(str::to_owned),
+        proxies: Proxies {
+            trusted: config.relay_trusted_proxies.value.clone(),
+            header: config.relay_forwarded_header.value,
+        },
+        allow_plain_http: config.relay_allow_plain_http.value,
         github: some(&config.github_secret.value).map(|secret| GithubOptions {
             secret: Secret::new(secret),
             devices: Some(config.github_devices.value.clone()).filter(|names| !names.is_empty()),
@@ -227,22 +240,33 @@ async fn start_relay(options: &Options) -> Result<(OwnRelay, String), StartError
     let address = config.relay_listen.value;
     let failed = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let local = reachable(listener.local_addr().map_err(failed)?);
-    let serving = relay.clone();
-    let listening = tokio::spawn(async move { serving.listen(listener).await });
+    let (local, listening) = match config.relay_tls() {
+        None => {
+            let local = reachable(listener.local_addr().map_err(failed)?);
+            let serving = relay.clone();
+            let serve = async move { serving.listen(listener).await };
+            (local, tokio::spawn(serve))
+        }
+        Some(files) => {
+            let tls = tokio::task::spawn_blocking(|| Tls::load(files));
+            let tls = tls
+                .await
+                .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))?;
+            if config.relay_public_url.value.get().is_none() {
+                tracing::warn!("callers check a certificate by its name: set relay.public_url");
+            }
+            // No certificate names this computer's own address: what runs here asks there.
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let failed = |source| StartError::Listen { address, source };
+            let local = TcpListener::bind(address).await.map_err(failed)?;
+            let at = local.local_addr().map_err(failed)?;
+            let serving = relay.clone();
+            let serve = async move { serving.listen_over_tls(listener, tls, local).await };
+            (at, tokio::spawn(serve))
+        }
+    };
     let listening = Mutex::new(Some(listening));
     Ok((OwnRelay { relay, listening }, format!("http://{local}")))
-}
-
-/// An address that means "every interface" is reached on this computer by its loopback.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }
 
 /// Returns what must never be kept: the owner's key, the secret of the forge, and whatever our own
@@ -264,8 +288,10 @@ async fn start_agent(
     let sandbox_path = machine::sandbox_helper(config).map_err(StartError::Helper)?;
     let git_environment = machine::git_environment(environment);
     deskhand_agent::init_git(&git_environment);
+    let tls = trust::for_address(&relay_url, config)?;
     Agent::start(deskhand_agent::Config {
         relay_url,
+        tls,
         device_token: credentials.device_token,
         device_name: device_name(config),
         os: machine::OS.to_owned(),
@@ -374,7 +400,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, EnrolmentError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        Err(panic) => resume_unwind(panic.into_panic()),
     }
 }
 
@@ -412,11 +438,23 @@ impl Running {
     pub async fn ready(&self) -> Ready {
         Ready {
             relay_url: self.here.relay_url.clone().unwrap_or_default(),
+            public_url: self.public_url().await,
             api_key: self.relay.as_ref().and(self.owner_key.clone()),
             device_id: self.here.device_id.clone(),
             device_name: self.here.device_name.clone(),
             pid: self.here.pid,
             viewer_url: self.viewer_url().await,
+        }
+    }
+
+    /// Returns the address callers use, where it is another than this computer's own programs use.
+    async fn public_url(&self) -> Option<String> {
+        let relay = &self.relay.as_ref()?.relay;
+        match relay.request(RelayRequest::Status).await {
+            RelayResponse::Status { relay_url, .. } => {
+                Some(relay_url).filter(|url| Some(url) != self.here.relay_url.as_ref())
+            }
+            _ => None,
         }
     }
 

@@ -37,6 +37,10 @@ codes! {
     Forbidden = "forbidden",
     /// Only this computer's window and control socket may do this.
     LocalOnly = "local_only",
+    /// A key was shown over plain HTTP, from another computer.
+    InsecureTransport = "insecure_transport",
+    /// A certificate, or its key, cannot be used.
+    InvalidCertificate = "invalid_certificate",
     /// The body is not JSON.
     InvalidJson = "invalid_json",
     /// The body is JSON of another shape; the message names the path of the fault.

@@ -3,6 +3,7 @@
 mod actions;
 mod answer;
 mod approvals;
+mod arrival;
 mod auth;
 mod bots;
 mod device_requests;
@@ -105,6 +106,7 @@ pub(crate) fn router(state: State) -> Router {
         .fallback(viewer::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), rate::limit))
+        .layer(from_fn_with_state(state.clone(), arrival::admit))
         .layer(from_fn(request_id::name))
         .with_state(state)
 }

@@ -15,9 +15,11 @@ mod follow;
 mod http;
 mod keys;
 mod known_tasks;
+mod listener;
 mod mcp;
 mod metrics;
 mod prompt;
+mod proxies;
 mod sessions;
 mod submit;
 mod subscriber;
@@ -25,6 +27,7 @@ mod task_events;
 mod task_stream;
 mod tickets;
 mod timeline;
+mod tls;
 mod token;
 mod tools;
 mod waiters;
@@ -39,7 +42,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::serve::ListenerExt;
+use axum::{
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
 use deskhand_protocol::{
     Cursor, DeviceId, ErrorCode, Problem, Secret,
     device_request::{DeviceRequest, DeviceResponse},
@@ -47,7 +53,10 @@ use deskhand_protocol::{
 };
 use deskhand_sqlite::Database;
 use tokio::{net::TcpListener, sync::OnceCell, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use crate::{
     broker::Broker,
@@ -56,11 +65,16 @@ use crate::{
     error::Fault,
     feed::Feed,
     keys::{Keys, NewKey},
+    listener::{Peer, Plain},
     metrics::Metrics,
     sessions::Sessions,
     tickets::Tickets,
     waiters::Waiters,
 };
+
+pub use listener::reachable;
+pub use proxies::{ForwardedHeader, Networks, Proxies};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 /// How often overdue tasks are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -84,6 +98,10 @@ pub struct Options {
     pub store: PathBuf,
     /// The address callers use, without a trailing slash; the listener's own when absent.
     pub public_url: Option<String>,
+    /// The proxies in front of it whose word counts.
+    pub proxies: Proxies,
+    /// Whether keys are taken over plain HTTP from other computers.
+    pub allow_plain_http: bool,
     /// Whether and how GitHub may post events.
     pub github: Option<GithubOptions>,
     /// The files of the viewer; without `index.html` a page says that it was not built.
@@ -145,8 +163,10 @@ pub(crate) struct Shared {
     pub(crate) github: Option<GithubOptions>,
     pub(crate) sessions: Sessions,
     pub(crate) viewer: &'static [ViewerFile],
+    pub(crate) proxies: Proxies,
+    pub(crate) allow_plain_http: bool,
     public_url: Option<String>,
-    listens_at: OnceCell<SocketAddr>,
+    listens_at: OnceCell<ListensAt>,
     /// The relay ends its links itself: the next one expects its devices back.
     pub(crate) is_leaving: AtomicBool,
     /// Ends waits and then the listener.
@@ -154,6 +174,13 @@ pub(crate) struct Shared {
     links: TaskTracker,
     watchers: TaskTracker,
     pub(crate) opened_at: Instant,
+}
+
+/// Where the relay listens.
+#[derive(Debug)]
+struct ListensAt {
+    scheme: &'static str,
+    address: SocketAddr,
 }
 
 impl std::ops::Deref for State {
@@ -196,6 +223,8 @@ impl Relay {
             waiters: Waiters::default(),
             quotas: http::rate::Quotas::default(),
             github: options.github,
+            proxies: options.proxies,
+            allow_plain_http: options.allow_plain_http,
             public_url: options.public_url,
             listens_at: OnceCell::new(),
             is_leaving: AtomicBool::new(false),
@@ -218,31 +247,57 @@ impl Relay {
 
     /// Serves a listener until [`Relay::shutdown`].
     pub async fn listen(&self, listener: TcpListener) -> std::io::Result<()> {
-        let address = listener.local_addr()?;
-        // A second listener serves as well; the first one's address is the relay's.
-        let _ = self.state.listens_at.set(address);
-        let stopping = self.state.stopping.clone();
-        let sweeper = tokio::spawn(sweep(self.state.clone()));
-        let listener = listener.tap_io(|stream| {
-            // Answers are small and must not wait for more.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "cannot switch off Nagle's algorithm");
-            }
-        });
-        let app =
-            http::router(self.state.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let listener = Plain(listener);
+        self.begin("http", listener.local_addr()?);
+        self.serve(listener).await
+    }
+
+    /// Serves a listener over TLS, and one for the programs of this computer without, until
+    /// [`Relay::shutdown`]. The first one's address is the relay's.
+    pub async fn listen_over_tls(
+        &self,
+        listener: TcpListener,
+        tls: Tls,
+        local: TcpListener,
+    ) -> std::io::Result<()> {
+        let listener = listener::Tls::new(listener, tls.acceptor())?;
+        self.begin("https", listener.local_addr()?);
+        let _fresh = AbortOnDropHandle::new(tokio::spawn(tls.keep_fresh()));
+        let local = self.serve(Plain(local));
+        tokio::try_join!(self.serve(listener), local).map(|_| ())
+    }
+
+    fn begin(&self, scheme: &'static str, address: SocketAddr) {
+        let address = reachable(address);
+        // A relay that listens a second time is known by where it did first.
+        if self
+            .state
+            .listens_at
+            .set(ListensAt { scheme, address })
+            .is_ok()
+        {
+            let (state, stopping) = (self.state.clone(), self.state.stopping.clone());
+            tokio::spawn(async move { stopping.run_until_cancelled(sweep(state)).await });
+        }
+    }
+
+    async fn serve<L>(&self, listener: L) -> std::io::Result<()>
+    where
+        L: Listener<Addr = SocketAddr>,
+        Peer: for<'a> Connected<IncomingStream<'a, L>>,
+    {
+        let stopping = &self.state.stopping;
+        let app = http::router(self.state.clone()).into_make_service_with_connect_info::<Peer>();
         let stopped = stopping.clone();
         let serve = axum::serve(listener, app).with_graceful_shutdown(stopped.cancelled_owned());
         let late = async {
             stopping.cancelled().await;
             tokio::time::sleep(STOP_WITHIN).await;
         };
-        let served = tokio::select! {
+        tokio::select! {
             served = async { serve.await } => served,
             () = late => Ok(()),
-        };
-        sweeper.abort();
-        served
+        }
     }
 
     /// Ends politely: devices are told to come back, waits end, the listener closes, and what was
@@ -346,14 +401,14 @@ impl Shared {
     pub(crate) fn url(&self) -> String {
         match (&self.public_url, self.listens_at.get()) {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
-            (None, Some(address)) => format!("http://{address}"),
+            (None, Some(at)) => format!("{}://{}", at.scheme, at.address),
             (None, None) => String::new(),
         }
     }
 
     /// Returns the port of the listener.
     pub(crate) fn port(&self) -> Option<u16> {
-        self.listens_at.get().map(SocketAddr::port)
+        self.listens_at.get().map(|at| at.address.port())
     }
 
     /// Tells whether a device is paused, or is to be as soon as it is there.

@@ -346,6 +346,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let relay = Relay::open(Options {
             store: dir.path().join("relay.db"),
+            proxies: crate::Proxies::default(),
+            allow_plain_http: false,
             public_url: None,
             github: None,
             viewer: &[],

@@ -9,7 +9,7 @@ use deskhand_protocol::{
 use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{
         Error, Message,
         client::IntoClientRequest,
@@ -47,8 +47,6 @@ pub(super) struct Connected {
 
 /// Dials the relay and greets it.
 pub(super) async fn connect(device: &Device) -> Result<Connected, ConnectError> {
-    // Fails when the process has a TLS provider already, and then that one serves.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let request = request(
         &device.config.relay_url,
         device.config.device_token.expose(),
@@ -58,10 +56,14 @@ pub(super) async fn connect(device: &Device) -> Result<Connected, ConnectError> 
     config.write_buffer_size = SOCKET_BUFFER_BYTES;
     config.max_message_size = Some(MAX_FRAME_BYTES);
     config.max_frame_size = Some(MAX_FRAME_BYTES);
+    let connector = match &device.config.tls {
+        Some(trust) => Connector::Rustls(trust.clone()),
+        None => Connector::Plain,
+    };
     // No Nagle: frames are put together by us, and an answer must not wait for an acknowledgement.
     let dialled = timeout(
         WITHIN,
-        connect_async_with_config(request, Some(config), true),
+        connect_async_tls_with_config(request, Some(config), true, Some(connector)),
     )
     .await;
     let (mut socket, _) = dialled

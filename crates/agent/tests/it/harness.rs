@@ -64,6 +64,7 @@ impl TestDevice {
             target.pop();
         }
         Config {
+            tls: None,
             relay_url: relay.url(),
             device_token: Secret::new(TOKEN),
             device_name: "desk".into(),

@@ -21,6 +21,15 @@ pub(crate) struct RelayServeArgs {
     /// The address callers reach it by, where it differs
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// Its certificate, with those that lead to its root (PEM); read again when it changes
+    #[arg(long, value_name = "PEM", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM)
+    #[arg(long, value_name = "PEM", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Take keys over plain HTTP from other computers too: on a network you trust entirely
+    #[arg(long)]
+    pub(crate) allow_plain_http: bool,
     /// Write where everything is to this file (mode 0600) once it listens
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,

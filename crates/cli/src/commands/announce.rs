@@ -58,7 +58,13 @@ pub(crate) fn announce(
         })?;
         return Ok(());
     }
-    out.talk(format!("Relay at {}.", ready.relay_url));
+    match &ready.public_url {
+        Some(url) => out.talk(format!(
+            "Relay at {url}, on this computer {}.",
+            ready.relay_url
+        )),
+        None => out.talk(format!("Relay at {}.", ready.relay_url)),
+    }
     if let Some(status) = status {
         tell_device(out, status);
     }
@@ -175,6 +181,7 @@ mod tests {
     fn ready() -> Ready {
         Ready {
             relay_url: "http://127.0.0.1:1".into(),
+            public_url: None,
             api_key: None,
             device_id: Some("abcd1234".parse().unwrap()),
             device_name: Some("desk".into()),

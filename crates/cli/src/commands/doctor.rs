@@ -1,6 +1,5 @@
 //! `deskhand doctor`: everything that has to work, and what mends what does not.
 
-use deskhand_client::Client;
 use deskhand_host::{
     Config, Control, ControlError, Identity,
     config::{Require, SecretsIn},
@@ -17,7 +16,7 @@ use serde::Serialize;
 
 use crate::{
     commands::status::{confinement, link},
-    context::Context,
+    context::{Context, client},
     exit,
     out::{Cell, Out, Tone, count},
 };
@@ -215,14 +214,17 @@ async fn relay(context: &Context, config: Option<&Config>, here: &Here) -> Vec<F
         return Vec::new();
     };
     let mend = |command: &str| Some(command.to_owned());
-    let client = match Client::new(url, None) {
+    let Some(config) = config else {
+        return Vec::new();
+    };
+    let relay = match client(url, None, config) {
         Ok(client) => client,
         Err(error) => {
             let mend = mend("deskhand enrol --relay URL --code CODE");
             return vec![broken("relay", error.to_string(), mend)];
         }
     };
-    let mut findings = vec![match client.health().await {
+    let mut findings = vec![match relay.health().await {
         Ok(health) => ok(
             "relay",
             format!(
@@ -247,14 +249,14 @@ async fn relay(context: &Context, config: Option<&Config>, here: &Here) -> Vec<F
     findings
 }
 
-async fn owner_key(context: &Context, config: Option<&Config>, url: &str) -> Option<Finding> {
+async fn owner_key(context: &Context, config: &Config, url: &str) -> Option<Finding> {
     let identity = Identity::load(&context.dirs).ok()?;
-    let vault = identity.vault(&context.dirs, config?.secrets.value);
+    let vault = identity.vault(&context.dirs, config.secrets.value);
     let loaded = tokio::task::spawn_blocking(move || vault.load())
         .await
         .ok()?;
     let key = loaded.ok()??.owner_key?;
-    Some(match Client::new(url, Some(key)).ok()?.devices().await {
+    Some(match client(url, Some(key), config).ok()?.devices().await {
         Ok(devices) => {
             let own = identity.devices.get(EMBEDDED);
             let known = own.is_none_or(|own| devices.iter().any(|device| device.device_id == *own));

@@ -1,10 +1,13 @@
 //! `deskhand enrol`.
 
-use deskhand_client::Client;
 use deskhand_host::{Enrolment, machine, start::device_name};
 use deskhand_protocol::relay_request::EnrolRequest;
 
-use crate::{args::EnrolArgs, context::Context, exit};
+use crate::{
+    args::EnrolArgs,
+    context::{Context, client},
+    exit,
+};
 
 pub(crate) async fn run(context: &Context, args: EnrolArgs) -> anyhow::Result<u8> {
     let out = context.out;
@@ -12,7 +15,7 @@ pub(crate) async fn run(context: &Context, args: EnrolArgs) -> anyhow::Result<u8
     context.dirs.create()?;
     // Before the code is used up: a vault that cannot be read takes nothing either.
     let mut enrolment = Enrolment::load(&context.dirs, &config, false)?;
-    let client = Client::new(&args.relay, None)?;
+    let client = client(&args.relay, None, &config)?;
     let enrolled = client
         .enrol(&EnrolRequest {
             code: args.code,

@@ -1,5 +1,7 @@
 //! `deskhand relay serve`, `deskhand agent run`: each alone.
 
+use std::path::PathBuf;
+
 use deskhand_host::{Parts, config::Flag, logging::ToStderr};
 
 use crate::{
@@ -12,12 +14,22 @@ pub(crate) async fn relay(context: &Context, command: RelayCommand) -> anyhow::R
     let RelayCommand::Serve(RelayServeArgs {
         listen,
         public_url,
+        tls_cert,
+        tls_key,
+        allow_plain_http,
         ready_file,
         new_identity,
     }) = command;
     let mut flags: Vec<Flag> = Vec::new();
     flags.extend(listen.map(|addr| flag("relay.listen", "--listen", addr)));
     flags.extend(public_url.map(|url| flag("relay.public_url", "--public-url", url)));
+    let file = |key, name, path: PathBuf| flag(key, name, path.display());
+    flags.extend(tls_cert.map(|path| file("relay.tls_cert", "--tls-cert", path)));
+    flags.extend(tls_key.map(|path| file("relay.tls_key", "--tls-key", path)));
+    if allow_plain_http {
+        let name = "--allow-plain-http";
+        flags.push(flag("relay.allow_plain_http", name, true));
+    }
     Stay {
         flags,
         parts: Parts::Relay,

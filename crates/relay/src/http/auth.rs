@@ -109,7 +109,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Returns the subprotocol that carries a ticket, and the ticket.
-fn ticket(headers: &HeaderMap) -> Option<(&str, &str)> {
+pub(super) fn ticket(headers: &HeaderMap) -> Option<(&str, &str)> {
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     offered
         .filter_map(|value| value.to_str().ok())

@@ -1,10 +1,10 @@
 //! `/api/devices`, `/api/pairing-codes` and `/api/enrol`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
-    Json,
-    extract::{ConnectInfo, Path, Request, State as Extract},
+    Extension, Json,
+    extract::{Path, Request, State as Extract},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{auth::Caller, read_json, respond, watch::watched};
-use crate::{State, devices::Device, submit::reached_devices};
+use crate::{State, devices::Device, proxies::Arrival, submit::reached_devices};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Devices {
@@ -134,14 +134,14 @@ pub(super) async fn create_code(caller: Caller, Extract(state): Extract<State>) 
 /// `POST /api/enrol`: a computer shows its code. Needs no key: the code is one.
 pub(super) async fn enrol(
     Extract(state): Extract<State>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(arrival): Extension<Arrival>,
     request: Request,
 ) -> Response {
     let enrolled = async {
         let body: EnrolRequest = read_json(request).await?;
         let enrolled = state
             .devices
-            .pair(address.ip(), &body.code, &body.device_name, &body.os)
+            .pair(arrival.client, &body.code, &body.device_name, &body.os)
             .await?;
         Ok((StatusCode::CREATED, Json(enrolled)).into_response())
     };

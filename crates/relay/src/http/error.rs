@@ -70,9 +70,10 @@ pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::MissingTaskId
         | ErrorCode::InvalidPairingCode => StatusCode::BAD_REQUEST,
         ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorCode::Forbidden | ErrorCode::LocalOnly | ErrorCode::InvalidSignature => {
-            StatusCode::FORBIDDEN
-        }
+        ErrorCode::Forbidden
+        | ErrorCode::InsecureTransport
+        | ErrorCode::LocalOnly
+        | ErrorCode::InvalidSignature => StatusCode::FORBIDDEN,
         ErrorCode::NotFound | ErrorCode::UnknownDevice => StatusCode::NOT_FOUND,
         ErrorCode::TaskIdConflict | ErrorCode::AlreadyAnswered | ErrorCode::NoSuchQuestion => {
             StatusCode::CONFLICT

@@ -196,7 +196,7 @@ fn cookie(state: &State, headers: &HeaderMap, secret: &str, seconds: u64) -> Hea
 }
 
 /// Returns the secret in our cookie.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn presented(headers: &HeaderMap) -> Option<&str> {
     let name = cookie_name(headers);
     headers
         .get_all(header::COOKIE)
