@@ -502,3 +502,38 @@ fn files_the_repository_names_outside_are_not_read() {
     let own = format!("[core]\n\texcludesFile = {}\n", name("ignore"));
     assert_eq!(ask(&["status", "-s"], true, &own), "");
 }
+
+/// However a repository is reached, what names its lock is the same; another repository has another.
+#[cfg(unix)]
+#[test]
+fn one_repository_has_one_name_for_its_lock() {
+    let root = tempfile::tempdir().unwrap();
+    let top = root.path().canonicalize().unwrap();
+    let env = test_environment(&top);
+    deskhand_git::init(&env);
+    let repo = top.join("repo");
+    for dir in [&repo, &top.join("other")] {
+        std::fs::create_dir(dir).unwrap();
+        git(&["init", "-q", "."], dir, &env);
+    }
+    git(&["commit", "-q", "--allow-empty", "-m", "x"], &repo, &env);
+    git(&["worktree", "add", "-q", "../linked"], &repo, &env);
+    std::fs::create_dir(repo.join("sub")).unwrap();
+    std::os::unix::fs::symlink(&repo, top.join("link")).unwrap();
+    let name = |argv: &[&str], cwd: &Path| deskhand_git::common_dir(&request(argv, cwd, &env));
+    let git_dir = repo.join(".git");
+    let named = git_dir.to_string_lossy().into_owned();
+    assert_eq!(name(&["status"], &repo).as_ref(), Some(&git_dir));
+    for (argv, cwd) in [
+        (&["add", "."][..], repo.join("sub")),
+        (&["add", "."], top.join("link")),
+        (&["add", "."], top.join("linked")),
+        (&["-C", "repo", "add", "."], top.clone()),
+        (&["-C", "../linked", "add", "."], top.join("other")),
+        (&["--git-dir", &named, "add", "."], top.clone()),
+        (&["-c", "a.b=c", "-C", "link/sub", "nosuch"], top.clone()),
+    ] {
+        assert_eq!(name(argv, &cwd).as_ref(), Some(&git_dir), "{argv:?}");
+    }
+    assert_ne!(name(&["add", "."], &top.join("other")), Some(git_dir));
+}

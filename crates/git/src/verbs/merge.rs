@@ -181,7 +181,8 @@ impl<'a> Merge<'a> {
         name: Bytes,
     ) -> Res<Merge<'a>> {
         let id = match repo.resolve(&name) {
-            Err(Stop::Fail { .. }) => None,
+            // What has no upstream is said in those words.
+            Err(Stop::Fail { .. }) if bytes::find(&name, b"@{").is_none() => None,
             other => other?,
         };
         let Some(id) = id else {

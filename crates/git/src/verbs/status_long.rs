@@ -323,8 +323,10 @@ impl Page<'_> {
                 }
                 None => "You are currently editing a commit during a rebase.".to_string(),
             });
-            self.hint("use \"git commit --amend\" to amend the current commit");
-            self.hint("use \"git rebase --continue\" once you are satisfied with your changes");
+            if !self.options.amends {
+                self.hint("use \"git commit --amend\" to amend the current commit");
+                self.hint("use \"git rebase --continue\" once you are satisfied with your changes");
+            }
         }
         self.line("");
         Ok(())

@@ -332,8 +332,11 @@ impl Place {
         };
         if let Some(inner) = name.strip_prefix(b"@{").and_then(|r| r.strip_suffix(b"}")) {
             match repo.at_name(b"", inner)? {
+                // Only a branch here gives its name.
                 Some(At::Ref(full)) => {
-                    name = full.strip_prefix(b"refs/heads/").unwrap_or(&full).to_vec();
+                    if let Some(short) = full.strip_prefix(b"refs/heads/") {
+                        name = short.to_vec();
+                    }
                 }
                 Some(At::Commit(id)) => name = id.hex().into_bytes(),
                 None => {}

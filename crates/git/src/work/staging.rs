@@ -131,6 +131,11 @@ impl Staging {
     pub(crate) fn of_paths(repo: &Repo<'_>, paths: &[Bytes]) -> Res<Staging> {
         let mut staging = Staging::default();
         for path in paths {
+            let full = bytes::join(repo.need_work_tree()?, path);
+            let is_dir = fs::symlink_metadata(bytes::to_path(&full)).is_ok_and(|m| m.is_dir());
+            if is_dir && crate::repository::submodule::head_of(repo, path)?.is_none() {
+                return Err(Stop::not_native("a directory in the place of a file"));
+            }
             let change = change_on_disk(repo, path)?;
             staging.push(repo, path.clone(), change)?;
         }
