@@ -41,7 +41,10 @@ pub(crate) fn conformance(all: bool) -> Result<ExitCode> {
             println!("{what}: nothing was compared; git 2.47 is needed (DESKHAND_GIT or PATH)");
             continue;
         };
-        let table = text.find("tier  verb").unwrap_or(0);
+        let table = ["tier 1 without", "tier  verb"]
+            .iter()
+            .find_map(|start| text.find(start))
+            .unwrap_or(0);
         println!(
             "{what} (all differences are in {}):\n{}",
             file.display(),

@@ -107,7 +107,8 @@ pub fn exec(request: &Request, cancel: &AtomicBool) -> Exec {
 
 fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
     let argv: Vec<Bytes> = request.argv.iter().map(|a| bytes::from_os(a)).collect();
-    let (globals, rest) = Globals::parse(&argv)?;
+    let (mut globals, rest) = Globals::parse(&argv)?;
+    globals.read_variables(&request.env)?;
     let mut cwd = bytes::from_path(&request.cwd);
     for dir in &globals.directories {
         if dir.is_empty() {
@@ -173,7 +174,11 @@ fn run(request: &Request, cancel: Cancel<'_>, out: &mut Out) -> Res<()> {
         return Err(Stop::not_native("a request for help"));
     }
     call.only_reads
-        .set(matches!((verb.plan)(arguments), Ok(Plan::Read)));
+        // What is refused for its words changes nothing either.
+        .set(matches!(
+            (verb.plan)(arguments),
+            Ok(Plan::Read) | Err(Stop::Fail { .. })
+        ));
     let done = (verb.run)(&call, arguments, out);
     out.warn(call.warnings.borrow().as_slice());
     match done {
@@ -244,9 +249,15 @@ pub(crate) struct Globals {
     pub(crate) directories: Vec<Bytes>,
     /// `-c`, in order: the key as written, and the value (`None` for a key alone).
     pub(crate) config: Vec<(Bytes, Option<Bytes>)>,
+    /// `--config-env`, in order: a key, and the variable its value is in.
+    pub(crate) config_env: Vec<Bytes>,
+    /// `--bare`: the current directory is the git directory.
+    pub(crate) bare: bool,
     pub(crate) git_dir: Option<Bytes>,
     pub(crate) work_tree: Option<Bytes>,
     pub(crate) no_optional_locks: bool,
+    /// `--no-replace-objects`: each object is read as it is.
+    pub(crate) no_replace_objects: bool,
     /// `--no-advice`: no hints.
     pub(crate) no_advice: bool,
     pub(crate) pathspecs: PathspecRules,
@@ -271,9 +282,6 @@ fn is_known_option(arg: &[u8]) -> bool {
         "--man-path",
         "--info-path",
         "--exec-path",
-        "--namespace",
-        "--bare",
-        "--config-env",
         "--shallow-file",
         "--list-cmds",
         "--attr-source",
@@ -282,6 +290,25 @@ fn is_known_option(arg: &[u8]) -> bool {
         arg.strip_prefix(k.as_bytes())
             .is_some_and(|rest| rest.is_empty() || rest[0] == b'=')
     })
+}
+
+/// git's complaint about an option before the verb that ends the command line.
+fn without_value(option: &[u8]) -> Stop {
+    let complaint = match option {
+        b"-c" => "-c expects a configuration string".to_string(),
+        b"--config-env" => "no config key given for --config-env".to_string(),
+        b"--namespace" => "no namespace given for --namespace".to_string(),
+        _ => format!("no directory given for '{}' option", lossy(option)),
+    };
+    Stop::Fail {
+        code: 129,
+        text: [
+            complaint.as_bytes(),
+            b"\n",
+            include_bytes!("verbs/usage/git.txt"),
+        ]
+        .concat(),
+    }
 }
 
 impl Globals {
@@ -297,9 +324,7 @@ impl Globals {
             i += 1;
             let mut next = || {
                 i += 1;
-                argv.get(i - 1)
-                    .cloned()
-                    .ok_or_else(|| Stop::not_native("an option without its value"))
+                argv.get(i - 1).cloned().ok_or_else(|| without_value(arg))
             };
             match arg {
                 b"-C" => globals.directories.push(next()?),
@@ -310,11 +335,15 @@ impl Globals {
                         None => (text, None),
                     });
                 }
+                b"--namespace" => {
+                    next()?;
+                }
+                b"--config-env" => globals.config_env.push(next()?),
+                b"--bare" => globals.bare = true,
                 b"--git-dir" => globals.git_dir = Some(next()?),
                 b"--work-tree" => globals.work_tree = Some(next()?),
                 b"--no-pager" | b"-P" | b"-p" | b"--paginate" | b"--no-lazy-fetch" => {}
-                // Repositories with replaced objects are not answered here anyway.
-                b"--no-replace-objects" => {}
+                b"--no-replace-objects" => globals.no_replace_objects = true,
                 b"--no-advice" => globals.no_advice = true,
                 b"--literal-pathspecs" => globals.pathspecs.literal = true,
                 b"--glob-pathspecs" => globals.pathspecs.glob = true,
@@ -332,6 +361,10 @@ impl Globals {
                         globals.git_dir = Some(v.to_vec());
                     } else if let Some(v) = arg.strip_prefix(b"--work-tree=") {
                         globals.work_tree = Some(v.to_vec());
+                    } else if let Some(v) = arg.strip_prefix(b"--config-env=") {
+                        globals.config_env.push(v.to_vec());
+                    } else if arg.starts_with(b"--namespace=") || arg.starts_with(b"--exec-path=") {
+                        // What is fetched or pushed, and where git's other programs are: no matter here.
                     } else if !is_known_option(arg) {
                         let usage = include_str!("verbs/usage/git.txt");
                         return Err(Stop::Fail {
@@ -346,6 +379,37 @@ impl Globals {
             }
         }
         Ok((globals, argv.get(i..).unwrap_or_default()))
+    }
+}
+
+impl Globals {
+    /// Takes the values of `--config-env` from where they are.
+    fn read_variables(&mut self, env: &Environment) -> Res<()> {
+        for given in std::mem::take(&mut self.config_env) {
+            let Some(at) = given.iter().rposition(|b| *b == b'=') else {
+                return Err(Stop::fatal(format!(
+                    "invalid config format: {}",
+                    lossy(&given)
+                )));
+            };
+            let (key, name) = (&given[..at], &given[at + 1..]);
+            if name.is_empty() {
+                return Err(Stop::fatal(format!(
+                    "missing environment variable name for configuration '{}'",
+                    lossy(key)
+                )));
+            }
+            let value = env.get(&lossy(name)).map(bytes::from_os);
+            let value = value.ok_or_else(|| {
+                Stop::fatal(format!(
+                    "missing environment variable '{}' for configuration '{}'",
+                    lossy(name),
+                    lossy(key)
+                ))
+            })?;
+            self.config.push((key.to_vec(), Some(value)));
+        }
+        Ok(())
     }
 }
 

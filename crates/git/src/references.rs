@@ -7,3 +7,4 @@ pub(crate) mod ref_format;
 pub(crate) mod ref_write;
 pub(crate) mod reflog;
 pub(crate) mod refs;
+pub(crate) mod reftable;

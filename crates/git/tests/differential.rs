@@ -2,13 +2,14 @@
 //!
 //! Needs git 2.47 (`DESKHAND_GIT`, else the first `git` in `PATH`); with another version nothing can be compared and
 //! the test says so. `DESKHAND_GIT_STATES` narrows it, `DESKHAND_GIT_TABLE` names the only table to read, `DESKHAND_GIT_ALL`
-//! compares everything instead of a third, and `argv_more.txt` and `argv_read.txt` too, `DESKHAND_GIT_REPORT` names a file for the table and every difference.
+//! compares everything instead of a third, and `argv_more.txt` and `argv_read.txt` too, `DESKHAND_GIT_REPORT` names a
+//! file for the table and every difference, `DESKHAND_GIT_KEEP` a directory in which the states and what git answered
+//! stay for the next run.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::ffi::OsString;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +17,8 @@ use deskhand_git::{Environment, Exec, OutputLimits, Request};
 
 mod real_git;
 
+use real_git::answers::{Answers, Said};
+use real_git::reasons::Reasons;
 use real_git::{
     Tallies, build, environment, is_due, list_states, reference_git, summarize, tier, verb,
 };
@@ -34,9 +37,14 @@ fn answers_are_git_s() {
         // Nothing to compare with: other versions word things differently.
         return;
     };
-    let root = tempfile::tempdir().unwrap();
-    let home = root.path().join("home");
-    std::fs::create_dir(&home).unwrap();
+    let kept = std::env::var_os("DESKHAND_GIT_KEEP").map(PathBuf::from);
+    let made = kept.is_none().then(|| tempfile::tempdir().unwrap());
+    let root = match (&kept, &made) {
+        (Some(kept), _) => kept.as_path(),
+        (None, made) => made.as_ref().unwrap().path(),
+    };
+    let home = root.join("home");
+    std::fs::create_dir_all(&home).unwrap();
     std::fs::write(
         home.join(".gitconfig"),
         "[user]\n\tname = Test Person\n\temail = test@example.org\n",
@@ -59,6 +67,7 @@ fn answers_are_git_s() {
     }
     let tallies: Mutex<Tallies> = Mutex::default();
     let reports: Mutex<Vec<String>> = Mutex::default();
+    let reasons: Mutex<Reasons> = Mutex::default();
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
@@ -67,16 +76,40 @@ fn answers_are_git_s() {
                     let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     let Some(state) = states.get(i) else { break };
                     // In a directory of its own: some states have another repository beside them.
-                    let beside = root.path().join(state);
-                    std::fs::create_dir(&beside).unwrap();
+                    let beside = root.join(state);
+                    std::fs::create_dir_all(&beside).unwrap();
                     let dir = beside.join("repository");
-                    build(state, &dir, &env);
+                    if !dir.exists() {
+                        build(state, &dir, &env);
+                    }
+                    let mut answers = match &kept {
+                        Some(_) => Answers::kept_in(beside.join("answers")),
+                        None => Answers::default(),
+                    };
                     for (_, (tier, argv)) in cases
                         .iter()
                         .enumerate()
                         .filter(|(case, _)| is_due(*case, i))
                     {
-                        let (verdict, stderr_same, report) = compare(&git, &dir, argv, &env);
+                        let mut compared =
+                            compare(&dir, argv, &env, || answers.ask(&git, &dir, argv, &env));
+                        if compared.0 == Verdict::Different {
+                            // The clock may have gone on since.
+                            answers.forget(argv);
+                            compared =
+                                compare(&dir, argv, &env, || answers.ask(&git, &dir, argv, &env));
+                        }
+                        let (verdict, stderr_same, report) = compared;
+                        let handed_over =
+                            report.as_deref().and_then(|r| r.strip_prefix(HANDED_OVER));
+                        let mut reasons = reasons.lock().unwrap_or_else(PoisonError::into_inner);
+                        reasons.case(*tier, state, handed_over.is_some());
+                        if let Some((argv_shown, reason)) =
+                            handed_over.and_then(|r| r.split_once(BECAUSE))
+                        {
+                            reasons.add(*tier, &verb(argv), state, argv_shown, reason);
+                        }
+                        drop(reasons);
                         let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
                         let tally = tallies.entry((*tier, verb(argv))).or_default();
                         tally.total += 1;
@@ -92,6 +125,7 @@ fn answers_are_git_s() {
                                 .push(line);
                         }
                     }
+                    answers.save();
                 }
             });
         }
@@ -100,7 +134,9 @@ fn answers_are_git_s() {
     let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
     let summary = summarize(&tallies);
     if let Ok(file) = std::env::var("DESKHAND_GIT_REPORT") {
-        std::fs::write(file, format!("{}\n{summary}", reports.join("\n"))).unwrap();
+        let reasons = reasons.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let text = format!("{}\n\n{}{summary}", reports.join("\n"), reasons.table());
+        std::fs::write(file, text).unwrap();
     }
     let wrong: Vec<&String> = reports.iter().filter(|r| r.contains("DIFFERENT")).collect();
     let first: Vec<&str> = wrong.iter().take(20).map(|s| s.as_str()).collect();
@@ -111,11 +147,14 @@ fn answers_are_git_s() {
     assert!(identical >= 0.995, "{summary}\n{}", first.join("\n"));
 }
 
+const HANDED_OVER: &str = "handed over: ";
+const BECAUSE: &str = "  because: ";
+
 fn compare(
-    git: &Path,
     dir: &Path,
     argv: &[OsString],
     env: &Environment,
+    git: impl FnOnce() -> Said,
 ) -> (Verdict, bool, Option<String>) {
     let full: Vec<OsString> = std::iter::once(OsString::from("git"))
         .chain(argv.iter().cloned())
@@ -139,18 +178,12 @@ fn compare(
             return (
                 Verdict::HandedOver,
                 false,
-                Some(format!("handed over: {shown}: {}", not.reason)),
+                Some(format!("{HANDED_OVER}{shown}{BECAUSE}{}", not.reason)),
             );
         }
     };
-    let theirs = Command::new(git)
-        .args(argv)
-        .current_dir(dir)
-        .env_clear()
-        .envs(env.iter())
-        .output()
-        .unwrap();
-    let code = theirs.status.code().unwrap_or(-1);
+    let theirs = git();
+    let code = theirs.code;
     let stderr_same = ours.stderr == theirs.stderr;
     if ours.returncode == code && ours.stdout == theirs.stdout {
         let report = (!stderr_same).then(|| {

@@ -13,6 +13,7 @@ use crate::outcome::{Out, Res, Stop};
 use crate::repository::id::Id;
 use crate::repository::tree_diff;
 use crate::text::bytes::Bytes;
+use crate::text::color::{self, diff};
 use crate::text::quote;
 use crate::work::pathspec::Pathspec;
 
@@ -159,20 +160,8 @@ pub(crate) fn print_patch(
 ) -> Res<bool> {
     userdiff::refuse_programs(contents, &file.path)?;
     let n = file.parents.len();
-    let plain = xdiff::Compare {
-        no_indent_heuristic: options.compare.no_indent_heuristic,
-        ..Default::default()
-    };
-    if n > 30
-        || options.compare != plain
-        || options.words.is_some()
-        || options.function_context
-        || options.compares_loosely()
-    {
+    if n > 30 || options.words.is_some() || options.function_context || options.ignores_lines() {
         return Err(Stop::not_native("this form of a combined diff"));
-    }
-    if options.color {
-        return Err(Stop::not_native("a combined diff with colours"));
     }
     let result = contents.get(&file.result)?;
     let mut parents = Vec::new();
@@ -257,7 +246,12 @@ fn combine(
             fresh.entry(at).or_default().extend(lost);
         }
         for (at, lost) in fresh {
-            lines[at].lost = coalesce(std::mem::take(&mut lines[at].lost), lost, i);
+            lines[at].lost = coalesce(
+                std::mem::take(&mut lines[at].lost),
+                lost,
+                i,
+                options.compare,
+            );
         }
         let mut number = 1;
         for (at, line) in lines.iter_mut().enumerate() {
@@ -276,13 +270,19 @@ fn combine(
 }
 
 /// Joins the lines one more parent lost with those lost before: common ones are one, in order.
-fn coalesce(base: Vec<Lost>, fresh: Vec<Bytes>, parent: usize) -> Vec<Lost> {
+fn coalesce(
+    base: Vec<Lost>,
+    fresh: Vec<Bytes>,
+    parent: usize,
+    compare: xdiff::Compare,
+) -> Vec<Lost> {
     if fresh.is_empty() {
         return base;
     }
     let bit = 1u32 << parent;
     let (m, n) = (base.len(), fresh.len());
-    let same = |i: usize, j: usize| strip_eol(&base[i].text) == strip_eol(&fresh[j]);
+    let same =
+        |i: usize, j: usize| is_same_line(strip_eol(&base[i].text), strip_eol(&fresh[j]), compare);
     let mut length = vec![vec![0u32; n + 1]; m + 1];
     #[derive(Clone, Copy, PartialEq)]
     enum Step {
@@ -335,6 +335,57 @@ fn coalesce(base: Vec<Lost>, fresh: Vec<Bytes>, parent: usize) -> Vec<Lost> {
     }
     out.reverse();
     out
+}
+
+/// Says whether lines are the same to git, which goes through them from their ends.
+fn is_same_line(a: &[u8], b: &[u8], compare: xdiff::Compare) -> bool {
+    let cut = |text: &mut &[u8]| {
+        while let Some((_, rest)) = text.split_last().filter(|(last, _)| is_blank(last)) {
+            *text = rest;
+        }
+    };
+    let (mut a, mut b) = (a, b);
+    if compare.ignores_space() {
+        cut(&mut a);
+        cut(&mut b);
+    }
+    if !compare.ignore_all_space && !compare.ignore_space_change {
+        return a == b;
+    }
+    while let (Some((x, a_rest)), Some((y, b_rest))) = (a.split_last(), b.split_last()) {
+        let (mut x, mut y) = (x, y);
+        (a, b) = (a_rest, b_rest);
+        if is_blank(x) || is_blank(y) {
+            if compare.ignore_space_change && (!is_blank(x) || !is_blank(y)) {
+                return false;
+            }
+            (x, a) = before_blanks(x, a);
+            (y, b) = before_blanks(y, b);
+        }
+        if x != y {
+            return false;
+        }
+    }
+    if compare.ignore_all_space {
+        cut(&mut a);
+        cut(&mut b);
+    }
+    a.is_empty() && b.is_empty()
+}
+
+fn is_blank(c: &u8) -> bool {
+    matches!(c, b' ' | b'\t'..=b'\r')
+}
+
+/// Passes over a run of blanks, from its last one down to what is before it.
+fn before_blanks<'a>(mut last: &'a u8, mut text: &'a [u8]) -> (&'a u8, &'a [u8]) {
+    while is_blank(last) {
+        let Some(before) = text.split_last() else {
+            break;
+        };
+        (last, text) = before;
+    }
+    (last, text)
 }
 
 fn strip_eol(line: &[u8]) -> &[u8] {
@@ -468,6 +519,11 @@ fn header(
     out: &mut Out,
 ) -> Res<()> {
     let path = options.strip(&file.path);
+    let (meta, reset) = if options.color {
+        (diff::META, color::RESET)
+    } else {
+        (&b""[..], &b""[..])
+    };
     // Here `--abbrev` does not count.
     let plain = DiffOptions {
         abbrev: None,
@@ -479,7 +535,7 @@ fn header(
     } else {
         "diff --combined "
     };
-    out.put([form.as_bytes(), &quoted, b"\n"].concat());
+    out.put([meta, form.as_bytes(), &quoted, reset, b"\n"].concat());
     let mut ids = Vec::new();
     for side in &file.parents {
         ids.push(short_id(
@@ -498,16 +554,19 @@ fn header(
     } else {
         file.result.id
     };
+    out.put(meta);
     out.put(format!(
-        "index {}..{}\n",
+        "index {}..{}",
         ids.join(","),
         short_id(contents, result, &plain)?
     ));
+    out.put([reset, b"\n"].concat());
     let added = file.parents.iter().all(|p| !p.exists());
     let deleted = !file.result.exists();
     if mode_differs {
         if added {
-            out.put(format!("new file mode {:06o}\n", file.result.mode));
+            out.put(meta);
+            out.put(format!("new file mode {:06o}", file.result.mode));
         } else {
             let modes: Vec<String> = file
                 .parents
@@ -515,14 +574,14 @@ fn header(
                 .map(|p| format!("{:06o}", p.mode))
                 .collect();
             if deleted {
-                out.put("deleted file ");
+                out.put([meta, b"deleted file "].concat());
             }
             out.put(format!("mode {}", modes.join(",")));
             if !deleted {
                 out.put(format!("..{:06o}", file.result.mode));
             }
-            out.put("\n");
         }
+        out.put([reset, b"\n"].concat());
     }
     if labels {
         let (a, b) = if file.is_conflict {
@@ -536,7 +595,7 @@ fn header(
             } else {
                 quote::two(prefix, path, options.quote)
             };
-            [sign.as_bytes(), &name, b"\n"].concat()
+            [meta, sign.as_bytes(), &name, reset, b"\n"].concat()
         };
         out.put(label("--- ", &a, added));
         out.put(label("+++ ", &b, deleted));
@@ -547,6 +606,8 @@ fn header(
 fn dump(lines: &[Line], texts: &[&[u8]], n: usize, options: &DiffOptions, out: &mut Out) {
     let count = texts.len();
     let all = (1u32 << n) - 1;
+    let paint = |set: &'static [u8]| if options.color { set } else { b"" };
+    let reset = paint(color::RESET);
     let mut at = 0;
     loop {
         let mut heading: Option<&[u8]> = None;
@@ -581,6 +642,7 @@ fn dump(lines: &[Line], texts: &[&[u8]], n: usize, options: &DiffOptions, out: &
         };
         rlines -= null_context.min(rlines);
         let signs = "@".repeat(n + 1);
+        out.put(paint(diff::PLACE));
         out.put(&signs);
         for p in 0..n {
             let from = lines[at].parent_line[p];
@@ -601,11 +663,10 @@ fn dump(lines: &[Line], texts: &[&[u8]], n: usize, options: &DiffOptions, out: &
                 .trim_ascii_end();
             let cut = &cut[..cut.len().saturating_sub(1)];
             if !cut.is_empty() {
-                out.put(" ");
-                out.put(cut);
+                out.put([reset, b" ", reset, cut].concat());
             }
         }
-        out.put("\n");
+        out.put([reset, b"\n"].concat());
         while at < end {
             let line = &lines[at];
             if !line.no_lost {
@@ -619,8 +680,8 @@ fn dump(lines: &[Line], texts: &[&[u8]], n: usize, options: &DiffOptions, out: &
                             }
                         })
                         .collect();
-                    out.put(signs);
-                    put_line(&lost.text, out);
+                    out.put([paint(diff::OLD), &signs].concat());
+                    put_line(&lost.text, reset, out);
                 }
             }
             if at < count && (options.context > 0 || line.flag & all != 0) {
@@ -633,15 +694,24 @@ fn dump(lines: &[Line], texts: &[&[u8]], n: usize, options: &DiffOptions, out: &
                         }
                     })
                     .collect();
+                let is_new = line.flag & all != 0;
+                out.put(paint(if is_new { diff::NEW } else { b"" }));
                 out.put(signs);
-                put_line(texts[at], out);
+                put_line(texts[at], reset, out);
             }
             at += 1;
         }
     }
 }
 
-fn put_line(text: &[u8], out: &mut Out) {
-    out.put(strip_eol(text));
-    out.put("\n");
+/// Prints a line whose colour ends before a carriage return.
+fn put_line(text: &[u8], reset: &[u8], out: &mut Out) {
+    let text = strip_eol(text);
+    let (text, end): (_, &[u8]) = match text.strip_suffix(b"\r") {
+        Some(text) => (text, b"\r\n"),
+        None => (text, b"\n"),
+    };
+    out.put(text);
+    out.put(reset);
+    out.put(end);
 }

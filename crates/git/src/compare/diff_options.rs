@@ -8,6 +8,7 @@ use crate::history::pickaxe::Pickaxe;
 use crate::options::{Given, Parsed, Spec, flag, maybe, value};
 use crate::outcome::{Res, Stop};
 use crate::repository::config::Config;
+use crate::repository::id::Id;
 use crate::repository::repo::Repo;
 use crate::text::bytes::{self, Bytes, lossy, parse_int};
 use crate::text::color;
@@ -392,11 +393,11 @@ impl DiffOptions {
             b"minimal" => self.compare.minimal = true,
             b"patience" => self.compare.patience = true,
             b"histogram" => self.compare.histogram = true,
-            other => {
-                return Err(Stop::NotNative(format!(
-                    "the diff algorithm `{}`",
-                    lossy(other)
-                )));
+            _ => {
+                return Err(Stop::error(
+                    129,
+                    "option diff-algorithm accepts \"myers\", \"minimal\", \"patience\" and \"histogram\"",
+                ));
             }
         }
         Ok(())
@@ -411,9 +412,8 @@ impl DiffOptions {
         };
         let score = || match value {
             None => Ok(RenameOptions::default().minimum),
-            Some(text) => {
-                parse_score(text).ok_or_else(|| Stop::NotNative(format!("the value of `--{name}`")))
-            }
+            Some(text) => parse_score(text)
+                .ok_or_else(|| Stop::error(129, format!("invalid argument to {name}"))),
         };
         let forms = &mut self.forms;
         let shows = !matches!(
@@ -601,7 +601,7 @@ impl DiffOptions {
                 self.whole_ids = false;
                 self.abbrev = match value {
                     None => None,
-                    Some(_) => Some(number()?.clamp(4, 40)),
+                    Some(_) => Some(number()?.clamp(4, Id::digits())),
                 }
             }
             "find-renames" => {
@@ -785,7 +785,12 @@ impl DiffOptions {
 
     /// Says whether files may differ without there being a difference that counts.
     pub(crate) fn compares_loosely(&self) -> bool {
-        self.compare.ignores_space() || self.ignore_blank_lines || !self.ignore_lines.is_empty()
+        self.compare.ignores_space() || self.ignores_lines()
+    }
+
+    /// Says whether lines do not count because of what is in them.
+    pub(crate) fn ignores_lines(&self) -> bool {
+        self.ignore_blank_lines || !self.ignore_lines.is_empty()
     }
 
     /// Says whether unchanged files are sources of copies.
@@ -797,7 +802,8 @@ impl DiffOptions {
     fn set_stat(&mut self, text: &[u8]) -> Res<()> {
         for (i, part) in text.split(|b| *b == b',').enumerate() {
             let number = parse_int(part).and_then(|n| usize::try_from(n).ok());
-            let number = number.ok_or_else(|| Stop::not_native("the value of `--stat`"))?;
+            let refusal = || Stop::error(129, format!("invalid --stat value: {}", lossy(text)));
+            let number = number.ok_or_else(refusal)?;
             match i {
                 0 => self.stat.width = if number == 0 { 80 } else { number },
                 1 => self.stat.name = Some(number),
@@ -851,7 +857,16 @@ impl Filter {
                 b'a' | b'c' | b'd' | b'm' | b'r' | b't' | b'u' | b'x' => {
                     filter.exclude.push(c.to_ascii_uppercase())
                 }
-                _ => return Err(Stop::not_native("the value of `--diff-filter`")),
+                _ => {
+                    return Err(Stop::error(
+                        129,
+                        format!(
+                            "unknown change class '{}' in --diff-filter={}",
+                            char::from(c),
+                            lossy(text)
+                        ),
+                    ));
+                }
             }
         }
         Ok(filter)

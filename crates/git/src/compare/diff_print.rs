@@ -317,9 +317,6 @@ fn print_name(
         return Ok(());
     }
     if forms.raw && !forms.name_status {
-        if mode::is_commit(pair.new.mode) && pair.old.id != pair.new.id {
-            return Err(Stop::not_native("raw output of a submodule"));
-        }
         let short = |id| patch::listed_id(contents, id, options);
         out.put(format!(
             ":{:06o} {:06o} {} ",

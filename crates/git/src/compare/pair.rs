@@ -195,6 +195,6 @@ impl<'r> Contents<'r> {
             return Ok(side.id);
         }
         let data = self.get(side)?;
-        Ok(git2::Oid::hash_object(git2::ObjectType::Blob, &data)?.into())
+        Ok(Id::of_blob(&data)?)
     }
 }

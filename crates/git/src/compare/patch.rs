@@ -462,7 +462,7 @@ pub(crate) fn listed_id(contents: &Contents<'_>, id: Id, options: &DiffOptions) 
 /// Abbreviates an id for an `index` line.
 pub(crate) fn short_id(contents: &Contents<'_>, id: Id, options: &DiffOptions) -> Res<String> {
     let length = if options.full_index {
-        40
+        Id::digits()
     } else {
         match options.abbrev {
             Some(n) => n,

@@ -10,7 +10,6 @@ use crate::repository::object::mode;
 use crate::text::bytes::{Bytes, basename};
 
 /// The id of a file with nothing in it.
-const EMPTY_BLOB: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
 
 /// Counts the bytes of one text that another took over, and those it added.
 pub(crate) fn count_changes(old: &[u8], old_text: bool, new: &[u8], new_text: bool) -> (u64, u64) {
@@ -70,7 +69,7 @@ pub(crate) fn detect_among(
     contents: &Contents<'_>,
     options: RenameOptions,
 ) -> Res<Vec<Pair>> {
-    let is_empty = |side: &Side| side.id.hex() == EMPTY_BLOB;
+    let is_empty = |side: &Side| side.id == Id::empty_blob();
     let mut search = Search {
         contents,
         options,

@@ -71,6 +71,7 @@ impl Choice {
             choice.include = [
                 b"refs/heads/".as_slice(),
                 b"refs/remotes/",
+                b"refs/replace/",
                 b"refs/stash",
                 b"refs/tags/",
                 b"HEAD",
@@ -151,10 +152,13 @@ impl Decorations {
         };
         for reference in repo.refs(b"refs/")? {
             let name = &reference.name;
-            if name.starts_with(b"refs/replace/") {
-                return Err(Stop::not_native("replaced objects"));
-            }
             if !choice.shows(name) {
+                continue;
+            }
+            if let Some(hex) = name.strip_prefix(b"refs/replace/") {
+                if let Some(id) = Id::parse(hex).filter(|id| repo.replaces(*id)) {
+                    decorations.add(id, b"replaced");
+                }
                 continue;
             }
             decorations.add(reference.id, name);
@@ -297,7 +301,7 @@ fn kind_color(name: &[u8]) -> &'static [u8] {
     match name {
         b"HEAD" => b"\x1b[1;36m",
         b"refs/stash" => b"\x1b[1;35m",
-        b"grafted" => b"\x1b[1;34m",
+        b"grafted" | b"replaced" => b"\x1b[1;34m",
         _ if name.starts_with(b"refs/heads/") => b"\x1b[1;32m",
         _ if name.starts_with(b"refs/remotes/") => b"\x1b[1;31m",
         _ if name.starts_with(b"refs/tags/") => b"\x1b[1;33m",

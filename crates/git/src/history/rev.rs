@@ -581,11 +581,11 @@ impl Repo<'_> {
     }
 
     fn resolve_abbreviated(&self, name: &[u8]) -> Res<Option<Id>> {
-        if !(4..=40).contains(&name.len()) || !name.iter().all(u8::is_ascii_hexdigit) {
+        if !(4..=Id::digits()).contains(&name.len()) || !name.iter().all(u8::is_ascii_hexdigit) {
             return Ok(None);
         }
         let mut padded = name.to_vec();
-        padded.resize(40, b'0');
+        padded.resize(Id::digits(), b'0');
         let short = Id::parse(&padded).unwrap_or_default();
         match self.git.odb()?.exists_prefix(short.oid(), name.len()) {
             Ok(oid) => Ok(Some(oid.into())),

@@ -111,7 +111,7 @@ fn is_revision(repo: &Repo<'_>, arg: &[u8]) -> Res<bool> {
 
 /// Returns all merge bases of two commits, none when they are not related.
 pub(crate) fn merge_bases(repo: &Repo<'_>, a: Id, b: Id) -> Res<Vec<Id>> {
-    match repo.git.merge_bases(a.oid(), b.oid()) {
+    match repo.graph()?.merge_bases(a.oid(), b.oid()) {
         Ok(bases) => Ok(bases.iter().map(|oid| Id::from(*oid)).collect()),
         Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(Vec::new()),
         Err(e) => Err(e.into()),

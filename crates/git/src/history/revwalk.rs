@@ -167,9 +167,8 @@ impl<'r> Walker<'r> {
         if repo
             .common_file("info/grafts")
             .is_some_and(|g| !g.is_empty())
-            || !repo.refs(b"refs/replace/")?.is_empty()
         {
-            return Err(Stop::not_native("replaced objects"));
+            return Err(Stop::not_native("grafted commits"));
         }
         let mut walker = Walker {
             repo,

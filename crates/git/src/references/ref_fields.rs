@@ -6,6 +6,7 @@ use crate::history::pretty;
 use crate::history::pretty_template::trailer_options;
 use crate::outcome::{Res, Stop};
 use crate::references::refs::Ref;
+use crate::repository::id::Id;
 use crate::repository::mailmap::Mailmap;
 use crate::repository::object::{Commit, Person, Tag};
 use crate::repository::repo::Repo;
@@ -162,7 +163,9 @@ pub(crate) fn field(
         (b"objectname", Some(m)) => {
             let n = m.strip_prefix(b"short=").and_then(parse_int);
             let n = n.filter(|n| *n > 0).ok_or_else(unsupported)?;
-            let n = usize::try_from(n).unwrap_or(40).clamp(4, 40);
+            let n = usize::try_from(n)
+                .unwrap_or(usize::MAX)
+                .clamp(4, Id::digits());
             repo.abbreviate(reference.id, n)?.into_bytes()
         }
         (b"objecttype", None) => match object(repo, reference.id)? {

@@ -144,6 +144,9 @@ impl Sort {
         };
         let texts = if given.is_empty() { configured } else { given };
         let mut sorts: Vec<Sort> = texts.into_iter().map(Sort::parse).collect::<Res<_>>()?;
+        if sorts.is_empty() && parsed.has("ignore-case") {
+            sorts.push(Sort::parse(b"refname")?);
+        }
         for sort in &mut sorts {
             sort.ignore_case = parsed.has("ignore-case");
         }
@@ -181,6 +184,22 @@ impl Sort {
     }
 }
 
+/// The keys by which references are usually ordered.
+const KEYS: [&[u8]; 12] = [
+    b"HEAD",
+    b"authordate",
+    b"committerdate",
+    b"committername",
+    b"creatordate",
+    b"objectname",
+    b"objectsize",
+    b"objecttype",
+    b"refname",
+    b"refname:short",
+    b"taggerdate",
+    b"upstream",
+];
+
 /// What a key says about one reference.
 enum Value {
     Text(Bytes),
@@ -189,7 +208,7 @@ enum Value {
 
 /// Sorts references by the last key given, then by the ones before, then by name.
 pub(crate) fn sort(repo: &Repo<'_>, refs: &mut Vec<Ref>, sorts: &[Sort]) -> Res<()> {
-    if refs.is_empty() && !sorts.is_empty() {
+    if refs.is_empty() && sorts.iter().any(|s| !KEYS.contains(&s.key.as_slice())) {
         // Whether the keys are any is not found out here.
         return Err(Stop::not_native("an order of nothing"));
     }

@@ -19,6 +19,9 @@ pub(crate) struct Line {
 
 /// Reads the log of a reference given by its full name, oldest first; empty when there is none.
 pub(crate) fn read(repo: &Repo<'_>, name: &[u8]) -> Res<Vec<Line>> {
+    if let Some(tables) = &repo.tables {
+        return tables.log(name);
+    }
     let file = path(repo, name);
     if !crate::repository::config::is_within(repo.call, &file) {
         return Ok(Vec::new());
@@ -29,6 +32,9 @@ pub(crate) fn read(repo: &Repo<'_>, name: &[u8]) -> Res<Vec<Line>> {
 
 /// Says whether a reference given by its full name has a log, be it empty.
 pub(crate) fn exists(repo: &Repo<'_>, name: &[u8]) -> bool {
+    if let Some(tables) = &repo.tables {
+        return tables.has_log(name);
+    }
     bytes::to_path(&path(repo, name)).is_file()
 }
 
@@ -56,9 +62,9 @@ fn parse(line: &[u8]) -> Option<Line> {
         None => (line, &b""[..]),
     };
     Some(Line {
-        old: Id::parse(head.get(..40)?)?,
-        new: Id::parse(head.get(41..81)?)?,
-        who: head.get(82..)?.to_vec(),
+        old: Id::parse_start(head)?,
+        new: Id::parse_start(head.get(Id::digits() + 1..)?)?,
+        who: head.get(2 * Id::digits() + 2..)?.to_vec(),
         message: message.to_vec(),
     })
 }

@@ -41,6 +41,13 @@ impl Repo<'_> {
     }
 
     fn head_of(&self, name: &str) -> Res<Head> {
+        if let Some(tables) = &self.tables {
+            let name = name.as_bytes();
+            return Ok(Head {
+                branch: tables.symref(name),
+                id: tables.resolve(name),
+            });
+        }
         let text = self.git_file(name).unwrap_or_default();
         let text = text.trim_ascii_end();
         match text.strip_prefix(b"ref:") {
@@ -57,13 +64,19 @@ impl Repo<'_> {
             }),
             None => Ok(Head {
                 branch: None,
-                id: Id::parse(text.get(..40).unwrap_or_default()),
+                id: Id::parse_start(text),
             }),
         }
     }
 
     /// Returns what a full reference name leads to.
     pub(crate) fn ref_id(&self, name: &[u8]) -> Res<Option<Id>> {
+        if let Some(tables) = &self.tables {
+            return match tables.resolve(name) {
+                Some(id) => Ok(Some(id)),
+                None => self.pseudo_ref(&lossy(name)),
+            };
+        }
         let Ok(name) = std::str::from_utf8(name) else {
             return self.odd_ref(name);
         };
@@ -90,13 +103,14 @@ impl Repo<'_> {
         if name.contains('/') || !name.ends_with("HEAD") {
             return Ok(None);
         }
-        Ok(self
-            .git_file(name)
-            .and_then(|text| Id::parse(text.get(..40)?)))
+        Ok(self.git_file(name).and_then(|text| Id::parse_start(&text)))
     }
 
     /// Returns what a symbolic reference points at; `None` for a direct or missing one.
     pub(crate) fn symref(&self, name: &[u8]) -> Res<Option<Bytes>> {
+        if let Some(tables) = &self.tables {
+            return Ok(tables.symref(name));
+        }
         let Ok(name) = std::str::from_utf8(name) else {
             return Ok(None);
         };
@@ -109,6 +123,9 @@ impl Repo<'_> {
 
     /// Lists the references whose names begin with `prefix`, sorted; broken ones are left out.
     pub(crate) fn refs(&self, prefix: &[u8]) -> Res<Vec<Ref>> {
+        if let Some(tables) = &self.tables {
+            return Ok(tables.list(prefix));
+        }
         let mut list = Vec::new();
         for reference in self.git.references()? {
             self.cancel().check()?;
@@ -145,6 +162,9 @@ impl Repo<'_> {
 
     /// Hands over when a file that should hold a reference holds none: git warns of it, libgit2 leaves it out.
     pub(crate) fn refuse_broken_refs(&self) -> Res<()> {
+        if self.tables.is_some() {
+            return Ok(());
+        }
         let mut dirs = vec![bytes::to_path(&bytes::join(&self.common_dir, b"refs"))];
         while let Some(dir) = dirs.pop() {
             for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -156,8 +176,7 @@ impl Repo<'_> {
                 } else if kind.is_file() {
                     let text = std::fs::read(entry.path()).unwrap_or_default();
                     let is_lock = entry.path().extension().is_some_and(|e| e == "lock");
-                    let is_ref = text.starts_with(b"ref:")
-                        || text.get(..40).is_some_and(|id| Id::parse(id).is_some());
+                    let is_ref = text.starts_with(b"ref:") || Id::parse_start(&text).is_some();
                     if !is_ref && !is_lock {
                         return Err(Stop::not_native("a broken reference"));
                     }
@@ -344,7 +363,7 @@ impl Repo<'_> {
         if ours == theirs {
             return Ok((0, 0));
         }
-        Ok(self.git.graph_ahead_behind(ours.oid(), theirs.oid())?)
+        Ok(self.graph()?.graph_ahead_behind(ours.oid(), theirs.oid())?)
     }
 }
 

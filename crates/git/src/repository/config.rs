@@ -143,8 +143,7 @@ impl Config {
         }
         given.extend(call.globals.config.iter().cloned());
         for (key, value) in given {
-            let key = canonical_key(&key)
-                .ok_or_else(|| Stop::NotNative(format!("the key `{}`", lossy(&key))))?;
+            let key = canonical_key(&key).ok_or_else(|| bad_key(&key))?;
             if key.starts_with(b"include.") || key.starts_with(b"includeif.") {
                 return Err(Stop::not_native("an include on the command line"));
             }
@@ -474,11 +473,35 @@ fn directory_of(file: &[u8]) -> &[u8] {
     }
 }
 
+/// git's complaint about a key of the command line.
+fn bad_key(key: &[u8]) -> Stop {
+    let complaint = match key.iter().position(|b| *b == b'.') {
+        None | Some(0) => "key does not contain a section",
+        Some(at) if key.get(at + 1..).is_none_or(<[u8]>::is_empty) => {
+            "key does not contain variable name"
+        }
+        Some(_) => return Stop::NotNative(format!("the key `{}`", lossy(key))),
+    };
+    Stop::Fail {
+        code: 128,
+        text: format!(
+            "error: {complaint}: {}\nfatal: unable to parse command-line config\n",
+            lossy(key)
+        )
+        .into_bytes(),
+    }
+}
+
 fn condition_holds(condition: &[u8], file: &[u8], at: &Where) -> Res<bool> {
     if let Some(pattern) = condition.strip_prefix(b"onbranch:") {
         let Some(branch) = &at.branch else {
             return Ok(false);
         };
+        if branch == b".invalid" {
+            return Err(Stop::not_native(
+                "a condition on the branch where references are in tables",
+            ));
+        }
         let mut pattern = pattern.to_vec();
         if pattern.ends_with(b"/") {
             pattern.extend_from_slice(b"**");

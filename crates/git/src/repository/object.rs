@@ -219,6 +219,7 @@ pub(crate) struct TreeEntry<'a> {
 /// Walks the raw bytes of a tree; stops at the first malformed entry.
 pub(crate) fn tree_entries(data: &[u8]) -> impl Iterator<Item = TreeEntry<'_>> {
     let mut rest = data;
+    let length = Id::raw_len();
     std::iter::from_fn(move || {
         let space = rest.iter().position(|b| *b == b' ')?;
         let mut mode = 0u32;
@@ -230,7 +231,7 @@ pub(crate) fn tree_entries(data: &[u8]) -> impl Iterator<Item = TreeEntry<'_>> {
         let nul = space + 1 + rest[space + 1..].iter().position(|b| *b == 0)?;
         let id = Id::from_raw(rest.get(nul + 1..)?)?;
         let name = &rest[space + 1..nul];
-        rest = &rest[nul + 21..];
+        rest = &rest[nul + 1 + length..];
         Some(TreeEntry {
             mode: mode::canonical(mode),
             name,

@@ -1,7 +1,7 @@
 //! Finding and opening the repository a command is about, by git's rules of discovery.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
@@ -10,8 +10,9 @@ use git2::{ErrorCode, ObjectType, OdbObject, RepositoryOpenFlags};
 
 use crate::exec::Call;
 use crate::outcome::{Cancel, Res, Stop};
+use crate::references::reftable::Reftable;
 use crate::repository::config::{Config, Scope};
-use crate::repository::id::Id;
+use crate::repository::id::{Hash, Id, Using};
 use crate::repository::object::{Commit, Tag};
 use crate::repository::pool;
 use crate::text::bytes::{self, Bytes, lossy};
@@ -34,6 +35,11 @@ pub(crate) struct Repo<'a> {
     pub(crate) is_bare: bool,
     abbrev: OnceCell<usize>,
     shallow: OnceCell<HashSet<Id>>,
+    /// Where references are not files: the tables they are in.
+    pub(crate) tables: Option<Reftable>,
+    /// Objects in whose place others are read.
+    replaced: HashMap<Id, Id>,
+    _hash: Using,
 }
 
 /// Where a repository was found.
@@ -62,7 +68,13 @@ impl<'a> Repo<'a> {
         };
         let common_dir = common_dir(&found.git_dir)?;
         let config = Config::load(call, Some(&found.git_dir), Some(&common_dir))?;
-        check_format(&config)?;
+        let format = check_format(&config)?;
+        if format != Format::default() && !call.only_reads.get() {
+            return Err(Stop::not_native(
+                "a write to a repository with other object ids or references",
+            ));
+        }
+        let hash = Using::hash(format.hash);
         crate::repository::settings::refuse(&config)?;
         let (work_tree, is_bare) = work_tree(call, &found, &config)?;
         refuse_outside(call, &found.git_dir, &common_dir, work_tree.as_deref())?;
@@ -70,9 +82,13 @@ impl<'a> Repo<'a> {
             Some(top) => prefix_below(&call.cwd, top),
             None => None,
         };
-        refuse_replacements(&common_dir)?;
+        refuse_grafts(&common_dir)?;
+        let tables = match format.reftable {
+            true => Some(Reftable::open(call, &found.git_dir, &common_dir)?),
+            false => None,
+        };
         let git = pool::open(&found.git_dir, || open_git2(&found, work_tree.as_deref()))?;
-        Ok(Some(Repo {
+        let mut repo = Repo {
             git,
             call,
             common_dir,
@@ -84,7 +100,12 @@ impl<'a> Repo<'a> {
             is_bare,
             abbrev: OnceCell::new(),
             shallow: OnceCell::new(),
-        }))
+            tables,
+            replaced: HashMap::new(),
+            _hash: hash,
+        };
+        repo.load_replacements()?;
+        Ok(Some(repo))
     }
 
     pub(crate) fn cancel(&self) -> Cancel<'a> {
@@ -121,7 +142,14 @@ impl<'a> Repo<'a> {
     }
 
     /// Reads a small file in the git directory of this work tree.
+    ///
+    /// Where references are in tables, so is a file that is one of them.
     pub(crate) fn git_file(&self, name: &str) -> Option<Bytes> {
+        if let Some(tables) = &self.tables
+            && is_reference_file(name)
+        {
+            return tables.as_file(name.as_bytes());
+        }
         self.read_own(&self.git_path(name))
     }
 
@@ -143,12 +171,67 @@ impl<'a> Repo<'a> {
 
     /// Says whether a file is there in the git directory of this work tree.
     pub(crate) fn has_git_file(&self, name: &str) -> bool {
+        if let Some(tables) = &self.tables
+            && is_reference_file(name)
+        {
+            return tables.as_file(name.as_bytes()).is_some();
+        }
         bytes::to_path(&self.git_path(name)).exists()
     }
 
     /// Reads a file in the git directory that all work trees share.
     pub(crate) fn common_file(&self, name: &str) -> Option<Bytes> {
         self.read_own(&bytes::join(&self.common_dir, name.as_bytes()))
+    }
+
+    /// Finds the objects in whose place others are to be read; a command that writes is handed over then.
+    fn load_replacements(&mut self) -> Res<()> {
+        let wanted = !self.call.globals.no_replace_objects
+            && self.config.bool("core.usereplacerefs")? != Some(false);
+        let has_any = match &self.tables {
+            Some(_) => true,
+            None => has_replacements(&self.common_dir),
+        };
+        if !wanted || !has_any {
+            return Ok(());
+        }
+        for reference in self.refs(b"refs/replace/")? {
+            let hex = &reference.name[b"refs/replace/".len()..];
+            if let Some(id) = Id::parse(hex) {
+                self.replaced.insert(id, reference.id);
+            }
+        }
+        if !self.replaced.is_empty() && !self.call.only_reads.get() {
+            return Err(Stop::not_native("replaced objects"));
+        }
+        Ok(())
+    }
+
+    /// Says whether another object is read in the place of one.
+    pub(crate) fn replaces(&self, id: Id) -> bool {
+        self.replaced.contains_key(&id)
+    }
+
+    /// Returns the object that is read in the place of one.
+    fn in_place_of(&self, mut id: Id) -> Res<Id> {
+        for _ in 0..=MAX_REPLACEMENTS {
+            match self.replaced.get(&id) {
+                Some(other) => id = *other,
+                None => return Ok(id),
+            }
+        }
+        Err(Stop::fatal(format!(
+            "replace depth too high for object {id}"
+        )))
+    }
+
+    /// The repository for libgit2's questions about history, which know nothing of replaced objects.
+    pub(crate) fn graph(&self) -> Res<&git2::Repository> {
+        if self.replaced.is_empty() {
+            Ok(&self.git)
+        } else {
+            Err(Stop::not_native("replaced objects"))
+        }
     }
 
     /// Runs something on an object's kind and bytes; `None` when there is no such object.
@@ -158,7 +241,7 @@ impl<'a> Repo<'a> {
         with: impl FnOnce(ObjectType, &[u8]) -> T,
     ) -> Res<Option<T>> {
         let odb = self.git.odb()?;
-        let object: Result<OdbObject<'_>, _> = odb.read(id.oid());
+        let object: Result<OdbObject<'_>, _> = odb.read(self.in_place_of(id)?.oid());
         match object {
             Ok(object) => Ok(Some(with(object.kind(), object.data()))),
             Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
@@ -168,7 +251,7 @@ impl<'a> Repo<'a> {
 
     /// Returns an object's kind and size; `None` when there is no such object.
     pub(crate) fn header(&self, id: Id) -> Res<Option<(ObjectType, usize)>> {
-        match self.git.odb()?.read_header(id.oid()) {
+        match self.git.odb()?.read_header(self.in_place_of(id)?.oid()) {
             Ok((size, kind)) => Ok(Some((kind, size))),
             Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
             Err(e) => Err(e.into()),
@@ -187,7 +270,7 @@ impl<'a> Repo<'a> {
 
     /// Returns a tree's raw bytes; the zero id is an empty tree.
     pub(crate) fn tree_data(&self, id: Id) -> Res<Bytes> {
-        if id.is_zero() || id.hex() == EMPTY_TREE {
+        if id.is_zero() || id == Id::empty_tree() {
             return Ok(Bytes::new());
         }
         match self.read(id, |kind, data| {
@@ -273,9 +356,9 @@ impl<'a> Repo<'a> {
         let n = match self.config.get("core.abbrev") {
             None => self.abbrev_by_size()?,
             Some(v) if v.eq_ignore_ascii_case(b"auto") => self.abbrev_by_size()?,
-            Some(b"no" | b"off" | b"false") => 40,
+            Some(b"no" | b"off" | b"false") => Id::digits(),
             Some(v) => match bytes::parse_int(v).and_then(|n| usize::try_from(n).ok()) {
-                Some(n @ 4..=40) => n,
+                Some(n) if (4..=Id::digits()).contains(&n) => n,
                 _ => return Err(Stop::not_native("a bad value of core.abbrev")),
             },
         };
@@ -295,14 +378,14 @@ impl<'a> Repo<'a> {
     /// Returns the shortest prefix of an id, of at least `length` digits, that names nothing else.
     pub(crate) fn abbreviate(&self, id: Id, length: usize) -> Res<String> {
         let hex = id.hex();
-        if length >= 40 {
+        if length >= Id::digits() {
             return Ok(hex);
         }
         let odb = self.git.odb()?;
-        for n in length.max(4)..40 {
+        for n in length.max(4)..Id::digits() {
             // libgit2 pads the prefix with zeros itself; it wants a full-length id.
             let mut padded = hex.as_bytes()[..n].to_vec();
-            padded.resize(40, b'0');
+            padded.resize(Id::digits(), b'0');
             let short = Id::parse(&padded).unwrap_or_default();
             match odb.exists_prefix(short.oid(), n) {
                 Err(e) if e.code() == ErrorCode::Ambiguous => {}
@@ -322,9 +405,6 @@ impl<'a> Repo<'a> {
         Ok(self.config.bool("core.quotepath")?.unwrap_or(true))
     }
 }
-
-/// The tree with nothing in it, which git knows without storing it.
-pub(crate) const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// Counts the objects in packs, and in those of alternates.
 fn packed_objects(objects: &[u8], depth: u8) -> u64 {
@@ -375,19 +455,27 @@ pub(crate) fn locate(call: &Call<'_>) -> Res<Option<(Bytes, Bytes)>> {
     }
 }
 
-/// Hands over where objects are replaced by others.
-fn refuse_replacements(common_dir: &[u8]) -> Res<()> {
+/// How many objects may be read each in the place of the one before.
+const MAX_REPLACEMENTS: usize = 5;
+
+/// Hands over where commits are given other parents.
+fn refuse_grafts(common_dir: &[u8]) -> Res<()> {
+    let grafts = bytes::to_path(&bytes::join(common_dir, b"info/grafts"));
+    if fs::metadata(grafts).is_ok_and(|m| m.len() > 0) {
+        return Err(Stop::not_native("grafted commits"));
+    }
+    Ok(())
+}
+
+/// Says whether objects may be replaced by others.
+fn has_replacements(common_dir: &[u8]) -> bool {
     let path = |name: &[u8]| bytes::to_path(&bytes::join(common_dir, name));
-    let grafted = fs::metadata(path(b"info/grafts")).is_ok_and(|m| m.len() > 0);
     let loose = fs::read_dir(path(b"refs/replace")).is_ok_and(|mut dir| dir.next().is_some());
     let packed = || {
         fs::read(path(b"packed-refs"))
             .is_ok_and(|refs| bytes::find(&refs, b" refs/replace/").is_some())
     };
-    if grafted || loose || packed() {
-        return Err(Stop::not_native("replaced objects"));
-    }
-    Ok(())
+    loose || packed()
 }
 
 /// Variables that change what git does in ways this crate does not follow.
@@ -474,7 +562,12 @@ fn not_a_repository(call: &Call<'_>) -> Stop {
 }
 
 fn explicit_git_dir(call: &Call<'_>) -> Option<Bytes> {
-    call.globals.git_dir.clone().or_else(|| call.var("GIT_DIR"))
+    let here = || call.globals.bare.then(|| call.cwd.clone());
+    call.globals
+        .git_dir
+        .clone()
+        .or_else(|| call.var("GIT_DIR"))
+        .or_else(here)
 }
 
 fn discover(call: &Call<'_>) -> Res<Option<Found>> {
@@ -685,8 +778,30 @@ pub(crate) fn prefix_below(dir: &[u8], top: &[u8]) -> Option<Bytes> {
     }
 }
 
-/// Hands over a repository of a format that is not known here.
-pub(crate) fn check_format(config: &Config) -> Res<()> {
+/// Says whether a file directly in the git directory is a reference; two are files in any repository.
+fn is_reference_file(name: &str) -> bool {
+    name.ends_with("HEAD") && name != "MERGE_HEAD" && name != "FETCH_HEAD"
+}
+
+/// How a repository keeps things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Format {
+    pub(crate) hash: Hash,
+    pub(crate) reftable: bool,
+}
+
+impl Default for Format {
+    fn default() -> Format {
+        Format {
+            hash: Hash::Sha1,
+            reftable: false,
+        }
+    }
+}
+
+/// Reads the format of a repository; one that is not known here is handed over.
+pub(crate) fn check_format(config: &Config) -> Res<Format> {
+    let mut format = Format::default();
     let version = config.int("core.repositoryformatversion")?.unwrap_or(0);
     if version > 1 {
         return Err(Stop::not_native("a repository format newer than 1"));
@@ -705,8 +820,16 @@ pub(crate) fn check_format(config: &Config) -> Res<()> {
                 false
             }
             b"noop-v1" => true,
-            b"objectformat" => value == b"sha1",
-            b"refstorage" => value == b"files",
+            b"objectformat" => {
+                if value == b"sha256" {
+                    format.hash = Hash::Sha256;
+                }
+                value == b"sha1" || value == b"sha256"
+            }
+            b"refstorage" => {
+                format.reftable = value == b"reftable";
+                value == b"files" || value == b"reftable"
+            }
             _ => version == 0 && name != b"partialclone",
         };
         if !known {
@@ -729,7 +852,7 @@ pub(crate) fn check_format(config: &Config) -> Res<()> {
     {
         return Err(Stop::not_native("safe.bareRepository"));
     }
-    Ok(())
+    Ok(format)
 }
 
 /// Refuses a repository that reaches outside of where the caller may look.
@@ -805,6 +928,7 @@ fn work_tree(call: &Call<'_>, found: &Found, config: &Config) -> Res<(Option<Byt
         return Ok((Some(dir), false));
     }
     if found.explicit {
+        let bare = bare.or(call.globals.bare.then_some(true));
         return Ok(match bare {
             Some(true) => (None, true),
             _ => (Some(call.cwd.clone()), false),

@@ -16,13 +16,13 @@ pub(crate) type Edit = Option<(u32, Id)>;
 /// Writes a tree with files changed; the zero id is an empty tree. Nothing may be both a file and a directory.
 pub(crate) fn write(repo: &Repo<'_>, tree: Id, edits: &[(Bytes, Edit)]) -> Res<Id> {
     let edits: Vec<(&[u8], Edit)> = edits.iter().map(|(p, e)| (p.as_slice(), *e)).collect();
-    Ok(directory(repo, tree, &edits)?.unwrap_or(Id::EMPTY_TREE))
+    Ok(directory(repo, tree, &edits)?.unwrap_or(Id::empty_tree()))
 }
 
 /// Returns the new directory; `None` when nothing is left in it.
 fn directory(repo: &Repo<'_>, tree: Id, edits: &[(&[u8], Edit)]) -> Res<Option<Id>> {
     let mut entries: BTreeMap<Bytes, (u32, Id)> = BTreeMap::new();
-    if tree != Id::ZERO && tree != Id::EMPTY_TREE {
+    if tree != Id::ZERO && tree != Id::empty_tree() {
         for entry in tree_entries(&repo.tree_data(tree)?) {
             entries.insert(entry.name.to_vec(), (entry.mode, entry.id));
         }
@@ -72,7 +72,7 @@ fn directory(repo: &Repo<'_>, tree: Id, edits: &[(&[u8], Edit)]) -> Res<Option<I
         data.extend_from_slice(format!("{m:o} ").as_bytes());
         data.extend_from_slice(name);
         data.push(0);
-        data.extend_from_slice(&id.0);
+        data.extend_from_slice(id.raw());
     }
     Ok(Some(repo.write_object(ObjectType::Tree, &data)?))
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::outcome::Res;
+use crate::references::reftable::Reftable;
 use crate::repository::repo::Repo;
 use crate::text::bytes::{self, Bytes};
 
@@ -60,16 +61,19 @@ impl WorkTree {
 
 /// Lists the main work tree, then the linked ones in order of their paths.
 pub(crate) fn list(repo: &Repo<'_>) -> Res<Vec<WorkTree>> {
-    let head = |dir: &[u8]| {
-        let text = fs::read(bytes::to_path(&bytes::join(dir, b"HEAD"))).unwrap_or_default();
-        text.trim_ascii_end().to_vec()
+    let head = |dir: &[u8]| -> Res<Bytes> {
+        let text = match repo.tables {
+            Some(_) => Reftable::open(repo.call, dir, &repo.common_dir)?.as_file(b"HEAD"),
+            None => fs::read(bytes::to_path(&bytes::join(dir, b"HEAD"))).ok(),
+        };
+        Ok(text.unwrap_or_default().trim_ascii_end().to_vec())
     };
     let common = &repo.common_dir;
     let path = common.strip_suffix(b"/.git").unwrap_or(common).to_vec();
     let main = WorkTree {
         path,
         git_dir: common.clone(),
-        head: head(common),
+        head: head(common)?,
     };
     let mut linked = Vec::new();
     let dir = bytes::join(common, b"worktrees");
@@ -87,7 +91,7 @@ pub(crate) fn list(repo: &Repo<'_>) -> Res<Vec<WorkTree>> {
         let path = text.strip_suffix(b"/.git").unwrap_or(&text).to_vec();
         linked.push(WorkTree {
             path,
-            head: head(&git_dir),
+            head: head(&git_dir)?,
             git_dir,
         });
     }

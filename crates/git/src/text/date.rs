@@ -56,8 +56,9 @@ impl Format {
                 local: true,
             });
         }
+        // Another format on a terminal, which there is none here.
         if text.starts_with(b"auto:") {
-            return Err(Stop::not_native("a date format for terminals"));
+            return Format::parse(b"default");
         }
         if text == b"local" {
             return Ok(Format {
@@ -386,6 +387,10 @@ fn strftime(template: &[u8], time: i64, zone: i32) -> Res<String> {
             Some('D') => format!("{:02}/{:02}/{:02}", t.month, t.day, t.year % 100),
             Some('s') => time.to_string(),
             Some('z') => format!("{zone:+05}"),
+            // As the C locale has it.
+            Some('c') => strftime(b"%a %b %e %T %Y", time, zone)?,
+            Some('x') => format!("{:02}/{:02}/{:02}", t.month, t.day, t.year % 100),
+            Some('X') => format!("{:02}:{:02}:{:02}", t.hour, t.minute, t.second),
             Some('n') => "\n".to_string(),
             Some('t') => "\t".to_string(),
             Some('%') => "%".to_string(),

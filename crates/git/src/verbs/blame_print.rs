@@ -48,12 +48,16 @@ impl Style {
         };
         let abbrev = match parsed.last("abbrev") {
             None => None,
-            Some(given) if given.negated => Some(40),
+            Some(given) if given.negated => Some(Id::digits()),
             Some(given) => match &given.value {
                 None => None,
                 Some(text) => match parse_int(text) {
-                    Some(0) => Some(40),
-                    Some(n @ 1..) => Some(usize::try_from(n.clamp(4, 40)).unwrap_or(40)),
+                    Some(0) => Some(Id::digits()),
+                    Some(n @ 1..) => Some(
+                        usize::try_from(n)
+                            .unwrap_or(usize::MAX)
+                            .clamp(4, Id::digits()),
+                    ),
                     _ => return Err(Stop::not_native("the value of `--abbrev`")),
                 },
             },
@@ -84,7 +88,7 @@ impl Style {
             long: has("long"),
             date_width: date_width(repo, &date)?,
             date,
-            abbrev: abbrev.map(|n| if n < 40 { n + 1 } else { 40 }),
+            abbrev: abbrev.map(|n| (n + 1).min(Id::digits())),
         })
     }
 }
@@ -312,17 +316,21 @@ impl Printer<'_> {
             };
             let when = self.time(info)?;
             let mut hex = commit.id.hex();
-            let length = if style.long { 40 } else { abbrev };
+            let length = if style.long { Id::digits() } else { abbrev };
             let mut mark = "";
             let mut shown = length;
             if commit.boundary {
                 if style.blank_boundary {
-                    hex = " ".repeat(length.min(40)) + hex.get(length..).unwrap_or_default();
+                    hex = " ".repeat(length.min(Id::digits()))
+                        + hex.get(length..).unwrap_or_default();
                 } else if !style.annotate {
                     (mark, shown) = ("^", length - 1);
                 }
             }
-            let id = hex.get(..shown.min(40)).unwrap_or_default().to_string();
+            let id = hex
+                .get(..shown.min(Id::digits()))
+                .unwrap_or_default()
+                .to_string();
             for i in 0..entry.count {
                 out.put(format!("{mark}{id}"));
                 let line = entry.line + i + 1;

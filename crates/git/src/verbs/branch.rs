@@ -5,7 +5,7 @@ use git2::ObjectType;
 
 use crate::exec::{self, Call, Plan};
 use crate::history::pretty;
-use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known, unless_last, value};
+use crate::options::{Given, Numbers, Parsed, Spec, flag, maybe, parse_known, unless_last, value};
 use crate::outcome::{Out, Res, Stop};
 use crate::references::ref_filter::{self, Sort};
 use crate::references::ref_format::{self, Quoting};
@@ -23,7 +23,7 @@ use crate::verbs::known;
 use crate::verbs::status::{Counts, Tracking};
 
 const OPTIONS: &[Spec] = &[
-    flag("list", Some(b'l')),
+    flag("list", Some(b'l')).or_no(),
     flag("all", Some(b'a')),
     flag("remotes", Some(b'r')),
     flag("verbose", Some(b'v')),
@@ -71,7 +71,10 @@ fn is_list(parsed: &Parsed) -> bool {
         "with",
         "without",
     ];
-    parsed.args.is_empty() || LISTING.iter().any(|o| parsed.last(o).is_some())
+    parsed.args.is_empty()
+        || LISTING
+            .iter()
+            .any(|o| parsed.last(o).is_some_and(|g| !g.negated))
 }
 
 /// Carries it out.
@@ -124,9 +127,6 @@ struct Line {
 
 fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
     repo.refuse_broken_refs()?;
-    if parsed.has("ignore-case") {
-        return Err(Stop::not_native("an order that ignores case"));
-    }
     let (all, remotes) = (parsed.has("all"), parsed.has("remotes"));
     let head = repo.head()?;
     let keep = Keep::new(repo, parsed)?;
@@ -251,10 +251,10 @@ fn list(repo: &Repo<'_>, parsed: &Parsed, out: &mut Out) -> Res<()> {
         .max()
         .unwrap_or(0);
     let abbrev = match parsed.last("abbrev") {
-        Some(g) if g.negated => 40,
+        Some(g) if g.negated => Id::digits(),
         Some(g) => match &g.value {
             Some(v) => match crate::text::bytes::parse_int(v).map(usize::try_from) {
-                Some(Ok(0)) => 40,
+                Some(Ok(0)) => Id::digits(),
                 Some(Ok(n)) => n,
                 _ => return Err(Stop::not_native("the value of `--abbrev`")),
             },
@@ -418,6 +418,22 @@ fn detached_words(repo: &Repo<'_>) -> Res<Bytes> {
     })
 }
 
+/// git's complaint about a filter by what is no commit.
+fn no_commit(repo: &Repo<'_>, id: Id, given: &Given, text: &[u8]) -> Res<Stop> {
+    let Some((found, kind)) = repo.peel(id)? else {
+        return Ok(Stop::not_native("a filter by what is missing"));
+    };
+    let why = if given.name.ends_with("merged") {
+        format!("option `{}' must point to a commit", given.name)
+    } else {
+        format!("no such commit {}", lossy(text))
+    };
+    Ok(Stop::error(
+        129,
+        format!("object {found} is a {kind}, not a commit\nerror: {why}"),
+    ))
+}
+
 /// `--contains`, `--merged` and their opposites.
 pub(crate) struct Keep {
     contains: Vec<(Id, bool)>,
@@ -444,7 +460,7 @@ impl Keep {
                     )),
                     Some(id) => match repo.peel_to_commit(id)? {
                         Some(id) => Ok(id),
-                        None => Err(Stop::not_native("a filter by what is no commit")),
+                        None => Err(no_commit(repo, id, given, text)?),
                     },
                 }
             };
@@ -492,7 +508,7 @@ impl Keep {
 
     pub(crate) fn keeps(&self, repo: &Repo<'_>, id: Id) -> Res<bool> {
         let is_below = |a: Id, b: Id| -> Res<bool> {
-            Ok(a == b || repo.git.graph_descendant_of(b.oid(), a.oid())?)
+            Ok(a == b || repo.graph()?.graph_descendant_of(b.oid(), a.oid())?)
         };
         // Of several commits of one kind, one is enough: to be kept, or to be left out.
         let below_any = |list: &[(Id, bool)], kind: bool, up: bool| -> Res<Option<bool>> {

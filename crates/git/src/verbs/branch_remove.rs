@@ -104,7 +104,9 @@ fn hint(repo: &Repo<'_>, remotes: bool, short: &[u8]) -> Res<&'static str> {
 fn may_go(repo: &Repo<'_>, full: &[u8], short: &[u8], id: Id, head: Option<Id>) -> Res<bool> {
     let is_below = |id: Id, other: Option<Id>| -> Res<bool> {
         Ok(match other {
-            Some(other) => other == id || repo.git.graph_descendant_of(other.oid(), id.oid())?,
+            Some(other) => {
+                other == id || repo.graph()?.graph_descendant_of(other.oid(), id.oid())?
+            }
             None => false,
         })
     };

@@ -172,11 +172,11 @@ pub(crate) fn run_ls_tree(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res
         name_only: parsed.has("name-only") || parsed.has("name-status"),
         object_only: parsed.has("object-only"),
         abbrev: match parsed.last("abbrev") {
-            None => 40,
+            None => Id::digits(),
             Some(g) => match &g.value {
                 None => repo.default_abbrev()?,
                 Some(v) => match crate::text::bytes::parse_int(v).map(usize::try_from) {
-                    Some(Ok(0)) => 40,
+                    Some(Ok(0)) => Id::digits(),
                     Some(Ok(n)) => n,
                     _ => return Err(Stop::not_native("the value of `--abbrev`")),
                 },
@@ -267,7 +267,7 @@ impl<'r> Listing<'r> {
             long: false,
             name_only: false,
             object_only: false,
-            abbrev: 40,
+            abbrev: Id::digits(),
             prefix: Bytes::new(),
         })
     }

@@ -76,7 +76,7 @@ pub(crate) fn stage(
         if shows {
             // Only a status is asked for, which has its own words for that.
             return Ok(Some(Staged {
-                tree: Id::EMPTY_TREE,
+                tree: Id::empty_tree(),
                 is_empty: false,
                 only: None,
             }));
@@ -147,7 +147,7 @@ fn partial(
     }
     let head_tree = match repo.head()?.id {
         Some(id) => repo.commit(id)?.tree,
-        None => Id::EMPTY_TREE,
+        None => Id::empty_tree(),
     };
     let mut tree: BTreeMap<Bytes, (u32, Id)> =
         tree_diff::changes(repo, Id::ZERO, head_tree, &Pathspec::default())?

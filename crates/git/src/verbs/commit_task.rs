@@ -181,8 +181,8 @@ impl Task {
             if !no_ff {
                 for parent in &parents {
                     let related = parent == id
-                        || repo.git.graph_descendant_of(parent.oid(), id.oid())?
-                        || repo.git.graph_descendant_of(id.oid(), parent.oid())?;
+                        || repo.graph()?.graph_descendant_of(parent.oid(), id.oid())?
+                        || repo.graph()?.graph_descendant_of(id.oid(), parent.oid())?;
                     if related {
                         return Err(Stop::not_native("a merge of what is merged already"));
                     }
@@ -244,7 +244,7 @@ impl Task {
 fn picking(repo: &Repo<'_>) -> &'static str {
     let named = |file: &str| {
         let text = repo.git_file(file)?;
-        Id::parse(text.get(..40)?)
+        Id::parse_start(text)
     };
     let rebased = named("REBASE_HEAD");
     let by_rebase = repo.has_git_file("rebase-merge")
@@ -267,7 +267,7 @@ fn in_progress(
         .collect();
     let picked = repo
         .git_file("CHERRY_PICK_HEAD")
-        .and_then(|t| Id::parse(t.get(..40)?));
+        .and_then(|t| Id::parse_start(&t));
     let amends = match (parsed.has("amend"), head.id) {
         (false, _) => None,
         (true, None) => return Err(Stop::fatal("You have nothing to amend.")),

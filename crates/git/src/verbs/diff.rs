@@ -225,6 +225,16 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         found = Found::Unchanged;
     }
     let is_submodule = |p: &Pair| mode::is_commit(p.old.mode) || mode::is_commit(p.new.mode);
+    let of_work_tree = matches!(sides, Sides::IndexAndWorkTree | Sides::TreeAndWorkTree(_));
+    if options.forms.raw
+        && of_work_tree
+        && pairs
+            .iter()
+            .any(|p| is_submodule(p) && p.old.id != p.new.id)
+    {
+        // git shows no id there, and which one it has is known here.
+        return Err(Stop::not_native("raw output of a submodule"));
+    }
     if repo.work_tree.is_some() && pairs.iter().any(is_submodule) {
         submodule::refuse_ignore_settings(&repo)?;
     }

@@ -19,6 +19,7 @@ static INIT: Once = Once::new();
 pub fn init(env: &Environment) {
     INIT.call_once(|| {
         git2::opts::strict_hash_verification(false);
+        allow_reftable();
         let home = env.get("HOME").map(bytes::from_os).unwrap_or_default();
         let xdg = match env
             .get("XDG_CONFIG_HOME")
@@ -33,6 +34,17 @@ pub fn init(env: &Environment) {
             set_search_path(level, &path);
         }
     });
+}
+
+/// Lets libgit2 open repositories whose references are in tables: it is asked for their objects only.
+#[expect(
+    unsafe_code,
+    reason = "libgit2 keeps the extensions it accepts in a global; `init` runs once, before any other use"
+)]
+fn allow_reftable() {
+    // SAFETY: guarded by `INIT`, and documented to run before other threads touch libgit2.
+    // When it fails, such repositories are not opened.
+    let _ = unsafe { git2::opts::set_extensions(&["refstorage"]) };
 }
 
 #[expect(

@@ -8,6 +8,7 @@ use crate::history::rev_select::{self, Selection};
 use crate::history::revwalk::Order;
 use crate::options::{Known, Numbers, Parsed, Spec, Takes, flag, maybe, parse_known, value};
 use crate::outcome::{Res, Stop};
+use crate::repository::id::Id;
 use crate::repository::mailmap::Mailmap;
 use crate::repository::notes::Notes;
 use crate::repository::repo::Repo;
@@ -196,7 +197,9 @@ impl<'r> Settings<'r> {
             diff.exit_code = parsed.has("exit-code");
             let forms = diff.forms;
             if forms.name_only || forms.name_status || forms.check {
-                return Err(Stop::not_native("a quiet list of names"));
+                return Err(Stop::fatal(
+                    "options '--name-only', '--name-status', '--check', and '-s' cannot be used together",
+                ));
             }
             diff.forms.none = !forms.any();
         }
@@ -262,7 +265,7 @@ impl<'r> Settings<'r> {
             date_given,
             abbrev: match diff.abbrev {
                 Some(n) => n,
-                None if diff.whole_ids => 40,
+                None if diff.whole_ids => Id::digits(),
                 None => repo.default_abbrev()?,
             },
             mailmap: Mailmap::load(repo)?,

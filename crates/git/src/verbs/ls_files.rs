@@ -3,6 +3,7 @@
 use crate::exec::{self, Call, Plan};
 use crate::options::{Numbers, Parsed, Spec, flag, maybe, parse_known, value};
 use crate::outcome::{Out, Res, Stop};
+use crate::repository::id::Id;
 use crate::repository::object::mode;
 use crate::repository::repo::Repo;
 use crate::text::bytes::{self, Bytes, lossy, parse_int};
@@ -303,8 +304,8 @@ fn unmatched(repo: &Repo<'_>, parsed: &Parsed, index: &Index) -> Res<()> {
 
 fn abbrev(repo: &Repo<'_>, parsed: &Parsed) -> Res<usize> {
     match parsed.last("abbrev") {
-        None => Ok(40),
-        Some(given) if given.negated => Ok(40),
+        None => Ok(Id::digits()),
+        Some(given) if given.negated => Ok(Id::digits()),
         Some(given) => match &given.value {
             None => repo.default_abbrev(),
             Some(text) => parse_int(text)

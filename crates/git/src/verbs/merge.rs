@@ -199,7 +199,7 @@ impl<'a> Merge<'a> {
         if repo.try_commit(id)?.is_none() || name == b"FETCH_HEAD" {
             return Err(Stop::not_native("a merge of a tag"));
         }
-        let bases = repo.git.merge_bases(ours.oid(), id.oid());
+        let bases = repo.graph()?.merge_bases(ours.oid(), id.oid());
         let bases: Vec<Id> = match bases {
             Ok(bases) => bases.iter().map(|id| Id::from(*id)).collect(),
             Err(e) if e.code() == git2::ErrorCode::NotFound => Vec::new(),

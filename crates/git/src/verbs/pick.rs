@@ -104,7 +104,7 @@ fn run(call: &Call<'_>, action: Action, args: &[Bytes], out: &mut Out) -> Res<()
         .ok_or_else(|| Stop::not_native("what is no commit"))?;
     let picked = repo.commit(id)?;
     let parent = match picked.parents.as_slice() {
-        [] => Id::EMPTY_TREE,
+        [] => Id::empty_tree(),
         [parent] => repo.commit(*parent)?.tree,
         _ => return Err(Stop::not_native("picking a merge")),
     };

@@ -232,7 +232,7 @@ fn find_target(repo: &Repo<'_>, rev: &[u8], whole: bool, unborn: bool) -> Res<Ta
     if unborn {
         return Ok(Target {
             commit: None,
-            tree: Id::EMPTY_TREE,
+            tree: Id::empty_tree(),
         });
     }
     let what = if whole { "revision" } else { "tree" };
@@ -267,7 +267,7 @@ fn mixed(
     out: &mut Out,
 ) -> Res<()> {
     let mut edit = IndexEdit::begin(repo)?;
-    let tree_or_nothing = (tree != Id::EMPTY_TREE).then_some(tree);
+    let tree_or_nothing = (tree != Id::empty_tree()).then_some(tree);
     let pairs = tree_index::changes(repo, tree_or_nothing, &edit.base, spec)?;
     // Announced files are different from every tree.
     let announced: Vec<Bytes> = edit
@@ -301,7 +301,7 @@ fn mixed(
             }
             None if announce => {
                 // What kind of file it was is forgotten.
-                let mut item = Item::new(crate::repository::object::mode::FILE, Id::EMPTY_BLOB);
+                let mut item = Item::new(crate::repository::object::mode::FILE, Id::empty_blob());
                 item.intent_to_add = true;
                 item.skip_worktree = skip_worktree;
                 edit.put(&path, item);

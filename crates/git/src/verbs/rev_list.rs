@@ -155,10 +155,10 @@ pub(crate) fn run_merge_base(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> 
     };
     let (a, b) = (commit(a)?, commit(b)?);
     if parsed.has("is-ancestor") {
-        let is = a == b || repo.git.graph_descendant_of(b.oid(), a.oid())?;
+        let is = a == b || repo.graph()?.graph_descendant_of(b.oid(), a.oid())?;
         return if is { Ok(()) } else { Err(Stop::exit(1)) };
     }
-    let bases = match repo.git.merge_bases(a.oid(), b.oid()) {
+    let bases = match repo.graph()?.merge_bases(a.oid(), b.oid()) {
         Ok(bases) => bases,
         Err(e) if e.code() == git2::ErrorCode::NotFound => return Err(Stop::exit(1)),
         Err(e) => return Err(e.into()),

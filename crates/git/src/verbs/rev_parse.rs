@@ -4,8 +4,8 @@ use crate::exec::{Call, Plan};
 use crate::history::rev::At;
 use crate::history::rev_args;
 use crate::outcome::{Out, Res, Stop};
-use crate::repository::id::Id;
-use crate::repository::repo::Repo;
+use crate::repository::id::{Hash, Id};
+use crate::repository::repo::{self, Repo};
 use crate::text::approxidate;
 use crate::text::bytes::{self, Bytes, lossy};
 use crate::text::quote;
@@ -123,7 +123,20 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
             return Ok(());
         }
         Some(b"--resolve-git-dir") => {
-            return Err(Stop::not_native("option `--resolve-git-dir`"));
+            // Followed only one step, and printed as it was given.
+            let Some(given) = args.get(1) else {
+                return Err(Stop::fatal("--resolve-git-dir requires an argument"));
+            };
+            let path = bytes::join(&call.cwd, given);
+            if !repo::is_git_directory(&path) {
+                if std::fs::metadata(bytes::to_path(&path)).is_ok_and(|m| m.is_file()) {
+                    return Err(Stop::not_native("option `--resolve-git-dir`"));
+                }
+                return Err(Stop::fatal(format!("not a gitdir '{}'", lossy(given))));
+            }
+            out.put(given);
+            out.put("\n");
+            return Ok(());
         }
         _ => {}
     }
@@ -489,7 +502,10 @@ impl State<'_> {
                 return Err(Stop::not_native("the path of a shared index"));
             }
             b"--shared-index-path" => {}
-            b"--show-ref-format" => out.put("files\n"),
+            b"--show-ref-format" => out.put(match self.repo.tables {
+                Some(_) => "reftable\n",
+                None => "files\n",
+            }),
             _ => return self.option_with_value(arg, out).map(|()| false),
         }
         Ok(false)
@@ -505,7 +521,7 @@ impl State<'_> {
                 Some(n) => {
                     let n = bytes::parse_int(n)
                         .ok_or_else(|| Stop::not_native("the value of `--short`"))?;
-                    usize::try_from(n).unwrap_or(0).clamp(4, 40)
+                    usize::try_from(n).unwrap_or(0).clamp(4, Id::digits())
                 }
             });
             return Ok(());
@@ -541,7 +557,10 @@ impl State<'_> {
         if let Some(value) = with_value(arg, "--show-object-format") {
             return match value {
                 None | Some(b"storage" | b"input" | b"output") => {
-                    out.put("sha1\n");
+                    out.put(match Hash::current() {
+                        Hash::Sha1 => "sha1\n",
+                        Hash::Sha256 => "sha256\n",
+                    });
                     Ok(())
                 }
                 Some(other) => Err(Stop::fatal(format!(

@@ -49,7 +49,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         return Err(Stop::not_native("a bounded walk of what was named"));
     }
     let walks = revs.iter().any(|r| r.exclude || r.symmetric) || parsed.has("do-walk") || bounded;
-    let counts = ["skip", "reverse", "boundary", "since-as-filter"];
+    let counts = ["skip", "boundary", "since-as-filter"];
     if !walks && revs.len() > 1 && counts.iter().any(|o| parsed.last(o).is_some()) {
         return Err(Stop::not_native("a show of some of several"));
     }

@@ -32,7 +32,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
     let repo = Repo::open(call)?;
     let quiet = parsed.has("quiet");
     let only_hash = parsed.has("hash");
-    let mut digits = 40;
+    let mut digits = Id::digits();
     for given in parsed
         .options
         .iter()
@@ -41,7 +41,13 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         digits = match (&given.value, given.name) {
             (Some(n), _) => parse_int(n)
                 .and_then(|n| usize::try_from(n).ok())
-                .map(|n| if n == 0 { 40 } else { n.clamp(4, 40) })
+                .map(|n| {
+                    if n == 0 {
+                        Id::digits()
+                    } else {
+                        n.clamp(4, Id::digits())
+                    }
+                })
                 .ok_or_else(|| Stop::not_native("a number of digits"))?,
             (None, "abbrev") => repo.default_abbrev()?,
             (None, _) => digits,

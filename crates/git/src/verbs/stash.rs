@@ -71,11 +71,14 @@ pub(crate) fn run_stash(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<(
     let repo = Repo::open(call)?;
     repo.need_work_tree()?;
     let parsed = log_settings::parse(args.get(1..).unwrap_or_default())?;
-    if parsed.unknown.is_some() {
-        return Err(Stop::not_native("an unknown option of `stash list`"));
-    }
     if repo.ref_id(b"refs/stash")?.is_none() {
         return Ok(());
+    }
+    if let Some(unknown) = &parsed.unknown {
+        return Err(Stop::fatal(format!(
+            "unrecognized argument: {}",
+            lossy(unknown)
+        )));
     }
     let mut parsed = with_default_format(parsed, b"%gd: %gs");
     // Stashes are compared with the commit they were made on.

@@ -383,8 +383,14 @@ fn rename_options(repo: &Repo<'_>, parsed: &Parsed) -> Res<Option<RenameOptions>
             "find-renames" => {
                 wanted = true;
                 if let Some(text) = &given.value {
-                    options.minimum =
-                        parse_score(text).ok_or_else(|| Stop::not_native("an odd rename score"))?;
+                    // What is no number counts as none at all.
+                    options.minimum = match parse_score(text) {
+                        Some(score) => score,
+                        None if !text.iter().any(u8::is_ascii_digit) => {
+                            RenameOptions::default().minimum
+                        }
+                        None => return Err(Stop::not_native("an odd rename score")),
+                    };
                 }
             }
             _ => {}

@@ -634,7 +634,11 @@ fn go(
     };
     if !stays {
         let empties = wish.orphan.is_some() && wish.command == Command::Switch;
-        let target = if empties { Id::EMPTY_TREE } else { place.tree };
+        let target = if empties {
+            Id::empty_tree()
+        } else {
+            place.tree
+        };
         if !move_files(repo, wish, head, target, out)? {
             return Ok(());
         }
@@ -745,7 +749,7 @@ fn move_files(repo: &Repo<'_>, wish: &Wish, head: &Head, target: Id, out: &mut O
         }
         let old = match head.id {
             Some(id) => repo.commit(id)?.tree,
-            None => Id::EMPTY_TREE,
+            None => Id::empty_tree(),
         };
         unpack::two_way(repo, &edit, (old, target), Trust::Contents)?
     };

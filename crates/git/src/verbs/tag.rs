@@ -63,9 +63,6 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         _ => return tag_edit::run(call, args, out),
     };
-    if parsed.has("ignore-case") {
-        return Err(Stop::not_native("option `--ignore-case`"));
-    }
     let repo = Repo::open(call)?;
     for key in ["column.ui", "column.tag"] {
         if repo

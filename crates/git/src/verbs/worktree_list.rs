@@ -50,7 +50,7 @@ pub(crate) fn run(call: &Call<'_>, args: &[Bytes], out: &mut Out) -> Res<()> {
         }
         let id = match &branch {
             Some(branch) => repo.ref_id(branch)?.unwrap_or_default(),
-            None => Id::parse(tree.head.get(..40).unwrap_or_default()).unwrap_or_default(),
+            None => Id::parse_start(&tree.head).unwrap_or_default(),
         };
         rows.push((
             tree,

@@ -159,18 +159,20 @@ impl Index {
             version,
             ..Index::default()
         };
-        index.entries.reserve(count.min(data.len() / 62));
+        // Ten words of what the file looked like, the id, the flags.
+        let fixed_len = 40 + Id::raw_len() + 2;
+        index.entries.reserve(count.min(data.len() / fixed_len));
         index.paths.reserve(data.len());
         let mut at = 12;
         let mut previous = 0..0usize;
         for _ in 0..count {
             let start = at;
-            let fixed = data.get(at..at + 62).ok_or_else(bad)?;
+            let fixed = data.get(at..at + fixed_len).ok_or_else(bad)?;
             let field =
                 |i: usize| u32::from_be_bytes([fixed[i], fixed[i + 1], fixed[i + 2], fixed[i + 3]]);
-            let flags = u16::from_be_bytes([fixed[60], fixed[61]]);
+            let flags = u16::from_be_bytes([fixed[fixed_len - 2], fixed[fixed_len - 1]]);
             let mut extended = 0;
-            at += 62;
+            at += fixed_len;
             if flags & 0x4000 != 0 {
                 let raw = data.get(at..at + 2).ok_or_else(bad)?;
                 extended = u16::from_be_bytes([raw[0], raw[1]]);
@@ -211,7 +213,7 @@ impl Index {
                     size: field(36),
                 },
                 mode: field(24),
-                id: Id::from_raw(&fixed[40..60]).ok_or_else(bad)?,
+                id: Id::from_raw(&fixed[40..]).ok_or_else(bad)?,
                 stage: (flags >> 12 & 3) as u8,
                 assume_valid: flags & 0x8000 != 0,
                 skip_worktree: extended & 0x4000 != 0,
@@ -235,7 +237,7 @@ impl Index {
     }
 
     fn parse_extensions(&mut self, data: &[u8], mut at: usize) -> Res<()> {
-        let end = data.len().saturating_sub(20);
+        let end = data.len().saturating_sub(Id::raw_len());
         while at + 8 <= end {
             let name = &data[at..at + 4];
             let size = u32::from_be_bytes([data[at + 4], data[at + 5], data[at + 6], data[at + 7]])
@@ -297,7 +299,7 @@ fn parse_trees(body: &[u8]) -> Vec<CachedTree> {
                 break;
             };
             id = read;
-            rest = &rest[20..];
+            rest = &rest[Id::raw_len()..];
         }
         if let Some((_, left)) = open.last_mut() {
             *left = left.saturating_sub(1);

@@ -382,7 +382,7 @@ fn write_entry(
     ] {
         data.extend_from_slice(&word.to_be_bytes());
     }
-    data.extend_from_slice(&item.id.0);
+    data.extend_from_slice(item.id.raw());
     let extra = u16::from(item.skip_worktree) << 14 | u16::from(item.intent_to_add) << 13;
     let flags = u16::from(item.assume_valid) << 15
         | u16::from(extra != 0) << 14
@@ -451,7 +451,7 @@ fn write_cached_trees(trees: &BTreeMap<Bytes, (usize, Id)>, dir: &[u8], body: &m
     let count = known.map_or("-1".to_string(), |(n, _)| n.to_string());
     body.extend_from_slice(format!("{count} {}\n", children.len()).as_bytes());
     if let Some((_, id)) = known {
-        body.extend_from_slice(&id.0);
+        body.extend_from_slice(id.raw());
     }
     for child in children {
         write_cached_trees(trees, &child, body);
@@ -467,7 +467,7 @@ fn write_directory(
 ) -> Res<(Id, bool)> {
     if let Some((count, id)) = known.get(dir)
         && *count == entries.len()
-        && (*id == Id::EMPTY_TREE || repo.header(*id)?.is_some())
+        && (*id == Id::empty_tree() || repo.header(*id)?.is_some())
     {
         return Ok((*id, true));
     }
@@ -525,7 +525,7 @@ fn append_entry(data: &mut Vec<u8>, mode: u32, name: &[u8], id: Id) {
     data.extend_from_slice(format!("{mode:o} ").as_bytes());
     data.extend_from_slice(name);
     data.push(0);
-    data.extend_from_slice(&id.0);
+    data.extend_from_slice(id.raw());
 }
 
 fn parse_undo(body: &[u8]) -> BTreeMap<Bytes, Undo> {
@@ -550,7 +550,7 @@ fn parse_undo(body: &[u8]) -> BTreeMap<Bytes, Undo> {
             let Some(id) = Id::from_raw(rest) else {
                 return all;
             };
-            rest = &rest[20..];
+            rest = &rest[Id::raw_len()..];
             *stage = Some((mode, id));
         }
         all.insert(path.to_vec(), stages);
@@ -568,7 +568,7 @@ fn undo_bytes(undo: &BTreeMap<Bytes, Undo>) -> Vec<u8> {
             body.push(0);
         }
         for (_, id) in stages.iter().flatten() {
-            body.extend_from_slice(&id.0);
+            body.extend_from_slice(id.raw());
         }
     }
     body

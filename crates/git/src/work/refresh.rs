@@ -4,13 +4,12 @@ use std::fs;
 use std::io::Write as _;
 
 use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
 
+use crate::repository::id::{Hash, Id};
 use crate::repository::repo::Repo;
 use crate::text::bytes;
 use crate::work::index::{Index, Stat, mtime};
-
-/// Bytes at the end of an index file: the hash of everything before.
-const TRAILER: usize = 20;
 
 /// Writes the times that were found to be wrong; does nothing when the index is locked or locks are not wanted.
 ///
@@ -44,7 +43,7 @@ pub(crate) fn write_always(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, 
     let written = (|| {
         let meta = fs::metadata(&path)?;
         let mut data = fs::read(&path)?;
-        if mtime(&meta) != index.written || data.len() < TRAILER {
+        if mtime(&meta) != index.written || data.len() < Id::raw_len() {
             return Err(std::io::Error::other("the index has changed"));
         }
         for (i, stat) in refreshed {
@@ -70,11 +69,19 @@ pub(crate) fn write_always(repo: &Repo<'_>, index: &Index, refreshed: &[(usize, 
                 fields[offset..offset + 4].copy_from_slice(&word.to_be_bytes());
             }
         }
-        let body = data.len() - TRAILER;
+        let body = data.len() - Id::raw_len();
         // With `index.skipHash` the trailer is zero, and stays so.
         if data[body..].iter().any(|b| *b != 0) {
-            let hash = Sha1::digest(&data[..body]);
-            data[body..].copy_from_slice(&hash);
+            match Hash::current() {
+                Hash::Sha1 => {
+                    let hash = Sha1::digest(&data[..body]);
+                    data[body..].copy_from_slice(&hash);
+                }
+                Hash::Sha256 => {
+                    let hash = Sha256::digest(&data[..body]);
+                    data[body..].copy_from_slice(&hash);
+                }
+            }
         }
         file.set_permissions(meta.permissions())?;
         file.write_all(&data)?;

@@ -30,7 +30,7 @@ impl Link {
     /// Reads the extension.
     pub(crate) fn parse(body: &[u8]) -> Res<Link> {
         let base = Id::from_raw(body).ok_or_else(bad)?;
-        let mut rest = &body[20..];
+        let mut rest = &body[Id::raw_len()..];
         if rest.is_empty() {
             return Ok(Link {
                 base,

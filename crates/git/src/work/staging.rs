@@ -227,7 +227,7 @@ fn announced(mode: u32) -> Item {
     Item {
         intent_to_add: true,
         fresh: true,
-        ..Item::new(mode, Id::EMPTY_BLOB)
+        ..Item::new(mode, Id::empty_blob())
     }
 }
 
@@ -290,7 +290,7 @@ impl File<'_> {
             self.converted(fs::read(&full)?)?
         };
         let id = if how.dry {
-            git2::Oid::hash_object(ObjectType::Blob, &data)?.into()
+            Id::of_blob(&data)?
         } else {
             self.repo.write_object(ObjectType::Blob, &data)?
         };

@@ -390,7 +390,7 @@ impl<'r> Look<'r> {
                 .to_git(self.repo, Some(self.index), path, Cow::Owned(data))?
                 .into_owned()
         };
-        let id: Id = git2::Oid::hash_object(git2::ObjectType::Blob, &data)?.into();
+        let id: Id = Id::of_blob(&data)?;
         if id != entry.id {
             return Ok(State::Differs(now));
         }

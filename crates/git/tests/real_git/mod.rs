@@ -10,6 +10,9 @@ use std::process::Command;
 
 use deskhand_git::Environment;
 
+pub(crate) mod answers;
+pub(crate) mod reasons;
+
 /// Makes `to` a copy of `from`, with the times of the files.
 pub(crate) fn copy(from: &Path, to: &Path) {
     if to.exists() {
