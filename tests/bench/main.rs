@@ -20,6 +20,7 @@ mod figures;
 mod floor;
 mod idle;
 mod load;
+mod mcp;
 mod startup;
 mod timeline;
 
@@ -67,6 +68,8 @@ enum BenchCommand {
         #[arg(long, default_value_t = 100_000)]
         entries: u32,
     },
+    /// What the door for MCP clients adds to the webhook's git status
+    Mcp,
     /// How long a question takes to reach a watcher, and its answer to take effect
     Approvals {
         /// How many questions
@@ -96,6 +99,7 @@ async fn main() {
         Some(BenchCommand::Timeline { tasks, entries }) => timeline::measure(tasks, entries).await,
         Some(BenchCommand::Approvals { questions }) => approvals::measure(questions).await,
         Some(BenchCommand::Audit { rows }) => audit::measure(rows).await,
+        Some(BenchCommand::Mcp) => mcp::measure(args.rounds).await,
         Some(BenchCommand::Floor) => floor::serve().await,
     }
 }

@@ -242,3 +242,86 @@ async fn the_same_wish_makes_the_same_task_through_every_door() {
         assert_eq!(records[0]["status"], expected);
     }
 }
+
+/// What people say, and the call it should lead to: a change of the tools that breaks one of them breaks
+/// whoever learned it.
+#[tokio::test]
+async fn every_utterance_leads_to_a_call_the_schemas_allow() {
+    let relay = TestRelay::start().await;
+    let client = TestMcp::modern(&relay.owner()).await;
+    let listed = client.request("tools/list", json!({})).await;
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    let utterances: Vec<(String, String, Value)> =
+        serde_json::from_str(include_str!("../mcp/utterances.json")).unwrap();
+    assert_eq!(utterances.len(), 40);
+    for (said, name, arguments) in &utterances {
+        let tool = tools.iter().find(|tool| tool["name"] == **name);
+        let tool = tool.unwrap_or_else(|| panic!("{said}: no tool {name}"));
+        if let Err(error) = fits(&tool["inputSchema"], arguments) {
+            panic!("{said}: {name}: {error}");
+        }
+    }
+    for tool in tools {
+        let is_meant = utterances.iter().any(|(_, name, _)| tool["name"] == **name);
+        assert!(is_meant, "nothing leads to {}", tool["name"]);
+    }
+    // The check tells a wrong call from a right one.
+    let schema = |name: &str| {
+        let tool = tools.iter().find(|tool| tool["name"] == name);
+        &tool.unwrap()["inputSchema"]
+    };
+    for (name, wrong) in [
+        ("git_inspect", json!({})),
+        ("git_inspect", json!({"args": "status"})),
+        ("git_run", json!({"args": ["status"], "cwd": "/"})),
+        ("wait_task", json!({"task_id": "x", "wait_seconds": 41})),
+        ("read_output", json!({"task_id": "x", "stream": "both"})),
+        ("list_tasks", json!({"status": "in_progress"})),
+        ("shell_run", json!({"command": "x", "read_only": "yes"})),
+    ] {
+        assert!(fits(schema(name), &wrong).is_err(), "{name}: {wrong}");
+    }
+}
+
+/// Checks a value against a schema of the plain kind the tools have.
+fn fits(schema: &Value, value: &Value) -> Result<(), String> {
+    let wrong = || Err(format!("{value} is not {schema}"));
+    match schema["type"].as_str() {
+        Some("object") => {
+            let fields = value.as_object().ok_or("not an object")?;
+            let properties = schema["properties"].as_object().unwrap();
+            for name in schema["required"].as_array().unwrap() {
+                if !fields.contains_key(name.as_str().unwrap()) {
+                    return Err(format!("{name} is missing"));
+                }
+            }
+            fields.iter().try_for_each(|(name, value)| {
+                let property = properties.get(name);
+                fits(property.ok_or(format!("there is no `{name}`"))?, value)
+            })
+        }
+        Some("array") => {
+            let items = value.as_array().ok_or("not a list")?;
+            items
+                .iter()
+                .try_for_each(|item| fits(&schema["items"], item))
+        }
+        Some("string") => {
+            let words = schema["enum"].as_array();
+            match value.is_string() && words.is_none_or(|words| words.contains(value)) {
+                true => Ok(()),
+                false => wrong(),
+            }
+        }
+        Some("integer") => {
+            let bound = |name: &str, default| schema[name].as_u64().unwrap_or(default);
+            let allowed = bound("minimum", 0)..=bound("maximum", u64::MAX);
+            match value.as_u64().is_some_and(|n| allowed.contains(&n)) {
+                true => Ok(()),
+                false => wrong(),
+            }
+        }
+        Some("boolean") if value.is_boolean() => Ok(()),
+        _ => wrong(),
+    }
+}
