@@ -11,6 +11,7 @@ import sys
 import time
 
 import httpx2
+from mcp import types
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -80,6 +81,20 @@ async def check(mode):
             shown = await call(client, "get_task", {"task_id": task})
             assert shown["status"] == "running", shown
         await call(client, "cancel_task", {"task_id": task})
+
+        # The owner's question: shown by the client, answered yes and no.
+        answers = ["once", "no"]
+
+        async def asked(context, params):
+            assert "May this run" in params.message, params
+            return types.ElicitResult(action="accept", content={"answer": answers.pop(0)})
+
+        async with connected(mode, elicitation_callback=asked) as asking:
+            arguments = {"command": "echo asked", "network": ["example.com"], "working_dir": DIRECTORY}
+            allowed = await asking.call_tool("shell_run", arguments)
+            assert allowed.structured_content["stdout"] == "asked\n", allowed
+            denied = await asking.call_tool("shell_run", arguments)
+            assert denied.structured_content["code"] == "denied", denied
 
         took = []
         for _ in range(50):

@@ -56,7 +56,7 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Checks the door for MCP clients with the official client, Inspector and the conformance tool.
+    /// Checks the door for MCP clients with the official clients, Inspector and the conformance tool.
     McpConformance,
     /// Sends what its own description allows, and what it does not, to a running relay.
     Schemathesis {
@@ -96,7 +96,8 @@ enum Chore {
         files: Vec<String>,
     },
     /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench git` measures the
-    /// native git against a spawned one, `bench sandbox [ROUNDS]` what confining a task costs, `bench desktop` the
+    /// native git against a spawned one, `bench sandbox [ROUNDS]` what confining a task costs, `bench mcp` what MCP
+    /// adds, `bench desktop` the
     /// memory of the desktop application and how soon it notifies; the last needs what `script/desktop-test` installs.
     Bench {
         /// Arguments of the benchmark itself.

@@ -1,24 +1,26 @@
-//! Checks the door for MCP clients with what others wrote: the official Python client in both eras,
-//! Inspector, and the part of the conformance tool that is about any server. They come from PyPI and npm
-//! into folders below the target folder; the tests in `tests/it/mcp.rs` need none of them.
+//! Checks the door for MCP clients with what others wrote: the official clients for Python and
+//! TypeScript in both eras, Inspector, and the part of the conformance tool that is about any server.
+//! They come from PyPI and npm into folders below the target folder; the tests in `tests/it/mcp.rs` need
+//! none of them.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{cargo, command, read, root, run, target_dir};
+use crate::run::{Served, command, read, root, run, speaking, stop, target_dir};
 
 const PYTHON_CLIENT: &str = "mcp==2.3.0";
+const TYPESCRIPT_CLIENT: &str = "@modelcontextprotocol/client@2.4.0";
 const INSPECTOR: &str = "@modelcontextprotocol/inspector@2.12.0";
 /// `latest` knows nothing of revision 2026-07-28.
 const CONFORMANCE: &str = "@modelcontextprotocol/conformance@0.2.0-alpha.12";
-/// Both npm packages need Node 22 or newer, which is not what every system has.
+/// The npm packages need Node 22 or newer, which is not what every system has.
 const NODE: &str = "24.21.0";
 
-/// The scenarios about any server. The others ask for tools, prompts and resources of their own.
+/// The scenarios about any server. The others ask for tools, prompts and resources of their own; those
+/// that list prompts and resources fail where a server that has none says so (`-32601`), which is what
+/// the revisions ask of it.
 const SCENARIOS: &[&str] = &[
     "server-initialize",
     "server-session-lifecycle",
@@ -30,6 +32,10 @@ const SCENARIOS: &[&str] = &[
     "dns-rebinding-protection",
     "http-header-validation",
     "sep-2164-resource-not-found",
+    "input-required-result-missing-input-response",
+    "input-required-result-unsupported-methods",
+    "input-required-result-ignore-extra-params",
+    "input-required-result-validate-input",
 ];
 
 /// Starts a relay with a device, and everything that checks it.
@@ -38,38 +44,22 @@ const SCENARIOS: &[&str] = &[
 pub(crate) fn conformance() -> Result<()> {
     let python = python_client()?;
     let node = Node::installed()?;
-    run(&mut cargo(["build", "--quiet", "--bins"]))?;
-    let mut server = cargo([
-        "run",
-        "--quiet",
-        "-p",
-        "deskhand-tests",
-        "--bin",
-        "soak",
-        "--",
-        "serve",
-    ])
-    .stdin(Stdio::piped())
-    .stdout(Stdio::piped())
-    .spawn()
-    .context("start a relay")?;
-    let said: serde_json::Value =
-        serde_json::from_str(&first_line(&mut server)?).context("read the relay's address")?;
-    let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
-    let (url, key) = (text("url"), text("key"));
+    let relay = Served::start()?;
+    let (url, key) = (relay.said("url"), relay.said("key"));
 
     run(command(python)
         .arg("tests/mcp/client.py")
-        .args([&url, &key, &text("repository")]))?;
+        .args([url, key, relay.said("repository")]))?;
     println!("the Python client: passed");
-    node.inspector(&url, &key)?;
+    run(node
+        .start("tests/mcp/client.mjs")
+        .arg(&node.packages)
+        .args([url, key, relay.said("repository")]))?;
+    println!("the TypeScript client: passed");
+    node.inspector(url, key)?;
     println!("Inspector --strict: passed");
-    node.scenarios(&url, &key)?;
-
-    // Both end when nobody speaks to them any longer.
-    drop(server.stdin.take());
-    server.wait().context("wait for the relay")?;
-    Ok(())
+    node.scenarios(url, key)?;
+    relay.stop()
 }
 
 fn python_client() -> Result<PathBuf> {
@@ -103,12 +93,16 @@ impl Node {
         let node = format!("node-{system}-{machine}");
         let program = folder.join("node_modules").join(&node).join("bin/node");
         let packages = folder.join("node_modules");
-        if !packages.join(".package-lock.json").exists() {
+        // Named by what is in it: another version is another folder's worth.
+        let installed = folder.join(TYPESCRIPT_CLIENT.replace('/', "-"));
+        if !installed.exists() {
             fs::create_dir_all(&folder).context("make a folder for the packages")?;
             let at = format!("{node}@{NODE}");
             let mut npm = command("npm");
             npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
-            run(npm.arg(&folder).args([&at, INSPECTOR, CONFORMANCE]))?;
+            let wanted = [&at, TYPESCRIPT_CLIENT, INSPECTOR, CONFORMANCE];
+            run(npm.arg(&folder).args(wanted))?;
+            fs::write(&installed, "").context("note that the packages are there")?;
         }
         Ok(Self { program, packages })
     }
@@ -135,14 +129,8 @@ impl Node {
     }
 
     fn scenarios(&self, url: &str, key: &str) -> Result<()> {
-        let mut door = self
-            .start(root().join("tests/mcp/with_key.mjs"))
-            .args([url, key])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("start the door that adds a key")?;
-        let port = first_line(&mut door)?;
+        let mut door = self.start(root().join("tests/mcp/with_key.mjs"));
+        let (door, port) = speaking(door.args([url, key]))?;
         let url = format!("http://127.0.0.1:{}/key/mcp", port.trim());
         let results = target_dir().join("mcp-conformance/results");
         let mut failed = Vec::new();
@@ -157,20 +145,10 @@ impl Node {
                 }
             }
         }
-        drop(door.stdin.take());
-        door.wait().context("wait for the door that adds a key")?;
+        stop(door)?;
         match failed.is_empty() {
             true => Ok(()),
             false => bail!("conformance: {} failed", failed.join(", ")),
         }
     }
-}
-
-fn first_line(child: &mut Child) -> Result<String> {
-    let stdout = child.stdout.take().context("read what it says")?;
-    let mut line = String::new();
-    BufReader::new(stdout)
-        .read_line(&mut line)
-        .context("read its first line")?;
-    Ok(line)
 }

@@ -1,8 +1,9 @@
 //! Starts the programs a chore is made of, in the root of the repository, and waits for them.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -66,6 +67,59 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     }
     let stdout = String::from_utf8(output.stdout).context("read its output as UTF-8")?;
     Ok(stdout.trim_end().to_owned())
+}
+
+/// A relay with a device and a repository, on this machine's loopback, until it is stopped.
+pub(crate) struct Served {
+    program: Child,
+    said: serde_json::Value,
+}
+
+impl Served {
+    /// Builds the programs and starts the relay the tests use.
+    ///
+    /// Fails when they do not build, or it does not say where it is.
+    pub(crate) fn start() -> Result<Self> {
+        run(&mut cargo(["build", "--quiet", "--bins"]))?;
+        let soak = ["run", "--quiet", "-p", "deskhand-tests", "--bin", "soak"];
+        let mut serve = cargo(soak);
+        serve.args(["--", "serve"]);
+        let (program, said) = speaking(&mut serve)?;
+        let said = serde_json::from_str(&said).context("read the relay's address")?;
+        Ok(Self { program, said })
+    }
+
+    /// Returns what it says of itself: `url`, `key`, `device`, `repository`.
+    pub(crate) fn said(&self, name: &str) -> &str {
+        self.said[name].as_str().unwrap_or_default()
+    }
+
+    /// Ends it and waits for that.
+    pub(crate) fn stop(self) -> Result<()> {
+        stop(self.program)
+    }
+}
+
+/// Starts a program that runs until its standard input ends, and returns the first line it says.
+pub(crate) fn speaking(command: &mut Command) -> Result<(Child, String)> {
+    let mut program = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start {}", shown(command)))?;
+    let stdout = program.stdout.take().context("read what it says")?;
+    let mut line = String::new();
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .context("read its first line")?;
+    Ok((program, line))
+}
+
+/// Ends a program of [`speaking`] by speaking to it no longer.
+pub(crate) fn stop(mut program: Child) -> Result<()> {
+    drop(program.stdin.take());
+    program.wait().context("wait for it to end")?;
+    Ok(())
 }
 
 /// Returns the files git knows and those it would add, as paths from the root with `/`.

@@ -2,12 +2,10 @@
 //! environment of its own below the target folder.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 
 use anyhow::{Context, Result};
 
-use crate::run::{cargo, command, root, run, target_dir};
+use crate::run::{Served, command, root, run, target_dir};
 
 /// The version the configuration beside the tests was written for.
 const VERSION: &str = "4.32.5";
@@ -23,39 +21,17 @@ pub(crate) fn run_checks(args: &[String]) -> Result<()> {
         let package = format!("schemathesis=={VERSION}");
         run(command(venv.join("bin/pip")).args(["install", "--quiet", &package]))?;
     }
-    run(&mut cargo(["build", "--quiet", "--bins"]))?;
-    let mut server = cargo([
-        "run",
-        "--quiet",
-        "-p",
-        "deskhand-tests",
-        "--bin",
-        "soak",
-        "--",
-        "serve",
-    ])
-    .stdin(Stdio::piped())
-    .stdout(Stdio::piped())
-    .spawn()
-    .context("start a relay")?;
-    let stdout = server.stdout.take().context("read what the relay says")?;
-    let mut said = String::new();
-    BufReader::new(stdout).read_line(&mut said)?;
-    let said: serde_json::Value =
-        serde_json::from_str(&said).context("read the relay's address")?;
-    let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+    let relay = Served::start()?;
     let config = root().join("tests/schemathesis.toml");
     fs::metadata(&config).with_context(|| format!("find {}", config.display()))?;
     let checked = run(command(program)
         .arg("--config-file")
         .arg(config)
         .arg("run")
-        .arg(format!("{}/openapi.json", text("url")))
-        .env("DESKHAND_API_KEY", text("key"))
-        .env("DESKHAND_DEVICE", text("device"))
+        .arg(format!("{}/openapi.json", relay.said("url")))
+        .env("DESKHAND_API_KEY", relay.said("key"))
+        .env("DESKHAND_DEVICE", relay.said("device"))
         .args(args));
-    // It ends when nobody speaks to it any longer.
-    drop(server.stdin.take());
-    server.wait().context("wait for the relay")?;
+    relay.stop()?;
     checked
 }
