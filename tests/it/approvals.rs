@@ -3,7 +3,7 @@
 
 use std::{process::Output, sync::Arc, time::Duration};
 
-use deskhand_tests::{TestCaller, TestDevice, eventually, relay_and_device, task};
+use deskhand_tests::{TestCaller, TestDevice, TestMcp, eventually, relay_and_device, task};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -131,18 +131,20 @@ async fn answers_that_race_through_every_door_run_it_once_or_not_at_all() {
     let (_relay, device, caller) = relay_and_device().await;
     at_level(&device, "ask");
     open(&device);
-    caller
-        .shell_async("race", device.effects().append("race"))
-        .await;
-    question(&device).await;
-    let uid = caller.task("race").await["uid"]
+    // A call over MCP whose client shows the question, too.
+    let client = TestMcp::legacy_that_can(&caller, json!({"elicitation": {}})).await;
+    let command = &device.effects().append("race")[2];
+    let call = json!({"name": "shell_run", "arguments": {"command": command}});
+    let mut messages = client.begin("tools/call", call).await;
+    let form = messages.next().await;
+    let uid = question(&device).await["task_id"]
         .as_str()
         .unwrap()
         .to_owned();
     let device = Arc::new(device);
     let said = |n: usize| if n.is_multiple_of(2) { "once" } else { "no" };
     let cookie = signed_in(&caller).await;
-    let by_key = join_all((0..5).map(|n| by_key(&caller, "race", said(n))));
+    let by_key = join_all((0..5).map(|n| by_key(&caller, &uid, said(n))));
     let in_a_browser = join_all((5..10).map(|n| in_a_browser(&caller, &cookie, &uid, said(n))));
     let in_a_notification = join_all((10..15).map(|n| in_a_notification(&device, &uid, said(n))));
     let at_the_desk = tokio::task::spawn_blocking({
@@ -154,8 +156,17 @@ async fn answers_that_race_through_every_door_run_it_once_or_not_at_all() {
                 .count()
         }
     });
-    let (by_key, in_a_browser, in_a_notification, at_the_desk) =
-        tokio::join!(by_key, in_a_browser, in_a_notification, at_the_desk);
+    let in_a_form = client.reply(
+        &form,
+        json!({"action": "accept", "content": {"answer": said(20)}}),
+    );
+    let (by_key, in_a_browser, in_a_notification, at_the_desk, ()) = tokio::join!(
+        by_key,
+        in_a_browser,
+        in_a_notification,
+        at_the_desk,
+        in_a_form
+    );
     let from_afar = [by_key, in_a_browser].concat();
     assert!(
         from_afar.iter().all(|status| [200, 409].contains(status)),
@@ -164,8 +175,12 @@ async fn answers_that_race_through_every_door_run_it_once_or_not_at_all() {
     let accepted = from_afar.iter().filter(|status| **status == 200).count()
         + in_a_notification.iter().filter(|taken| **taken).count()
         + at_the_desk.unwrap();
-    assert_eq!(accepted, 1, "{from_afar:?} {in_a_notification:?}");
-    let ended = caller.ended("race").await;
+    // The form says nothing of its own: it was first when nobody else was.
+    assert!(accepted <= 1, "{from_afar:?} {in_a_notification:?}");
+    let ended = caller.ended(&uid).await;
+    let events = caller.get(&format!("/api/tasks/{uid}/events")).await.body;
+    let events = events.as_str().unwrap();
+    assert_eq!(events.matches("approval_answered").count(), 1, "{events}");
     let ran = ended["status"] == "completed";
     assert_eq!(device.effects().names().len(), usize::from(ran), "{ended}");
 }

@@ -19,6 +19,7 @@ mod handed_over;
 mod keys;
 mod link;
 mod mcp;
+mod mcp_approval;
 mod offline;
 mod openapi;
 mod output;

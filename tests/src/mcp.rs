@@ -31,8 +31,13 @@ pub struct TestMcp {
 impl TestMcp {
     /// Begins with `initialize` and goes on in the session it opens.
     pub async fn legacy(caller: &TestCaller) -> Self {
+        Self::legacy_that_can(caller, json!({})).await
+    }
+
+    /// The same, and says what it can do.
+    pub async fn legacy_that_can(caller: &TestCaller, capabilities: Value) -> Self {
         let mut client = Self::new(caller);
-        let params = json!({"protocolVersion": LEGACY, "capabilities": {},
+        let params = json!({"protocolVersion": LEGACY, "capabilities": capabilities,
                             "clientInfo": {"name": "test", "version": "1"}});
         let body = client.message("initialize", params);
         let response = client.post(&body).send().await.unwrap();
@@ -51,12 +56,18 @@ impl TestMcp {
         client
     }
 
-    /// The same, and takes handles of the Tasks extension.
-    pub async fn with_tasks(caller: &TestCaller) -> Self {
+    /// The same, and says with every request what it can do.
+    pub async fn modern_that_can(caller: &TestCaller, capabilities: Value) -> Self {
         Self {
-            capabilities: json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}),
+            capabilities,
             ..Self::modern(caller).await
         }
+    }
+
+    /// The same, and takes handles of the Tasks extension.
+    pub async fn with_tasks(caller: &TestCaller) -> Self {
+        let tasks = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+        Self::modern_that_can(caller, tasks).await
     }
 
     fn new(caller: &TestCaller) -> Self {
@@ -104,7 +115,8 @@ impl TestMcp {
             .post(&self.url)
             .bearer_auth(&self.key)
             .header("accept", "application/json, text/event-stream");
-        let method = message["method"].as_str().unwrap();
+        // What answers a request of the server's has none.
+        let method = message["method"].as_str().unwrap_or_default();
         let request = match &self.session {
             Some(session) => request
                 .header("mcp-session-id", session)
@@ -149,6 +161,38 @@ impl TestMcp {
         response.status().as_u16()
     }
 
+    /// Makes a request whose messages are read one by one.
+    pub async fn begin(&self, method: &str, params: Value) -> Messages {
+        let message = self.message(method, params);
+        let response = self.post(&message).send().await.unwrap();
+        Messages {
+            response,
+            read: String::new(),
+        }
+    }
+
+    /// Listens to what the server says outside of a request, in a session.
+    pub async fn listen(&self) -> Messages {
+        let request = self
+            .http
+            .get(&self.url)
+            .bearer_auth(&self.key)
+            .header("accept", "text/event-stream")
+            .header("mcp-session-id", self.session())
+            .header("mcp-protocol-version", LEGACY);
+        Messages {
+            response: request.send().await.unwrap(),
+            read: String::new(),
+        }
+    }
+
+    /// Answers a request of the server's.
+    pub async fn reply(&self, request: &Value, result: Value) {
+        let message = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
+        let response = self.post(&message).send().await.unwrap();
+        assert_eq!(response.status(), 202);
+    }
+
     /// Calls a tool and returns its result.
     pub async fn call(&self, tool: &str, arguments: Value) -> Value {
         let params = json!({"name": tool, "arguments": arguments});
@@ -172,6 +216,34 @@ impl TestMcp {
         let result = self.call(tool, arguments).await;
         assert_eq!(result["isError"], true, "{result}");
         serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap()
+    }
+}
+
+/// The messages of a response, while they come.
+#[derive(Debug)]
+pub struct Messages {
+    response: Response,
+    read: String,
+}
+
+impl Messages {
+    /// Waits for the next message.
+    pub async fn next(&mut self) -> Value {
+        loop {
+            if let Some((line, rest)) = self.read.split_once('\n') {
+                let message = line.strip_prefix("data:").map(str::trim).map(str::to_owned);
+                self.read = rest.to_owned();
+                match message {
+                    Some(message) if !message.is_empty() => {
+                        return serde_json::from_str(&message).unwrap();
+                    }
+                    _ => continue,
+                }
+            }
+            let chunk = self.response.chunk().await.unwrap();
+            let chunk = chunk.expect("another message");
+            self.read.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod mcp;
 mod metrics;
 mod prompt;
 mod proxies;
+mod questions;
 mod sessions;
 mod submit;
 mod subscriber;
@@ -137,6 +138,9 @@ pub enum OpenError {
     /// Its store could not be read.
     #[error("read the relay's store")]
     Read(#[source] deskhand_sqlite::Error),
+    /// The system has no randomness to give.
+    #[error("{0}")]
+    Randomness(String),
 }
 
 /// A running relay; clones are handles to the same one.
@@ -158,6 +162,7 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     pub(crate) feed: Feed,
     pub(crate) tickets: Tickets,
+    pub(crate) seal: mcp::Seal,
     pub(crate) metrics: Metrics,
     pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
@@ -207,8 +212,9 @@ impl Relay {
         let db = Database::open(&options.store, &migrations)?;
         let read = |fault| match fault {
             Fault::Store(error) => OpenError::Read(error),
-            Fault::Randomness(_) => OpenError::Read(deskhand_sqlite::Error::Closed),
+            Fault::Randomness(error) => OpenError::Randomness(error.to_string()),
         };
+        let seal = mcp::Seal::new().map_err(|error| read(error.into()))?;
         let broker = Broker::open(db.clone()).await.map_err(read)?;
         let state = State(Arc::new(Shared {
             keys: Keys::load(db.clone()).await.map_err(read)?,
@@ -218,6 +224,7 @@ impl Relay {
             feed: Feed::start(broker.clone()),
             broker,
             tickets: Tickets::default(),
+            seal,
             metrics: Metrics::default(),
             registry: Registry::default(),
             waiters: Waiters::default(),

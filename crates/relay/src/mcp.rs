@@ -9,6 +9,8 @@
 //!
 //! Nothing here knows what a task is: see [`crate::tools`]. Only this module knows `rmcp`.
 
+mod approval;
+mod calls;
 mod server;
 mod sessions;
 mod tasks;
@@ -28,6 +30,7 @@ use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
 
+pub(crate) use self::approval::Seal;
 use self::{
     server::Server,
     sessions::{SESSION_HEADER, Sessions},

@@ -86,7 +86,8 @@ pub(crate) fn hash(text: &str) -> Hash {
     Sha256::digest(text.as_bytes()).into()
 }
 
-fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
+/// Returns random bytes.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(NoRandomness)?;
     Ok(bytes)

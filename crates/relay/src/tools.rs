@@ -11,7 +11,7 @@ pub(crate) mod texts;
 use std::{sync::Arc, time::Duration};
 
 use deskhand_protocol::{
-    Action, Command, ErrorCode, Problem, TaskId, TaskRequest,
+    Action, Command, DeviceId, ErrorCode, Problem, TaskId, TaskRequest,
     device_request::{DeviceRequest, DeviceResponse},
     event::Stream,
     limits::ASK_DEVICE,
@@ -164,6 +164,29 @@ pub(crate) async fn call(
     called
         .await
         .unwrap_or_else(|problem| answer::problem(&problem))
+}
+
+/// Turns a call that began a task into one that goes on waiting for it, as long and as large.
+pub(crate) fn waits_on(
+    task_id: TaskId,
+    arguments: Option<Map<String, Value>>,
+) -> (Tool, Map<String, Value>) {
+    let mut arguments = arguments.unwrap_or_default();
+    let takes = texts::text(Tool::WaitTask).parameters;
+    arguments.retain(|name, _| takes.iter().any(|parameter| parameter.name == name));
+    arguments.insert("task_id".to_owned(), task_id.to_string().into());
+    (Tool::WaitTask, arguments)
+}
+
+/// Returns the device a call is about, when it can be told.
+pub(crate) fn device_of(
+    state: &State,
+    caller: &Caller,
+    arguments: &Map<String, Value>,
+) -> Option<DeviceId> {
+    let named = arguments.get("device").and_then(Value::as_str);
+    let device = submit::choose_device(state, &caller.key, named).ok()?;
+    Some(device.device_id.clone())
 }
 
 async fn run(

@@ -11,13 +11,12 @@ use axum::{
 };
 use deskhand_protocol::{
     ErrorCode, Problem,
-    approval::{ApprovalDoor, Approver},
     device_request::{DeviceRequest, DeviceResponse},
     relay_request::Scope,
 };
 
 use super::{auth::Caller, read_json, respond};
-use crate::{ANSWER_WITHIN, State, submit::choose_device};
+use crate::{ANSWER_WITHIN, State, questions::approver, submit::choose_device};
 
 /// Asks the device and answers as it does; a problem becomes one of HTTP.
 pub(super) async fn answer(
@@ -55,13 +54,4 @@ pub(super) async fn answer(
         }
     };
     respond(answered.await)
-}
-
-/// A caller as one who answers questions.
-pub(super) fn approver(caller: &Caller) -> Approver {
-    Approver {
-        name: caller.key.view.name.clone(),
-        door: ApprovalDoor::Relay,
-        key_id: Some(caller.key.view.key_id.clone()),
-    }
 }

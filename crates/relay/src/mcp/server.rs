@@ -1,14 +1,9 @@
-//! One MCP server: of a session, or of a single request where there are none. What it knows beyond the
-//! relay is which of its own requests waits for which task, so that a client can cancel it.
+//! One MCP server: of a session, or of a single request where there are none. It says what there is, and
+//! turns answers into results of the protocol.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use axum::http::request::Parts;
-use deskhand_protocol::{TaskId, relay_request::Scope};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -18,30 +13,24 @@ use rmcp::{
         GetTaskResult, Implementation, ListPromptsRequestMethod, ListPromptsResult,
         ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
         ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ProgressNotificationParam, ProgressToken, RequestId, ServerCapabilities, ServerConfig,
-        Tool, ToolAnnotations, UpdateTaskParams,
+        ServerCapabilities, ServerConfig, Tool, ToolAnnotations, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext},
 };
 use serde_json::Map;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, interval_at, timeout},
-};
 
-use super::tasks;
+use super::{
+    approval::{self, Said},
+    calls::{Calls, How, Went},
+    tasks,
+};
 use crate::{
     State,
     http::Caller,
-    known_tasks,
+    known_tasks::visible,
+    questions,
     tools::{self, Answer, texts},
 };
-
-/// How often a client that wants to hears how its call stands.
-const PROGRESS_EVERY: Duration = Duration::from_secs(4);
-
-/// How long storing a task may take before a client that cancelled the call is forgotten.
-const STORED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a client may take the list of tools for fresh: a key's scopes do not change.
 const LIST_TTL_MS: u64 = 300_000;
@@ -50,116 +39,54 @@ const LIST_TTL_MS: u64 = 300_000;
 #[derive(Debug, Clone)]
 pub(super) struct Server {
     state: State,
-    /// What each request waits for. What a cancelled one leaves here is taken by the notification that
-    /// cancelled it.
-    waiting: Arc<Mutex<HashMap<RequestId, Waiting>>>,
-}
-
-/// What a request waits for.
-#[derive(Debug, Clone, Copy)]
-enum Waiting {
-    /// Its task is being stored, or it needs none.
-    Submitting,
-    /// The same, and it was cancelled meanwhile.
-    Cancelled,
-    /// For the end of a task.
-    For(TaskId),
+    calls: Calls,
 }
 
 impl Server {
     pub(super) fn new(state: State) -> Self {
         Self {
+            calls: Calls::new(state.clone()),
             state,
-            waiting: Arc::default(),
         }
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Calls a tool and tells the client how it stands while it waits. A client that goes away ends
-    /// the wait; none of this ends a task.
-    async fn call(
+    /// Goes on with a call whose user was asked, as far as they answered: the question is the same
+    /// whatever the door, and the first answer counted.
+    async fn go_on(
         &self,
         caller: &Caller,
-        tool: tools::Tool,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Option<Answer> {
-        let (begun, mut begins) = oneshot::channel();
-        let arguments = request.arguments.unwrap_or_default();
-        let call = tools::call(&self.state, caller, tool, arguments, begun);
-        tokio::pin!(call);
-        let token = context.meta.get_progress_token();
-        let began = Instant::now();
-        let mut beat = interval_at(began + PROGRESS_EVERY, PROGRESS_EVERY);
-        let (mut has_begun, mut task) = (false, None);
-        self.waiting()
-            .insert(context.id.clone(), Waiting::Submitting);
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut call => {
-                    self.waiting().remove(&context.id);
-                    return Some(answer);
-                }
-                begun = &mut begins, if !has_begun => {
-                    (has_begun, task) = (true, begun.ok());
-                    if let Some(task) = task {
-                        self.waits_for(caller, &context.id, task).await;
-                    }
-                }
-                () = context.ct.cancelled() => break,
-                _ = beat.tick(), if token.is_some() => {
-                    if let (Some(token), Some(task)) = (&token, task) {
-                        self.tell(context, token, task, began.elapsed()).await;
-                    }
+    ) -> Result<CallToolResponse, ErrorData> {
+        let pending = self.state.seal.open(caller, &request)?;
+        let record = visible(&self.state, caller, &pending.task_id.to_string())
+            .await
+            .map_err(|problem| ErrorData::invalid_params(problem.error, None))?;
+        let response = request.input_responses.as_ref();
+        match approval::said(response.and_then(|said| said.get(approval::KEY))) {
+            Said::Answer(answer) => {
+                approval::give(&self.state, caller, &record, answer, &pending.digest).await;
+            }
+            Said::Nothing if pending.may_ask_again() => {
+                let question = questions::open(&self.state, &record).await;
+                if let Some(question) = question.filter(|open| open.digest == pending.digest)
+                    && let Some(form) = approval::form(&question)
+                {
+                    let asks = self.state.seal.required(caller, &request, &pending, form);
+                    return Ok(asks.into());
                 }
             }
+            Said::Nothing | Said::Dismissed => {}
         }
-        // Whoever cancelled it while its task was being stored means that task.
-        if !has_begun && let Ok(Ok(task)) = timeout(STORED_WITHIN, begins).await {
-            self.waits_for(caller, &context.id, task).await;
+        let mut how = How::of(caller, context);
+        how.takes_forms = false;
+        let request = tools::waits_on(pending.task_id, request.arguments);
+        let went = self.calls.call(caller, request, &how, context).await;
+        match went {
+            Went::Answered(answer) => Ok(result(answer).into()),
+            // No form was to be shown; whose stream closed reads nothing.
+            Went::Asks(..) | Went::Gone => Err(gone()),
         }
-        None
-    }
-
-    /// Notes which task a request waits for, and ends it if the request was cancelled before.
-    async fn waits_for(&self, caller: &Caller, request: &RequestId, task: TaskId) {
-        let before = self.waiting().insert(request.clone(), Waiting::For(task));
-        if let Some(Waiting::Cancelled) = before {
-            self.waiting().remove(request);
-            self.end(caller, task).await;
-        }
-    }
-
-    /// Ends a task of the caller's own.
-    async fn end(&self, caller: &Caller, task: TaskId) {
-        let ended = async {
-            let record = known_tasks::visible(&self.state, caller, &task.to_string()).await?;
-            caller.needs(Scope::TasksRun)?;
-            known_tasks::cancel(&self.state, record).await
-        };
-        if let Err(problem) = ended.await {
-            tracing::warn!(error = %problem, %task, "cannot cancel a task for an MCP client");
-        }
-    }
-
-    async fn tell(
-        &self,
-        context: &RequestContext<RoleServer>,
-        token: &ProgressToken,
-        task: TaskId,
-        waited: Duration,
-    ) {
-        let message = tools::standing(&self.state, task, waited).await;
-        let progress = ProgressNotificationParam::new(token.clone(), waited.as_secs_f64());
-        // A client that does not hear it is noticed when its stream is closed.
-        let _ = context
-            .peer
-            .notify_progress(progress.with_message(message))
-            .await;
     }
 }
 
@@ -207,23 +134,31 @@ impl ServerHandler for Server {
             let error = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(error, None));
         };
-        let takes_handles = context
-            .client_capabilities()
-            .is_some_and(|client| client.supports_tasks());
-        let may_be_handle = takes_handles && tasks::may_become_one(tool);
+        if request.request_state.is_some() {
+            return self.go_on(caller, request, &context).await;
+        }
+        let how = How::of(caller, &context);
+        let may_be_handle = how.takes_handles && tasks::may_become_one(tool);
+        let arguments = request.arguments.get_or_insert_default();
         if may_be_handle {
-            tasks::wait_less(request.arguments.get_or_insert_default());
+            tasks::wait_less(arguments);
         }
-        let answer = self.call(caller, tool, request, &context).await;
-        if let (Some(answer), true) = (&answer, may_be_handle)
-            && let Some(task) = tasks::handle(&self.state, caller, answer).await
-        {
-            return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
-        }
-        match answer {
-            Some(answer) => Ok(result(answer).into()),
+        let call = (tool, arguments.clone());
+        match self.calls.call(caller, call, &how, &context).await {
+            Went::Answered(answer) => {
+                if may_be_handle
+                    && let Some(task) = tasks::handle(&self.state, caller, &answer).await
+                {
+                    return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
+                }
+                Ok(result(answer).into())
+            }
+            Went::Asks(pending, form) => {
+                let asks = self.state.seal.required(caller, &request, &pending, *form);
+                Ok(asks.into())
+            }
             // Nobody reads it.
-            None => Err(ErrorData::internal_error("the call was cancelled", None)),
+            Went::Gone => Err(gone()),
         }
     }
 
@@ -234,22 +169,10 @@ impl ServerHandler for Server {
         notification: CancelledNotificationParam,
         context: NotificationContext<RoleServer>,
     ) {
-        let (Some(request), Ok(caller)) = (notification.request_id, caller(&context.extensions))
-        else {
-            return;
-        };
-        let task = {
-            let mut waiting = self.waiting();
-            match waiting.remove(&request) {
-                Some(Waiting::For(task)) => task,
-                Some(Waiting::Submitting | Waiting::Cancelled) => {
-                    waiting.insert(request, Waiting::Cancelled);
-                    return;
-                }
-                None => return,
-            }
-        };
-        self.end(caller, task).await;
+        if let (Some(request), Ok(caller)) = (notification.request_id, caller(&context.extensions))
+        {
+            self.calls.cancelled(caller, request).await;
+        }
     }
 
     async fn get_task(
@@ -258,7 +181,8 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
         let caller = caller(&context.extensions)?;
-        let task = tasks::get(&self.state, caller, &request.task_id).await?;
+        let takes_forms = How::of(caller, &context).takes_forms;
+        let task = tasks::get(&self.state, caller, &request.task_id, takes_forms).await?;
         Ok(GetTaskResult::new(task))
     }
 
@@ -268,7 +192,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let caller = caller(&context.extensions)?;
-        tasks::update(&self.state, caller, &request.task_id).await
+        tasks::update(&self.state, caller, request).await
     }
 
     async fn cancel_task(
@@ -321,6 +245,10 @@ fn caller(extensions: &Extensions) -> Result<&Caller, ErrorData> {
     parts
         .and_then(|parts| parts.extensions.get::<Caller>())
         .ok_or_else(|| ErrorData::internal_error("the request came without a caller", None))
+}
+
+fn gone() -> ErrorData {
+    ErrorData::internal_error("the call was cancelled", None)
 }
 
 fn described(tool: tools::Tool) -> Tool {

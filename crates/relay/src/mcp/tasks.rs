@@ -7,16 +7,23 @@ use std::time::Duration;
 use deskhand_protocol::{Problem, TaskStatus, relay_request::Scope};
 use rmcp::{
     ErrorData,
-    model::{DetailedTask, JsonObject, Task, TaskPayload},
+    model::{
+        DetailedTask, ElicitRequest, InputRequest, InputRequests, JsonObject, Task, TaskPayload,
+        UpdateTaskParams,
+    },
 };
 use serde_json::Value;
 
-use super::server;
+use super::{
+    approval::{self, Said},
+    server,
+};
 use crate::{
     State,
     broker::Record,
     http::Caller,
     known_tasks::{self, visible},
+    questions,
     tools::{self, Answer, Tool},
 };
 
@@ -60,11 +67,13 @@ pub(super) async fn get(
     state: &State,
     caller: &Caller,
     id: &str,
+    takes_forms: bool,
 ) -> Result<DetailedTask, ErrorData> {
     let record = visible(state, caller, id)
         .await
         .map_err(|problem| refused(&problem))?;
     let payload = match record.status {
+        TaskStatus::AwaitingApproval if takes_forms => asks(state, &record).await,
         TaskStatus::Pending | TaskStatus::AwaitingApproval | TaskStatus::InProgress => {
             TaskPayload::Working
         }
@@ -81,10 +90,35 @@ pub(super) async fn get(
     Ok(DetailedTask::new(described(&record), payload))
 }
 
-/// Answers `tasks/update`: no task of ours asks its client for anything.
-pub(super) async fn update(state: &State, caller: &Caller, id: &str) -> Result<(), ErrorData> {
-    let seen = visible(state, caller, id).await;
-    seen.map(drop).map_err(|problem| refused(&problem))
+/// What a client is asked for a task that waits for its owner.
+async fn asks(state: &State, record: &Record) -> TaskPayload {
+    let question = questions::open(state, record).await;
+    let asked = question.and_then(|question| {
+        let form = InputRequest::Elicitation(ElicitRequest::new(approval::form(&question)?));
+        Some(InputRequests::from([(question.digest, form)]))
+    });
+    match asked {
+        Some(input_requests) => TaskPayload::InputRequired { input_requests },
+        None => TaskPayload::Working,
+    }
+}
+
+/// Answers `tasks/update`: what a client's user said to the owner's question, which is named by its
+/// digest. Whatever else it brings is for a question that is no longer open.
+pub(super) async fn update(
+    state: &State,
+    caller: &Caller,
+    request: UpdateTaskParams,
+) -> Result<(), ErrorData> {
+    let record = visible(state, caller, &request.task_id)
+        .await
+        .map_err(|problem| refused(&problem))?;
+    for (digest, response) in &request.input_responses {
+        if let Said::Answer(answer) = approval::said(Some(response)) {
+            approval::give(state, caller, &record, answer, digest).await;
+        }
+    }
+    Ok(())
 }
 
 /// Answers `tasks/cancel`.
