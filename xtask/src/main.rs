@@ -97,8 +97,8 @@ enum Chore {
     },
     /// Measures a real relay and a real agent on loopback; what follows is passed on. `bench git` measures the
     /// native git against a spawned one, `bench sandbox [ROUNDS]` what confining a task costs, `bench mcp` what MCP
-    /// adds, `bench desktop` the
-    /// memory of the desktop application and how soon it notifies; the last needs what `script/desktop-test` installs.
+    /// adds, `bench desktop` the memory of the desktop application and how soon it notifies; the last needs what
+    /// `script/desktop-test` installs.
     Bench {
         /// Arguments of the benchmark itself.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
