@@ -244,7 +244,7 @@ impl Task {
 fn picking(repo: &Repo<'_>) -> &'static str {
     let named = |file: &str| {
         let text = repo.git_file(file)?;
-        Id::parse_start(text)
+        Id::parse_start(&text)
     };
     let rebased = named("REBASE_HEAD");
     let by_rebase = repo.has_git_file("rebase-merge")
