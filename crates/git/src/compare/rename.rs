@@ -9,8 +9,6 @@ use crate::repository::id::Id;
 use crate::repository::object::mode;
 use crate::text::bytes::{Bytes, basename};
 
-/// The id of a file with nothing in it.
-
 /// Counts the bytes of one text that another took over, and those it added.
 pub(crate) fn count_changes(old: &[u8], old_text: bool, new: &[u8], new_text: bool) -> (u64, u64) {
     let (a, b) = (Spans::of(old, old_text), Spans::of(new, new_text));

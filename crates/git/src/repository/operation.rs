@@ -140,7 +140,7 @@ fn branch_in(repo: &Repo<'_>, file: &str) -> Res<Option<Bytes>> {
         return Ok(Some(short.to_vec()));
     }
     if !text.starts_with(b"refs/")
-        && let Some(id) = Id::parse_start(&text)
+        && let Some(id) = Id::parse_start(text)
     {
         return Ok(Some(repo.short(id)?.into_bytes()));
     }
