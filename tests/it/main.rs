@@ -20,6 +20,8 @@ mod keys;
 mod link;
 mod mcp;
 mod mcp_approval;
+mod oauth;
+mod oauth_refused;
 mod offline;
 mod openapi;
 mod output;

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use deskhand_tests::{TestRepo, TestWatcher, relay_and_device, soak, watcher::kinds};
+use deskhand_tests::{TestRepo, TestWatcher, program, relay_and_device, soak, watcher::kinds};
 use serde_json::json;
 
 /// Run long or hostile runs over the real programs
@@ -106,6 +106,8 @@ async fn serve() {
         "key": caller.key(),
         "device": devices["devices"][0]["device_id"],
         "repository": repo.dir(),
+        "home": device.home(),
+        "program": program("deskhand"),
     });
     println!("{said}");
     let mut line = String::new();

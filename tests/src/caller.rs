@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{authority::install_algorithms, eventually, program::REQUEST_WITHIN};
 
-/// A caller with a key.
+/// A caller with a key, or with an OAuth access token.
 #[derive(Debug, Clone)]
 pub struct TestCaller {
     http: Client,
@@ -54,6 +54,11 @@ impl TestCaller {
     /// Returns the key.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Tells whether it has an OAuth access token, and no key.
+    pub fn has_token(&self) -> bool {
+        self.key.starts_with("do_")
     }
 
     /// Returns the relay's address.
@@ -107,7 +112,10 @@ impl TestCaller {
         headers: &[(&str, &str)],
     ) -> Result<Answer, reqwest::Error> {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
-        request = request.header("X-API-Key", &self.key);
+        request = match self.has_token() {
+            true => request.bearer_auth(&self.key),
+            false => request.header("X-API-Key", &self.key),
+        };
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

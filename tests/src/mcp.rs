@@ -73,7 +73,10 @@ impl TestMcp {
     fn new(caller: &TestCaller) -> Self {
         Self {
             http: Client::builder().timeout(REQUEST_WITHIN).build().unwrap(),
-            url: format!("{}/key/mcp", caller.url()),
+            url: match caller.has_token() {
+                true => format!("{}/mcp", caller.url()),
+                false => format!("{}/key/mcp", caller.url()),
+            },
             key: caller.key().to_owned(),
             session: None,
             ids: AtomicU64::new(1),

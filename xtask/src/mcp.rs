@@ -47,7 +47,7 @@ pub(crate) fn conformance() -> Result<()> {
     let relay = Served::start()?;
     let (url, key) = (relay.said("url"), relay.said("key"));
 
-    run(command(python)
+    run(command(&python)
         .arg("tests/mcp/client.py")
         .args([url, key, relay.said("repository")]))?;
     println!("the Python client: passed");
@@ -56,6 +56,21 @@ pub(crate) fn conformance() -> Result<()> {
         .arg(&node.packages)
         .args([url, key, relay.said("repository")]))?;
     println!("the TypeScript client: passed");
+    let signs_in = |what: &str| {
+        let mut script = command(&python);
+        script.args([
+            "tests/mcp/oauth.py",
+            what,
+            url,
+            relay.said("program"),
+            relay.said("home"),
+        ]);
+        script
+    };
+    run(signs_in("client").arg(relay.said("repository")))?;
+    println!("the Python client, signed in: passed");
+    run(node.named(&mut signs_in("server"), "conformance"))?;
+    println!("conformance, authorization server: passed");
     node.inspector(url, key)?;
     println!("Inspector --strict: passed");
     node.scenarios(url, key)?;
@@ -111,6 +126,16 @@ impl Node {
         let mut node = command(&self.program);
         node.arg(script.as_ref());
         node
+    }
+
+    /// Adds the words that start one of the packages.
+    fn named<'a>(
+        &self,
+        script: &'a mut std::process::Command,
+        package: &str,
+    ) -> &'a mut std::process::Command {
+        let bin = self.packages.join(".bin").join(package);
+        script.arg(&self.program).arg(bin)
     }
 
     /// Lists the tools, with every warning a failure, and calls one.

@@ -16,6 +16,7 @@ use deskhand_sqlite::Sync;
 
 use crate::{
     approvals::Attendance,
+    callers::CallerRequests,
     config::Config,
     health::Health,
     recorder::Recorder,
@@ -39,6 +40,7 @@ pub(crate) struct Device {
     pub(crate) workspaces: watch::Sender<Arc<[Workspace]>>,
     pub(crate) rules: RuleBook,
     pub(crate) attendance: Attendance,
+    pub(crate) caller_requests: CallerRequests,
     pub(crate) link: watch::Sender<LinkStatus>,
     /// The id by which the relay knows this device, once it has said so.
     pub(crate) device_id: watch::Sender<Option<DeviceId>>,

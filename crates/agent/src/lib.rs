@@ -16,6 +16,7 @@
 mod approvals;
 mod attempt;
 mod born;
+mod callers;
 mod clock;
 mod config;
 mod device;
@@ -129,6 +130,7 @@ impl Agent {
             repositories: Arc::default(),
             rules: rules::RuleBook::new(config.rules.clone(), config.task_environment.path.clone()),
             attendance: approvals::Attendance::default(),
+            caller_requests: callers::CallerRequests::default(),
             config,
             db,
             recorder,

@@ -21,7 +21,7 @@ use deskhand_sqlite::Sync;
 use rusqlite::Connection;
 
 use crate::{
-    approvals, born,
+    approvals, born, callers,
     device::Device,
     dispatcher::Dispatcher,
     excerpt::{self, Ends},
@@ -174,6 +174,16 @@ async fn try_answer(
             answer,
             by,
         } => approvals::answer(device, dispatcher, door, task_id, digest, answer, by).await,
+        DeviceRequest::ConfirmCaller(request) => Ok(DeviceResponse::CallerConfirmation {
+            answer: device.caller_requests.ask(request, Timestamp::now())?,
+        }),
+        DeviceRequest::ListCallerRequests => Ok(DeviceResponse::CallerRequests {
+            requests: device.caller_requests.open(Timestamp::now()),
+        }),
+        DeviceRequest::AnswerCaller { request_id, code } => {
+            let answer = callers::answer(device, &request_id, code.as_deref())?;
+            Ok(DeviceResponse::CallerConfirmation { answer })
+        }
         DeviceRequest::ListRules => listed_rules(device).await,
         DeviceRequest::AddRule { rule } => {
             device.add_rules(vec![rule]).await?;

@@ -63,6 +63,10 @@ pub struct Config {
     pub github_secret: Setting<String>,
     /// Devices whose timelines show GitHub's webhooks; empty means all.
     pub github_devices: Setting<Vec<String>>,
+    /// Whether what programs read of OAuth stands at the root as well.
+    pub oauth_root_alias: Setting<bool>,
+    /// Hosts whose documents about a program are read at private addresses.
+    pub oauth_private_clients: Setting<Vec<String>>,
     /// Which successful tasks the desktop tells of.
     pub desktop_notify_success: Setting<NotifySuccess>,
     /// After how many seconds without a relay it tells of that; never for 0.
@@ -406,6 +410,8 @@ impl Layers {
             sandbox_helper: self.take("sandbox.helper"),
             github_secret: self.take("github.secret"),
             github_devices: self.take("github.devices"),
+            oauth_root_alias: self.take("oauth.root_alias"),
+            oauth_private_clients: self.take("oauth.private_clients"),
             desktop_notify_success: self.take("desktop.notify_success"),
             desktop_offline_after: self.take("desktop.offline_after"),
             desktop_quiet_hours: self.take("desktop.quiet_hours"),

@@ -18,7 +18,7 @@ use deskhand_protocol::{
     device_request::{DeviceRequest, DeviceResponse, DeviceStatus, LinkStatus},
     relay_request::{RelayRequest, RelayResponse},
 };
-use deskhand_relay::{GithubOptions, Proxies, Relay, Tls, TlsError, reachable};
+use deskhand_relay::{GithubOptions, OauthOptions, Proxies, Relay, Tls, TlsError, reachable};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
 
 use crate::{
@@ -233,6 +233,10 @@ async fn start_relay(options: &Options) -> Result<(OwnRelay, String), StartError
             secret: Secret::new(secret),
             devices: Some(config.github_devices.value.clone()).filter(|names| !names.is_empty()),
         }),
+        oauth: OauthOptions {
+            root_alias: config.oauth_root_alias.value,
+            private_clients: config.oauth_private_clients.value.clone(),
+        },
         viewer: VIEWER,
     })
     .await

@@ -10,6 +10,7 @@ use crate::{
     DeviceId, Event, Problem, Seq, Source, TaskId, TaskRequest, TaskStatus, Timestamp,
     approval::{Answer, Approver, QuestionView},
     audit::AuditRow,
+    caller::{CallerAnswer, CallerRequest, CallerRequestView},
     event::Stream,
     history::{TaskHit, TaskStatistics},
     outcome::Excerpt,
@@ -171,6 +172,20 @@ pub enum DeviceRequest {
     },
     /// The owner's rules.
     ListRules,
+    /// Asks the owner whether a program may call the relay, or how that question stands. Only the relay
+    /// itself asks this.
+    ConfirmCaller(CallerRequest),
+    /// The programs that ask to be let in.
+    ListCallerRequests,
+    /// Answers one of them. Another code than the page shows refuses it: there is one try.
+    AnswerCaller {
+        /// Which one.
+        request_id: String,
+        /// The two digits the page shows; refuses when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
+        code: Option<String>,
+    },
     /// Adds a rule to the end of the file.
     AddRule {
         /// The rule.
@@ -220,6 +235,8 @@ impl DeviceRequest {
             | DeviceRequest::EnableSchedule { .. }
             | DeviceRequest::RemoveSchedule { .. }
             | DeviceRequest::Attend { .. }
+            | DeviceRequest::ListCallerRequests
+            | DeviceRequest::AnswerCaller { .. }
             | DeviceRequest::AnswerApproval {
                 answer: Answer::AlwaysHere,
                 ..
@@ -245,6 +262,7 @@ impl DeviceRequest {
             | DeviceRequest::ListSchedules
             | DeviceRequest::GetSchedule { .. }
             | DeviceRequest::ListApprovals
+            | DeviceRequest::ConfirmCaller(_)
             | DeviceRequest::AnswerApproval {
                 answer: Answer::Once | Answer::No,
                 ..
@@ -409,6 +427,16 @@ pub enum DeviceResponse {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "ts", ts(optional))]
         rule: Option<String>,
+    },
+    /// How a request to be let in stands.
+    CallerConfirmation {
+        /// The answer.
+        answer: CallerAnswer,
+    },
+    /// The programs that ask to be let in, oldest first.
+    CallerRequests {
+        /// The requests.
+        requests: Vec<CallerRequestView>,
     },
     /// Somebody attends.
     Attending {

@@ -15,6 +15,7 @@
 pub mod approval;
 pub mod assistant;
 pub mod audit;
+pub mod caller;
 pub mod characters;
 pub mod command;
 pub mod device_request;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, KeyId, Problem, Timestamp, policy::CallerLimits};
+use crate::{DeviceId, KeyId, Problem, Timestamp, caller::CallerView, policy::CallerLimits};
 
 /// One question to a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,13 @@ pub enum RelayRequest {
     },
     /// The enrolled computers.
     ListDevices,
+    /// The programs that were let in by OAuth.
+    ListCallers,
+    /// Ends one of them, by id or name: its tokens are worth nothing from then on.
+    RevokeCaller {
+        /// Which one.
+        caller: String,
+    },
 }
 
 /// What a caller key may do.
@@ -144,6 +151,16 @@ pub enum RelayResponse {
     Devices {
         /// The computers, oldest first.
         devices: Vec<DeviceView>,
+    },
+    /// The programs that were let in.
+    Callers {
+        /// The programs, oldest first.
+        callers: Vec<CallerView>,
+    },
+    /// The program is let in no more.
+    CallerRevoked {
+        /// Which one.
+        caller_id: KeyId,
     },
     /// It cannot be done.
     Problem {

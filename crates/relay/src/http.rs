@@ -6,6 +6,7 @@ mod approvals;
 mod arrival;
 mod auth;
 mod bots;
+mod callers;
 mod device_requests;
 mod devices;
 mod error;
@@ -31,15 +32,16 @@ use axum::{
     http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{any, delete, get, post},
 };
 use deskhand_protocol::{ErrorCode, Problem, limits::MAX_BODY_BYTES};
 use futures_util::StreamExt;
 
-pub(crate) use auth::{Caller, bearer};
+pub(crate) use auth::{Caller, access_token, bearer};
 pub(crate) use error::problem;
+pub(crate) use session::asked_by_own_name;
 
-use crate::{State, device, mcp};
+use crate::{Shared, State, device, mcp, oauth};
 
 /// Bytes of a body that is too large that are read and thrown away, so that its sender hears the
 /// answer instead of a broken connection.
@@ -91,6 +93,8 @@ pub(crate) fn router(state: State) -> Router {
         .route("/ws/devices/{device}/timeline", get(watch::timeline))
         .route("/ws/bot/{device}/timeline", get(watch::timeline))
         .route("/ws/tasks/{task}", get(watch::task))
+        .route("/api/callers", get(callers::list))
+        .route("/api/callers/{caller}", delete(callers::revoke))
         .route("/api/pairing-codes", post(devices::create_code))
         .route("/api/enrol", post(devices::enrol))
         .route(
@@ -103,6 +107,7 @@ pub(crate) fn router(state: State) -> Router {
         )
         .route("/link", any(device::link))
         .merge(mcp::router(&state))
+        .merge(oauth::router(&state))
         .fallback(viewer::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), rate::limit))
@@ -125,6 +130,12 @@ async fn method_not_allowed() -> Response {
     ));
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response
+}
+
+/// Tells whether a host, as a request names it, is one of the relay's own names.
+pub(crate) fn is_own_name(state: &Shared, host: &str) -> bool {
+    host.parse()
+        .is_ok_and(|host| session::is_own_name(state, &host))
 }
 
 /// Reads a body of at most 256 KiB.

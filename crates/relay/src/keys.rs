@@ -12,7 +12,8 @@ use deskhand_protocol::{
     relay_request::{KeyView, Scope},
 };
 use deskhand_sqlite::{Database, Migration, Sync};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, types::ValueRef};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{from_ms, now},
@@ -32,6 +33,12 @@ pub(crate) const MIGRATION: Migration = Migration {
         expires_at INTEGER,
         last_used_at INTEGER
     ) WITHOUT ROWID",
+};
+
+/// Added with OAuth: a program that was let in is a key without a secret, for which its tokens stand.
+pub(crate) const CLIENT_MIGRATION: Migration = Migration {
+    name: "key client",
+    sql: "ALTER TABLE keys ADD COLUMN client TEXT",
 };
 
 /// How exact the last-used time of a key is, in milliseconds.
@@ -60,6 +67,21 @@ pub(crate) struct NewKey {
 pub(crate) struct Key {
     pub(crate) view: KeyView,
     hash: Hash,
+    /// The program that was let in, where this is one and no key that somebody holds.
+    pub(crate) client: Option<Client>,
+}
+
+/// A program that was let in by OAuth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Client {
+    /// Its `client_id`.
+    pub(crate) client_id: String,
+    /// What it calls itself.
+    pub(crate) name: String,
+    /// The host that vouches for it, or received the answer.
+    pub(crate) host: String,
+    /// What its tokens are good for, byte for byte.
+    pub(crate) resource: String,
 }
 
 impl Key {
@@ -125,8 +147,13 @@ impl Keys {
         Some(key)
     }
 
-    /// Returns a key by its id or its name.
+    /// Returns a key that somebody holds, by its id or its name.
     pub(crate) fn find(&self, id_or_name: &str) -> Option<Arc<Key>> {
+        self.find_any(id_or_name).filter(|key| key.client.is_none())
+    }
+
+    /// Returns a key or a program that was let in, by its id or its name.
+    fn find_any(&self, id_or_name: &str) -> Option<Arc<Key>> {
         let keys = self.read();
         let is_it =
             |key: &&Arc<Key>| key.view.key_id.as_str() == id_or_name || key.view.name == id_or_name;
@@ -182,13 +209,8 @@ impl Keys {
             let error = format!("there is a key called `{name}` already");
             return Err(Problem::new(ErrorCode::InvalidRequest, error));
         }
-        let key_id: KeyId = token::mint_id()
-            .map_err(Fault::from)?
-            .parse()
-            .expect("a minted id has the characters of an id");
-        let (secret, hash) = token::mint(Kind::Key, key_id.as_str()).map_err(Fault::from)?;
         let view = KeyView {
-            key_id,
+            key_id: mint_key_id()?,
             name,
             scopes,
             devices,
@@ -198,48 +220,102 @@ impl Keys {
             expires_at,
             last_used_at: None,
         };
-        let key = Key {
-            view: view.clone(),
-            hash,
+        let (secret, key) = self.insert(view, None).await?;
+        Ok((key.view.clone(), secret))
+    }
+
+    /// Lets a program in: makes a key for which its tokens stand. Nobody ever sees the key's secret.
+    pub(crate) async fn let_in(
+        &self,
+        client: Client,
+        scopes: Vec<Scope>,
+        devices: Vec<DeviceId>,
+    ) -> Result<Arc<Key>, Problem> {
+        let view = KeyView {
+            key_id: mint_key_id()?,
+            name: self.free_name(&format!("{} ({})", client.name, client.host)),
+            scopes,
+            devices: Some(devices),
+            limits: CallerLimits::default(),
+            requests_per_minute: Some(CLIENT_REQUESTS_PER_MINUTE),
+            created_at: now(),
+            expires_at: None,
+            last_used_at: None,
         };
+        Ok(self.insert(view, Some(client)).await?.1)
+    }
+
+    async fn insert(
+        &self,
+        view: KeyView,
+        client: Option<Client>,
+    ) -> Result<(Secret, Arc<Key>), Problem> {
+        let (secret, hash) = token::mint(Kind::Key, view.key_id.as_str()).map_err(Fault::from)?;
+        let key = Arc::new(Key { view, hash, client });
         let stored = key.clone();
         self.db
             .write(Sync::Full, move |c| insert(c, &stored))
             .await
             .map_err(Fault::from)?;
-        self.write().insert(view.key_id.clone(), Arc::new(key));
-        Ok((view, secret))
+        self.write().insert(key.view.key_id.clone(), key.clone());
+        Ok((secret, key))
     }
 
     /// Ends a key, named by its id or its name.
     pub(crate) async fn revoke(&self, key: &str) -> Result<KeyId, Problem> {
-        let found = self
-            .read()
-            .values()
-            .find(|k| k.view.key_id.as_str() == key || k.view.name == key)
-            .map(|k| k.view.key_id.clone());
-        let Some(key_id) = found else {
-            return Err(Problem::new(
-                ErrorCode::NotFound,
-                format!("there is no key `{key}`"),
-            ));
-        };
-        self.write().remove(&key_id);
+        let found = self.find(key);
+        let unknown = || Problem::new(ErrorCode::NotFound, format!("there is no key `{key}`"));
+        let key_id = found.ok_or_else(unknown)?.view.key_id.clone();
+        self.remove(&key_id).await?;
+        Ok(key_id)
+    }
+
+    /// Forgets a key, or a program that was let in.
+    pub(crate) async fn remove(&self, key_id: &KeyId) -> Result<(), Fault> {
+        self.write().remove(key_id);
         let gone = key_id.clone();
         self.db
             .write(Sync::Full, move |c| {
                 c.execute("DELETE FROM keys WHERE key_id = ?1", [gone.as_str()])
             })
-            .await
-            .map_err(Fault::from)?;
-        Ok(key_id)
+            .await?;
+        Ok(())
     }
 
-    /// Lists the keys, oldest first.
+    /// Lists the keys that somebody holds, oldest first.
     pub(crate) fn list(&self) -> Vec<KeyView> {
-        let mut views: Vec<KeyView> = self.read().values().map(|key| key.view.clone()).collect();
-        views.sort_by(|a, b| (a.created_at, &a.key_id).cmp(&(b.created_at, &b.key_id)));
-        views
+        let keys = self.sorted(|key| key.client.is_none());
+        keys.iter().map(|key| key.view.clone()).collect()
+    }
+
+    /// Lists the programs that were let in, oldest first.
+    pub(crate) fn clients(&self) -> Vec<Arc<Key>> {
+        self.sorted(|key| key.client.is_some())
+    }
+
+    /// Returns a program that was let in, by its id or its name.
+    pub(crate) fn client(&self, id_or_name: &str) -> Option<Arc<Key>> {
+        self.find_any(id_or_name).filter(|key| key.client.is_some())
+    }
+
+    fn sorted(&self, which: impl Fn(&Key) -> bool) -> Vec<Arc<Key>> {
+        let mut keys: Vec<_> = self
+            .read()
+            .values()
+            .filter(|key| which(key))
+            .cloned()
+            .collect();
+        let place = |key: &Arc<Key>| (key.view.created_at, key.view.key_id.to_string());
+        keys.sort_by_key(place);
+        keys
+    }
+
+    fn free_name(&self, name: &str) -> String {
+        let numbered = (2_u32..).map(|n| format!("{name} {n}"));
+        std::iter::once(name.to_owned())
+            .chain(numbered)
+            .find(|name| self.find_any(name).is_none())
+            .expect("there are more numbers than keys")
     }
 
     /// Notes that a key was used, at most once a minute.
@@ -273,6 +349,14 @@ impl Keys {
     }
 }
 
+/// What a program may call a minute: as much as a key has unless its owner says otherwise.
+const CLIENT_REQUESTS_PER_MINUTE: u32 = 6_000;
+
+fn mint_key_id() -> Result<KeyId, Problem> {
+    let id = token::mint_id().map_err(Fault::from)?;
+    Ok(id.parse().expect("a minted id has the characters of an id"))
+}
+
 /// Most workspaces a key is held to by name.
 const MAX_WORKSPACES: usize = 64;
 
@@ -304,8 +388,8 @@ fn insert(c: &Connection, key: &Key) -> rusqlite::Result<usize> {
     });
     c.execute(
         "INSERT INTO keys (key_id, name, hash, scopes, devices, created_at, expires_at,
-                           limits, requests_per_minute)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                           limits, requests_per_minute, client)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             key.view.key_id.as_str(),
             key.view.name,
@@ -316,6 +400,10 @@ fn insert(c: &Connection, key: &Key) -> rusqlite::Result<usize> {
             key.view.expires_at.map(Timestamp::as_millisecond),
             crate::broker::to_json(&key.view.limits)?,
             key.view.requests_per_minute,
+            key.client
+                .as_ref()
+                .map(crate::broker::to_json)
+                .transpose()?,
         ],
     )
 }
@@ -323,7 +411,7 @@ fn insert(c: &Connection, key: &Key) -> rusqlite::Result<usize> {
 fn select(c: &Connection) -> rusqlite::Result<Vec<Key>> {
     c.prepare(
         "SELECT key_id, name, hash, scopes, devices, created_at, expires_at, last_used_at, limits,
-                    requests_per_minute FROM keys",
+                    requests_per_minute, client FROM keys",
     )?
     .query_map([], row_to_key)?
     .collect()
@@ -345,5 +433,9 @@ fn row_to_key(row: &Row<'_>) -> rusqlite::Result<Key> {
             last_used_at: row.get::<_, Option<i64>>(7)?.map(from_ms),
         },
         hash: row.get(2)?,
+        client: match row.get_ref(10)? {
+            ValueRef::Null => None,
+            _ => Some(crate::broker::json(row, 10)?),
+        },
     })
 }

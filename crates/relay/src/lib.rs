@@ -18,6 +18,7 @@ mod known_tasks;
 mod listener;
 mod mcp;
 mod metrics;
+mod oauth;
 mod prompt;
 mod proxies;
 mod questions;
@@ -45,6 +46,7 @@ use std::{
 
 use axum::{
     extract::connect_info::Connected,
+    http::{HeaderMap, header},
     serve::{IncomingStream, Listener},
 };
 use deskhand_protocol::{
@@ -68,6 +70,7 @@ use crate::{
     keys::{Keys, NewKey},
     listener::{Peer, Plain},
     metrics::Metrics,
+    oauth::Oauth,
     sessions::Sessions,
     tickets::Tickets,
     waiters::Waiters,
@@ -105,6 +108,8 @@ pub struct Options {
     pub allow_plain_http: bool,
     /// Whether and how GitHub may post events.
     pub github: Option<GithubOptions>,
+    /// How programs are let in that sign in by themselves.
+    pub oauth: OauthOptions,
     /// The files of the viewer; without `index.html` a page says that it was not built.
     pub viewer: &'static [ViewerFile],
 }
@@ -118,6 +123,15 @@ pub struct ViewerFile {
     pub content: &'static [u8],
     /// The same, compressed by gzip; none where that saves nothing.
     pub gzip: Option<&'static [u8]>,
+}
+
+/// How programs are let in that sign in by themselves.
+#[derive(Debug, Default)]
+pub struct OauthOptions {
+    /// Whether what they read of it stands at the root as well, for those that look nowhere else.
+    pub root_alias: bool,
+    /// Hosts whose documents about a program are read even at a private address.
+    pub private_clients: Vec<String>,
 }
 
 /// How GitHub may post events.
@@ -167,6 +181,7 @@ pub(crate) struct Shared {
     pub(crate) quotas: http::rate::Quotas,
     pub(crate) github: Option<GithubOptions>,
     pub(crate) sessions: Sessions,
+    pub(crate) oauth: Oauth,
     pub(crate) viewer: &'static [ViewerFile],
     pub(crate) proxies: Proxies,
     pub(crate) allow_plain_http: bool,
@@ -208,6 +223,8 @@ impl Relay {
             sessions::MIGRATION,
             keys::LIMITS_MIGRATION,
             devices::PAUSE_WISH,
+            keys::CLIENT_MIGRATION,
+            oauth::MIGRATION,
         ];
         let db = Database::open(&options.store, &migrations)?;
         let read = |fault| match fault {
@@ -219,7 +236,8 @@ impl Relay {
         let state = State(Arc::new(Shared {
             keys: Keys::load(db.clone()).await.map_err(read)?,
             devices: Devices::load(db.clone()).await.map_err(read)?,
-            sessions: Sessions::load(db).await.map_err(read)?,
+            sessions: Sessions::load(db.clone()).await.map_err(read)?,
+            oauth: Oauth::load(db, options.oauth).await.map_err(read)?,
             viewer: options.viewer,
             feed: Feed::start(broker.clone()),
             broker,
@@ -399,6 +417,12 @@ impl Relay {
                     .map(|device| state.device_view(device))
                     .collect(),
             },
+            RelayRequest::ListCallers => RelayResponse::Callers {
+                callers: state.callers(),
+            },
+            RelayRequest::RevokeCaller { caller } => RelayResponse::CallerRevoked {
+                caller_id: state.revoke_caller(&caller).await?,
+            },
         })
     }
 }
@@ -411,6 +435,28 @@ impl Shared {
             (None, Some(at)) => format!("{}://{}", at.scheme, at.address),
             (None, None) => String::new(),
         }
+    }
+
+    /// Returns the address a request was made to, without a trailing slash: the owner's word for it where
+    /// there is one, else the name it was called by, if that is one of this computer's own.
+    pub(crate) fn url_for(&self, headers: &HeaderMap) -> String {
+        let named = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        match (named, self.listens_at.get()) {
+            (Some(host), Some(at))
+                if self.public_url.is_none() && http::is_own_name(self, host) =>
+            {
+                format!("{}://{host}", at.scheme)
+            }
+            _ => self.url(),
+        }
+    }
+
+    /// Returns the names of devices that are enrolled.
+    pub(crate) fn device_names(&self, devices: &[DeviceId]) -> Vec<String> {
+        let known = devices.iter().filter_map(|device| self.devices.get(device));
+        known.map(|device| device.name.clone()).collect()
     }
 
     /// Returns the port of the listener.
@@ -580,6 +626,7 @@ async fn sweep_once(state: &State, n_sweeps: u64) -> Result<(), Fault> {
     }
     if n_sweeps.is_multiple_of(SWEEPS_TO_FORGET) {
         state.broker.forget_old().await?;
+        state.forget_idle_callers().await?;
     }
     Ok(())
 }

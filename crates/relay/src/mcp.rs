@@ -1,11 +1,11 @@
-//! The door for MCP clients: streamable HTTP at `/key/mcp`, for the revisions that begin with
-//! `initialize` and for 2026-07-28, which has no sessions, on one path.
+//! The door for MCP clients: streamable HTTP, for the revisions that begin with `initialize` and for
+//! 2026-07-28, which has no sessions, on one path; at `/mcp` with an OAuth token, at `/key/mcp` with a key.
 //!
-//! A request goes through three gates before the protocol sees it: the key, which is checked on every
-//! request; the owner of the session it names, which has to be the same key; and the size of its body.
+//! A request goes through three gates before the protocol sees it: the key or token, which is checked on
+//! every request; the owner of the session it names, who has to be the same; and the size of its body.
 //! The names the relay may be called by (`Host`) and the pages it may be called from (`Origin`) are
-//! checked behind them. This mount takes a caller key and advertises nothing else: a client that finds
-//! out about OAuth drops the key it was given.
+//! checked behind them. The mount that takes a key advertises nothing else: a client that finds out about
+//! OAuth drops the key it was given.
 //!
 //! Nothing here knows what a task is: see [`crate::tools`]. Only this module knows `rmcp`.
 
@@ -25,10 +25,12 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use deskhand_protocol::{ErrorCode, Problem};
+use deskhand_protocol::{ErrorCode, Problem, relay_request::Scope};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
+
+use serde::Deserialize;
 
 pub(crate) use self::approval::Seal;
 use self::{
@@ -37,7 +39,9 @@ use self::{
 };
 use crate::{
     State,
-    http::{Caller, problem, read_body},
+    http::{Caller, access_token, problem, read_body},
+    oauth,
+    tools::Tool,
 };
 
 /// How often a quiet stream shows that it is alive; a client that went away is noticed by it.
@@ -64,13 +68,27 @@ pub(crate) fn router(state: &State) -> Router<State> {
         manager.clone(),
         config,
     );
-    let gate = Gate {
-        state: state.clone(),
-        sessions: Sessions::new(manager),
+    let sessions = Sessions::new(manager);
+    let mount = |path, takes| {
+        let gate = Gate {
+            state: state.clone(),
+            sessions: sessions.clone(),
+            takes,
+        };
+        Router::new()
+            .route_service(path, service.clone())
+            .layer(from_fn_with_state(gate, pass))
     };
-    Router::new()
-        .route_service("/key/mcp", service)
-        .layer(from_fn_with_state(gate, pass))
+    mount("/key/mcp", Takes::Key).merge(mount("/mcp", Takes::Token))
+}
+
+/// What a mount takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// A caller key.
+    Key,
+    /// An OAuth access token.
+    Token,
 }
 
 /// What the gates look at.
@@ -78,12 +96,75 @@ pub(crate) fn router(state: &State) -> Router<State> {
 struct Gate {
     state: State,
     sessions: Sessions,
+    takes: Takes,
+}
+
+impl Gate {
+    /// Returns who asks, or how whoever it is is told that this mount is not for them.
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Response> {
+        let token = access_token(headers);
+        match (self.takes, token) {
+            (Takes::Key, None) => Caller::of(&self.state, headers).map_err(needs_key),
+            (Takes::Key, Some(_)) => {
+                let error = "this address takes a caller key; OAuth tokens are for /mcp";
+                Err(needs_key(Problem::new(ErrorCode::Unauthorized, error)))
+            }
+            (Takes::Token, Some(token)) => match oauth::authenticate(&self.state, headers, token) {
+                Some(key) => Ok(Caller::with(key, headers)),
+                None => Err(self.needs_token(headers, Some("invalid_token"))),
+            },
+            (Takes::Token, None) => Err(self.needs_token(headers, None)),
+        }
+    }
+
+    /// Says where a program that needs a token asks for one.
+    fn needs_token(&self, headers: &HeaderMap, error: Option<&str>) -> Response {
+        let problem = Problem::new(ErrorCode::Unauthorized, "an OAuth access token is needed")
+            .with_hint("with a caller key, use /key/mcp");
+        let challenge = oauth::challenge(&self.state, headers, error, None);
+        challenged(problem, challenge)
+    }
+
+    /// Refuses a call that a program's scopes do not cover, and says which would.
+    fn lacks_scope(&self, caller: &Caller, headers: &HeaderMap, body: &[u8]) -> Option<Response> {
+        if self.takes == Takes::Key {
+            return None;
+        }
+        let lacks = lacking(caller, body)?;
+        let error = format!("this program lacks the scope `{}`", lacks.as_str());
+        let mut scopes = caller.key.view.scopes.clone();
+        scopes.push(lacks);
+        let challenge = oauth::challenge(
+            &self.state,
+            headers,
+            Some("insufficient_scope"),
+            Some(&scopes),
+        );
+        let problem = Problem::new(ErrorCode::Forbidden, error);
+        Some(challenged(problem, challenge))
+    }
+}
+
+/// Returns the scope a tool call needs that its caller has not.
+fn lacking(caller: &Caller, body: &[u8]) -> Option<Scope> {
+    #[derive(Deserialize)]
+    struct Call {
+        method: String,
+        params: Params,
+    }
+    #[derive(Deserialize)]
+    struct Params {
+        name: String,
+    }
+    let call: Call = serde_json::from_slice(body).ok()?;
+    let tool = Tool::named(&call.params.name).filter(|_| call.method == "tools/call")?;
+    (!tool.is_open_to(caller)).then(|| tool.scopes()[0])
 }
 
 async fn pass(Extract(gate): Extract<Gate>, request: Request, next: Next) -> Response {
-    let caller = match Caller::of(&gate.state, request.headers()) {
+    let caller = match gate.caller(request.headers()) {
         Ok(caller) => caller,
-        Err(refused) => return unauthorized(refused),
+        Err(refused) => return refused,
     };
     let named = request
         .headers()
@@ -100,7 +181,10 @@ async fn pass(Extract(gate): Extract<Gate>, request: Request, next: Next) -> Res
     parts.extensions.insert(caller.clone());
     let body = match parts.method {
         Method::POST => match read_body(Request::new(body)).await {
-            Ok(body) => Body::from(body),
+            Ok(body) => match gate.lacks_scope(&caller, &parts.headers, &body) {
+                Some(refused) => return refused,
+                None => Body::from(body),
+            },
             Err(refused) => return problem(refused),
         },
         _ => Body::empty(),
@@ -120,12 +204,18 @@ fn strip(headers: &mut HeaderMap) {
 }
 
 /// A key is needed, and no other way in is spoken of.
-fn unauthorized(refused: Problem) -> Response {
+fn needs_key(refused: Problem) -> Response {
+    challenged(
+        refused,
+        HeaderValue::from_static("Bearer realm=\"deskhand\""),
+    )
+}
+
+fn challenged(refused: Problem, challenge: HeaderValue) -> Response {
     let mut response = problem(refused);
-    let scheme = HeaderValue::from_static("Bearer realm=\"deskhand\"");
     response
         .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, scheme);
+        .insert(header::WWW_AUTHENTICATE, challenge);
     response
 }
 

@@ -350,6 +350,7 @@ mod tests {
             allow_plain_http: false,
             public_url: None,
             github: None,
+            oauth: crate::OauthOptions::default(),
             viewer: &[],
         })
         .await

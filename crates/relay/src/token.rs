@@ -1,4 +1,6 @@
-//! Caller keys and device tokens: `dh_<key id>_<secret>`, `dd_<device id>_<secret>`.
+//! Caller keys and device tokens: `dh_<key id>_<secret>`, `dd_<device id>_<secret>`. What OAuth hands out
+//! has a prefix and no id: `do_<secret>` gives access, `dr_<secret>` gets another of both, `dc_<secret>` is
+//! a code.
 //!
 //! The secret is 256 random bits in 43 characters of base64url. Only its SHA-256 is stored: a random
 //! secret of that length needs no slow hash.
@@ -62,6 +64,25 @@ pub(crate) fn mint_secret() -> Result<(Secret, Hash), NoRandomness> {
     let secret = URL_SAFE_NO_PAD.encode(random::<32>()?);
     let hash = hash(&secret);
     Ok((Secret::new(secret), hash))
+}
+
+/// Makes what OAuth hands out, and the hash to store: it covers the prefix, so that one kind is never
+/// taken for another.
+pub(crate) fn mint_oauth(prefix: &str) -> Result<(Secret, Hash), NoRandomness> {
+    let text = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random::<32>()?));
+    let hash = hash(&text);
+    Ok((Secret::new(text), hash))
+}
+
+/// Makes the two digits by which a page and a computer recognise each other.
+pub(crate) fn mint_digits() -> Result<String, NoRandomness> {
+    let tens = random_text(b"123456789", 1)?;
+    Ok(tens + &random_text(b"0123456789", 1)?)
+}
+
+/// Makes a key that signs.
+pub(crate) fn mint_signing_key() -> Result<Hash, NoRandomness> {
+    random()
 }
 
 /// Makes the secret of a stream ticket.

@@ -102,7 +102,7 @@ impl Tool {
     }
 
     /// The scopes of which one is needed.
-    const fn scopes(self) -> &'static [Scope] {
+    pub(crate) const fn scopes(self) -> &'static [Scope] {
         match self {
             Self::GitInspect | Self::GitRun | Self::ShellRun | Self::CancelTask => {
                 &[Scope::TasksRun]

@@ -436,6 +436,18 @@ export const t = {
     } as Record<string, string>,
   },
 
+  callers: {
+    title: "Connected programs",
+    none: "No program signed in by itself yet.",
+    since: "Since",
+    revoke: "End its access",
+    revokeSure: (name: string) => `End the access of ${name}? It is refused from then on.`,
+    asks: (name: string) => `${name} asks to be let in`,
+    pick: "Pick the two digits that its page shows. If you did not start this, refuse.",
+    refuse: "Refuse",
+    wrongDigits: "These are not the digits of the page: the program was refused.",
+  },
+
   audit: {
     title: "Audit",
     intro: "What was asked for, who decided, and how it ended: a chain of hashes that shows when somebody changed it.",

@@ -80,7 +80,11 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("keyring*", &["deskhand-host"]),
     ("git2", &["deskhand-git"]),
     ("axum*", &["deskhand-relay", "deskhand-tests"]),
-    ("reqwest", &["deskhand-client", "deskhand-tests"]),
+    // The relay reads documents about programs that sign in.
+    (
+        "reqwest",
+        &["deskhand-client", "deskhand-relay", "deskhand-tests"],
+    ),
     ("rmcp*", &["deskhand-relay"]),
     (
         "rusqlite",

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod callers;
 mod config;
 mod devices;
 mod git_exec;
@@ -24,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use approvals::ApprovalsCommand;
 pub(crate) use audit::{AuditCommand, Format};
+pub(crate) use callers::CallersCommand;
 pub(crate) use config::{CompletionsArgs, ConfigCommand};
 pub(crate) use devices::{DevicesArgs, DevicesCommand, EnrolArgs};
 pub(crate) use git_exec::GitExecArgs;
@@ -108,6 +110,8 @@ pub(crate) enum Command {
     Schedules(SchedulesCommand),
     #[command(subcommand)]
     Keys(KeysCommand),
+    #[command(subcommand)]
+    Callers(CallersCommand),
     Prompt(PromptArgs),
     #[command(subcommand)]
     Relay(RelayCommand),

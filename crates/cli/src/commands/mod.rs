@@ -3,6 +3,7 @@
 mod announce;
 mod approvals;
 mod audit;
+mod callers;
 mod completions;
 mod config;
 mod devices;
@@ -54,6 +55,7 @@ pub(crate) async fn run(context: Context, command: Command) -> anyhow::Result<u8
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Schedules(command) => schedules::run(&context, command).await,
         Command::Keys(command) => keys::run(&context, command).await,
+        Command::Callers(command) => callers::run(&context, command).await,
         Command::Prompt(args) => prompt::run(&context, args).await,
         Command::Relay(command) => parts::relay(&context, command).await,
         Command::Agent(command) => parts::agent(&context, command).await,

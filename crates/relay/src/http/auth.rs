@@ -12,7 +12,7 @@ use deskhand_protocol::{
 };
 
 use super::{error::problem, request_id, session};
-use crate::{State, keys::Key};
+use crate::{State, keys::Key, oauth};
 
 /// The caller behind a request.
 #[derive(Debug, Clone)]
@@ -27,14 +27,17 @@ pub(crate) struct Caller {
 impl Caller {
     /// Returns the caller of a request, whatever bytes its headers hold.
     pub(crate) fn of(state: &State, headers: &HeaderMap) -> Result<Self, Problem> {
-        let key = presented(headers)
-            .and_then(|key| state.keys.check(key))
-            .ok_or_else(unauthorized)?;
-        Ok(Self {
+        let key = key_of(state, headers).ok_or_else(unauthorized)?;
+        Ok(Self::with(key, headers))
+    }
+
+    /// Returns the caller a key stands for, that a request has proven.
+    pub(crate) fn with(key: Arc<Key>, headers: &HeaderMap) -> Self {
+        Self {
             key,
             source: source(headers),
             request_id: request_id::of(headers),
-        })
+        }
     }
 
     /// Returns the caller behind a WebSocket: a key in a header, or a ticket as its subprotocol, which
@@ -53,12 +56,7 @@ impl Caller {
             )
             .with_hint("ask for another: POST /api/stream-tickets")
         })?;
-        let caller = Self {
-            key,
-            source: source(headers),
-            request_id: request_id::of(headers),
-        };
-        Ok((caller, Some(subprotocol.to_owned())))
+        Ok((Self::with(key, headers), Some(subprotocol.to_owned())))
     }
 
     /// Refuses a caller whose key lacks a scope.
@@ -88,6 +86,20 @@ impl FromRequestParts<State> for Caller {
         }
         Caller::of(state, &parts.headers).map_err(problem)
     }
+}
+
+/// Returns the key a request shows, or the program whose access token it shows.
+pub(super) fn key_of(state: &State, headers: &HeaderMap) -> Option<Arc<Key>> {
+    match access_token(headers) {
+        Some(token) => oauth::authenticate(state, headers, token),
+        None => state.keys.check(presented(headers)?),
+    }
+}
+
+/// Returns the access token a request shows, whatever it is worth.
+pub(crate) fn access_token(headers: &HeaderMap) -> Option<&str> {
+    let is_only = !headers.contains_key("x-api-key");
+    bearer(headers).filter(|token| is_only && token.starts_with(oauth::ACCESS))
 }
 
 /// Returns the key a request shows, whatever it is worth.

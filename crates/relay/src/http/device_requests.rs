@@ -33,6 +33,10 @@ pub(super) async fn answer(
             let error = "only this computer's window and command line may do this";
             return Err(Problem::new(ErrorCode::LocalOnly, error));
         }
+        if let DeviceRequest::ConfirmCaller(_) = request {
+            let error = "only the relay itself asks to let a program in";
+            return Err(Problem::new(ErrorCode::Forbidden, error));
+        }
         if let DeviceRequest::Cancel { .. } = request {
             caller.needs(Scope::TasksRun)?;
         }

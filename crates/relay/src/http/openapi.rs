@@ -32,6 +32,7 @@ use utoipa::{
 
 use super::{
     bots::{BotStatus, BotTask, Paused, Queued},
+    callers::Callers,
     devices::Devices,
     error::Details,
     tasks::Page,
@@ -559,6 +560,22 @@ fn device_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
             "Makes a ticket that opens one WebSocket.",
         )
         .answers(201, "The ticket.", schemas.of::<StreamTicket>())
+        .problems(&KEYED, problem),
+        operation(
+            "get",
+            "/api/callers",
+            "listCallers",
+            "Lists the programs that were let in by OAuth.",
+        )
+        .answers(200, "The programs.", schemas.of::<Callers>())
+        .problems(&KEYED, problem),
+        operation(
+            "delete",
+            "/api/callers/{caller}",
+            "revokeCaller",
+            "Ends a program's access, by id or name: its tokens are worth nothing from then on.",
+        )
+        .answers_nothing(204, "It is let in no more.")
         .problems(&KEYED, problem),
         operation(
             "post",

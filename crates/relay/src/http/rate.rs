@@ -82,7 +82,7 @@ pub(super) async fn limit(
     next: Next,
 ) -> Response {
     let key = match auth::presented(request.headers()) {
-        Some(key) => state.keys.check(key),
+        Some(_) => auth::key_of(&state, request.headers()),
         None => session::key_of(&state, request.headers()),
     };
     let quota = key

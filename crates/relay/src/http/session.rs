@@ -21,7 +21,7 @@ use deskhand_protocol::{
 };
 
 use super::{auth::Caller, read_json, respond};
-use crate::{State, keys::Key, sessions::SESSION_LIFETIME};
+use crate::{Shared, State, keys::Key, sessions::SESSION_LIFETIME};
 
 /// `POST /api/session`: signs a browser in.
 pub(super) async fn begin(Extract(state): Extract<State>, request: Request) -> Response {
@@ -142,7 +142,7 @@ fn is_own_origin(state: &State, origin: &str, host: &Authority) -> bool {
 
 /// Tells whether a host is the relay by a name that nobody else can point here: an address, this
 /// machine's own name for itself, or the name the owner gave it.
-pub(super) fn is_own_name(state: &State, host: &Authority) -> bool {
+pub(super) fn is_own_name(state: &Shared, host: &Authority) -> bool {
     let name = host.host().trim_start_matches('[').trim_end_matches(']');
     let public = state.public_url().and_then(|url| url.split_once("://"));
     let public = public.and_then(|(_, rest)| rest.split('/').next()?.parse::<Authority>().ok());
@@ -162,7 +162,7 @@ pub(super) fn foreign_name(host: &Authority) -> Problem {
 }
 
 /// Refuses a page to a browser that asks by a foreign name.
-pub(super) fn asked_by_own_name(state: &State, parts: &Parts) -> Result<Authority, Problem> {
+pub(crate) fn asked_by_own_name(state: &State, parts: &Parts) -> Result<Authority, Problem> {
     let Some(host) = host(parts) else {
         let error = "a browser names the host it asks";
         return Err(Problem::new(ErrorCode::InvalidRequest, error));

@@ -3,6 +3,7 @@
 
 import type {
   Answer,
+  CallerView,
   DeviceRequest,
   DeviceResponse,
   DeviceView,
@@ -41,6 +42,10 @@ export interface Backend {
    * not. Rejects with `local_only` in a browser. */
   chooseFolder(): Promise<string | null>;
   pairingCode(): Promise<PairingCode>;
+  /** The programs that signed in by themselves. */
+  callers(): Promise<CallerView[]>;
+  /** Lets one of them in no more. */
+  endCaller(caller: string): Promise<void>;
   /** Has a device take no more tasks, or take them again. */
   pause(device: string, paused: boolean): Promise<void>;
   removeDevice(device: string): Promise<void>;

@@ -2,6 +2,7 @@
 // session goes with every request by itself.
 
 import type {
+  CallerView,
   DeviceRequest,
   DeviceResponse,
   DeviceView,
@@ -37,6 +38,8 @@ export function relayBackend(origin: string): Backend {
     answer: ({ task_id, digest }, answer) =>
       call<void>("POST", `/api/tasks/${task_id}/approval`, { answer, digest }),
     pairingCode: () => call<PairingCode>("POST", "/api/pairing-codes"),
+    callers: async () => (await call<{ callers: CallerView[] }>("GET", "/api/callers")).callers,
+    endCaller: (caller) => call<void>("DELETE", `/api/callers/${device(caller)}`),
     pause: (name, paused) =>
       call<void>("POST", `/api/devices/${device(name)}/${paused ? "pause" : "resume"}`),
     removeDevice: (name) => call<void>("DELETE", `/api/devices/${device(name)}`),

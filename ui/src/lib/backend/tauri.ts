@@ -166,6 +166,14 @@ export function tauriBackend(): Backend {
       if (answer.type !== "pairing_code") throw new BackendError("the relay made no code");
       return answer;
     },
+    async callers() {
+      const answer = await relay({ type: "list_callers" });
+      if (answer.type !== "callers") throw new BackendError("the relay answered something else");
+      return answer.callers;
+    },
+    async endCaller(caller) {
+      await relay({ type: "revoke_caller", caller });
+    },
     async pause(wanted, paused) {
       const own = await thisDevice();
       if (wanted !== own.device_id) {

@@ -37,4 +37,8 @@ key: string, } | { "type": "create_pairing_code" } | { "type": "create_sign_in_l
 /**
  * Which key, by id or name.
  */
-key: string, } | { "type": "list_devices" };
+key: string, } | { "type": "list_devices" } | { "type": "list_callers" } | { "type": "revoke_caller", 
+/**
+ * Which one.
+ */
+caller: string, };
