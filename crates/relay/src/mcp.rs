@@ -101,6 +101,10 @@ struct Gate {
 
 impl Gate {
     /// Returns who asks, or how whoever it is is told that this mount is not for them.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the refusal is the response, made once and sent at once"
+    )]
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, Response> {
         let token = access_token(headers);
         match (self.takes, token) {

@@ -49,8 +49,8 @@ const RULES: &[Rule] = &[
         free_in_tests: false,
         exceptions: &[(
             "crates/git/",
-            1,
-            "libgit2's search path is a global, set at start",
+            2,
+            "libgit2's search paths and the extensions it accepts are globals, set at start",
         )],
         found: |tokens, at| tokens[at].text == "unsafe",
     },
