@@ -4,12 +4,11 @@
 use deskhand_tests::{TestCaller, TestDevice, TestRepo, relay_and_device};
 use futures_util::future::join_all;
 
-/// A repository of a kind that the native engine does not open.
+/// A repository of a kind that the native engine does not read: what is missing in it is fetched when it is
+/// looked at.
 fn foreign(device: &TestDevice) -> TestRepo {
-    let repo = TestRepo::empty(
-        &device.workspace().join("foreign"),
-        &["--object-format=sha256"],
-    );
+    let repo = TestRepo::empty(&device.workspace().join("foreign"), &[]);
+    repo.git(&["config", "remote.origin.promisor", "true"]);
     repo.write("README.md", "# Test\n");
     repo.git(&["add", "."]);
     repo.git(&["commit", "--quiet", "--message=Begin"]);
