@@ -278,6 +278,7 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::State;
 
     #[test]
     fn a_callers_text_stays_one_plain_line() {
