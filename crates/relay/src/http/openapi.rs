@@ -344,7 +344,8 @@ fn task_operations(schemas: &mut Schemas, problem: &Value) -> Vec<Operation> {
         )
         .header(
             "Prefer",
-            json!({"type": "string", "pattern": "^wait=([1-9]|[1-3][0-9]|40)$"}),
+            // RFC 7240: what is not understood is left aside, so anything may stand here.
+            json!({"type": "string"}),
             "`wait=N`: waits up to N seconds, 1 to 40.",
         )
         .header(
